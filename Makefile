@@ -1,0 +1,58 @@
+# `make serve` and `make test` are all a user needs; `make help` lists the rest.
+
+PYTHON ?= python3
+UV_VERSION := 0.13.9
+# A shim of pyenv or asdf may be on PATH with no uv behind it, so it is run, not looked for.
+UV := $(shell uv --version >/dev/null 2>&1 && echo uv || echo .uv/bin/uv)
+RUN := $(UV) run --no-sync
+CHROMIUM_MISSING := the page is tested in Chromium; install it with: apt-get install -y chromium
+
+.DEFAULT_GOAL := help
+.PHONY: help serve test check lint format bench docker-lint licences env dev
+
+help: ## list these targets
+	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 14
+
+serve: env ## make the environment if need be, then serve on 127.0.0.1:8080
+	$(RUN) voicesvc serve
+
+test: dev ## everything CI runs
+	@command -v chromium >/dev/null || { echo "$(CHROMIUM_MISSING)" >&2; exit 1; }
+	$(RUN) pytest
+
+check: lint test ## lint and test
+
+lint: dev docker-lint ## ruff, mypy, import-linter, hadolint
+	$(RUN) ruff check
+	$(RUN) ruff format --check
+	$(RUN) mypy
+	$(RUN) lint-imports
+
+format: dev ## put the code into the form that lint asks for
+	$(RUN) ruff check --fix
+	$(RUN) ruff format
+
+docker-lint: dev ## the Dockerfile, by hadolint
+	$(RUN) hadolint Dockerfile
+
+licences: dev ## write docs/licences.md anew from uv.lock
+	$(RUN) python scripts/licences.py
+
+bench: dev ## measure against other programs; writes benchmarks/results
+	$(RUN) python benchmarks/run.py
+
+# What serving needs. Keeps what `dev` has put there.
+env: $(filter .uv/bin/uv,$(UV))
+	$(UV) sync --frozen --no-dev --inexact
+
+# And what testing needs.
+dev: $(filter .uv/bin/uv,$(UV))
+	$(UV) sync --frozen
+
+.uv/bin/uv: scripts/get_uv.py
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+	  { echo "voicesvc needs Python 3.11 or newer as $(PYTHON); name another: make PYTHON=python3.12" >&2; exit 1; }
+	@echo "uv is not here: installing it into .uv" >&2
+	@if $(PYTHON) -m venv .uv >/dev/null 2>&1; \
+	  then .uv/bin/python -m pip install --disable-pip-version-check uv==$(UV_VERSION); \
+	  else rm -rf .uv && $(PYTHON) scripts/get_uv.py .uv/bin; fi

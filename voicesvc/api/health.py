@@ -1,0 +1,35 @@
+"""`/livez`, `/readyz`, `/metrics`: for whoever runs this."""
+
+from fastapi import APIRouter, Request
+from fastapi.responses import JSONResponse
+from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
+from starlette.responses import Response
+
+router = APIRouter(tags=["operation"])
+
+
+@router.get("/livez")
+async def livez() -> dict[str, str]:
+    """The process answers."""
+    return {"status": "ok"}
+
+
+@router.get("/readyz")
+async def readyz(request: Request) -> JSONResponse:
+    """200 once the voices are warmed and one is ready; says why where one failed."""
+    studio = request.app.state.studio
+    actors = studio.actors()
+    states = {a["actor_id"]: a["state"] for a in actors}
+    ready = studio.warmed and "ready" in states.values()
+    body = {
+        "ready": ready,
+        "voices": states,
+        "failed": {a["actor_id"]: a["reason"] for a in actors if a["state"] == "failed"},
+    }
+    return JSONResponse(body, 200 if ready else 503, headers={"Cache-Control": "no-store"})
+
+
+@router.get("/metrics", response_class=Response)
+async def metrics() -> Response:
+    """Prometheus' text format."""
+    return Response(generate_latest(), media_type=CONTENT_TYPE_LATEST)

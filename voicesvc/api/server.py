@@ -1,0 +1,65 @@
+"""The process that serves: studio, application and uvicorn put together."""
+
+import math
+import os
+import signal
+import threading
+import time
+from collections.abc import Callable
+
+import uvicorn
+
+from voicesvc.api import create_app
+from voicesvc.config import Settings
+from voicesvc.studio import Studio
+
+_POLL_S = 0.05
+
+
+def run(settings: Settings, say: Callable[[str], None], begin: float) -> None:
+    """Serve until a signal; progress goes to `say`. `begin` is when the process was started.
+
+    Raises:
+        EngineFailed: the device that was asked for is not there.
+    """
+    from voicesvc.engines import vits
+
+    device = vits.pin(settings.device)
+    workers = settings.workers or (1 if device.type == "cuda" else os.cpu_count() or 1)
+    studio = Studio(settings, say=say)
+    server = uvicorn.Server(
+        uvicorn.Config(
+            create_app(studio, workers),
+            host=settings.host,
+            port=settings.port,
+            log_level=settings.log_level if settings.log_level != "info" else "warning",
+            timeout_graceful_shutdown=math.ceil(settings.grace_s),
+        )
+    )
+    decoder = vits.pick_dtype(settings.precision, device)
+    say(f"device: {device}, decoder {decoder}, {workers} workers")
+    told = threading.Thread(target=_announce, args=(server, studio, say, begin), daemon=True)
+    told.start()
+    for number in (signal.SIGINT, signal.SIGTERM):  # uvicorn raises them again when it has ended
+        signal.signal(number, lambda *_: None)
+    server.run()
+
+
+def _announce(
+    server: uvicorn.Server, studio: Studio, say: Callable[[str], None], begin: float
+) -> None:
+    """Say where the service listens, then which voices are ready once none is loading."""
+    while not server.started:
+        if server.should_exit:
+            return
+        time.sleep(_POLL_S)
+    sockets = [s for one in server.servers for s in one.sockets]
+    host, port = sockets[0].getsockname()[:2]
+    say(f"listening on http://{host}:{port}  (voices are being warmed)")
+    while not studio.warmed:
+        if server.should_exit:
+            return
+        time.sleep(_POLL_S)
+    ready = ", ".join(a["actor_id"] for a in studio.actors() if a["state"] == "ready") or "none"
+    took = time.perf_counter() - begin
+    say(f"ready after {took:.1f} s: http://{host}:{port}  voices: {ready}")

@@ -1,0 +1,115 @@
+"""A take as an HTTP response: chunk by chunk, ended the moment its listener leaves."""
+
+import asyncio
+import time
+from concurrent.futures import Executor, Future
+from dataclasses import dataclass
+from typing import Any
+
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.types import Receive, Scope, Send
+
+from voicesvc.script import skipped_header
+from voicesvc.studio import Line, Rendering, Studio
+
+_CLIENT_LEFT = 499  # nginx's word for it; nobody reads this answer
+
+
+@dataclass(frozen=True, slots=True)
+class Pools:
+    """Threads that compute, and threads that may wait for a voice to be loaded."""
+
+    compute: Executor
+    loading: Executor
+
+
+def _drop(future: "Future[Rendering]") -> None:
+    """Close what was opened for a caller that is gone."""
+    if not future.cancelled() and future.exception() is None:
+        future.result().close()
+
+
+async def respond(request: Request, line: Line) -> Response:
+    """Open the line on a compute thread, or beside them while its voice has to be loaded first.
+
+    A line whose caller leaves while it waits for a thread is never begun.
+    """
+    studio: Studio = request.app.state.studio
+    pools: Pools = request.app.state.pools
+    pool = pools.compute if studio.is_ready(line.actor) else pools.loading
+    future = pool.submit(studio.open, line, time.perf_counter())
+    opening = asyncio.wrap_future(future)
+    listener = asyncio.create_task(_gone(request.receive))
+    either: set[asyncio.Future[Any]] = {opening, listener}
+    try:
+        await asyncio.wait(either, return_when=asyncio.FIRST_COMPLETED)
+        if opening.done():
+            return AudioStream(opening.result(), pools.compute)
+    except asyncio.CancelledError:
+        future.add_done_callback(_drop)
+        raise
+    finally:
+        listener.cancel()
+    opening.cancel()
+    future.add_done_callback(_drop)
+    return Response(status_code=_CLIENT_LEFT)
+
+
+def headers(rendering: Rendering) -> dict[str, str]:
+    """What the caller wants to know before the first byte."""
+    take = rendering.take
+    stages = [f"{name};dur={1e3 * s:.1f}" for name, s in take.stages_s.items()]
+    values = {
+        "Voicesvc-Take": take.id,
+        "Voicesvc-Seed": str(take.seed),
+        "Voicesvc-Sample-Rate-Hz": str(take.output.sample_rate_hz),
+        "Server-Timing": ", ".join(stages),
+        "Cache-Control": "no-store",
+        "X-Accel-Buffering": "no",
+    }
+    if take.skipped:
+        values["Voicesvc-Skipped"] = skipped_header(take.skipped)
+    return values
+
+
+class AudioStream(Response):
+    """Streams a rendering; a failure after the first byte breaks the connection."""
+
+    def __init__(self, rendering: Rendering, pool: Executor) -> None:
+        self.rendering, self.pool = rendering, pool
+        self.background = None
+        self.status_code = 200
+        self.media_type = rendering.take.output.format.media_type
+        self.init_headers(headers(rendering))
+        del self.headers["content-length"]
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """ASGI."""
+        listener = asyncio.create_task(_gone(receive))
+        sender = asyncio.create_task(self._send(send))
+        try:
+            await asyncio.wait({listener, sender}, return_when=asyncio.FIRST_COMPLETED)
+            if sender.done():
+                sender.result()
+        finally:
+            listener.cancel()
+            sender.cancel()
+            self.rendering.stop()
+            self.pool.submit(self.rendering.close)
+
+    async def _send(self, send: Send) -> None:
+        start = {"type": "http.response.start", "status": 200, "headers": self.raw_headers}
+        await send(start)
+        loop = asyncio.get_running_loop()
+        chunk: bytes | None = self.rendering.first
+        while chunk is not None:
+            await send({"type": "http.response.body", "body": chunk, "more_body": True})
+            chunk = await loop.run_in_executor(self.pool, self.rendering.chunk)
+        await send({"type": "http.response.body", "body": b"", "more_body": False})
+
+
+async def _gone(receive: Receive) -> None:
+    """Returns when the client has left."""
+    while (await receive())["type"] != "http.disconnect":
+        pass

@@ -1,0 +1,198 @@
+"""Everything a person types. Heavy imports happen in the command that needs them."""
+
+import logging
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from typing import Annotated, BinaryIO, NoReturn
+
+import typer
+from pydantic import ValidationError
+
+from voicesvc.config import Settings
+from voicesvc.errors import InvalidRequest, VoiceError
+
+app = typer.Typer(
+    help="Licensed actors' voices over HTTP, streamed.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+pack_app = typer.Typer(help="Actor packs: import voices made elsewhere.", no_args_is_help=True)
+app.add_typer(pack_app, name="pack")
+
+Actor = Annotated[str, typer.Option(help="actor id")]
+Out = Annotated[Path, typer.Option("--out", "-o", help="folder of the new pack")]
+
+
+def _tell(message: str) -> None:
+    print(message, file=sys.stderr, flush=True)
+
+
+def _end(error: VoiceError) -> NoReturn:
+    _tell(f"voicesvc: {error}")
+    raise typer.Exit(1)
+
+
+@app.command()
+def serve(
+    host: Annotated[str | None, typer.Option(help="address to listen on")] = None,
+    port: Annotated[int | None, typer.Option(help="TCP port; 0 picks a free one")] = None,
+) -> None:
+    """Serve over HTTP. Every other setting is a VOICESVC_* variable (docs/settings.md)."""
+    begin = time.perf_counter()
+    try:
+        settings = Settings.read(host=host, port=port)
+    except VoiceError as e:
+        _end(e)
+    from voicesvc.api.server import run
+
+    _tell("voicesvc: starting")
+    try:
+        run(settings, _tell, begin)
+    except VoiceError as e:
+        _end(e)
+
+
+@app.command()
+def say(
+    text: Annotated[str, typer.Argument(help="what is to be said")],
+    to: Annotated[str | None, typer.Argument(help="a file, or - for standard output")] = None,
+    out: Annotated[str | None, typer.Option("--out", "-o", help="the same as TO")] = None,
+    actor: Actor = "joe",
+    format: Annotated[str | None, typer.Option(help="default: by the file's suffix")] = None,
+    sample_rate_hz: Annotated[int | None, typer.Option(help="8000 to 96000")] = None,
+    bit_depth: Annotated[str | None, typer.Option(help="16, 24 or 32f")] = None,
+    seed: Annotated[int | None, typer.Option(help="same seed, same samples")] = None,
+    rate: Annotated[float, typer.Option(help="speaking rate, 0.5 to 2")] = 1.0,
+) -> None:
+    """Speak one line into a file or, with -, to standard output."""
+    target = out or to
+    if target is None:
+        _tell("voicesvc: say where to: a file, or - for standard output")
+        raise typer.Exit(2)
+    fields: dict[str, object] = {
+        "actor": actor,
+        "text": text,
+        "format": format,
+        "sample_rate_hz": sample_rate_hz,
+        "bit_depth": int(bit_depth) if bit_depth and bit_depth.isdigit() else bit_depth,
+        "seed": seed,
+        "rate": rate,
+    }
+    logging.basicConfig(level=logging.WARNING)
+    try:
+        _say_to(Settings.read(), fields, target, _tell)
+    except VoiceError as e:
+        _end(e)
+
+
+def _say_to(
+    settings: Settings, fields: dict[str, object], target: str, say: Callable[[str], None]
+) -> None:
+    """Speak the line into the file `target`, or to standard output where it is `-`.
+
+    Raises:
+        VoiceError: the line cannot be spoken; there is no file then.
+    """
+    from voicesvc.studio import Line, Studio
+
+    try:
+        line = Line.model_validate(fields | {"format": fields["format"] or _format_of(target)})
+    except ValidationError as e:
+        first = e.errors(include_url=False)[0]
+        name = str(first["loc"][0])
+        valid = first.get("ctx", {}).get("expected") or Line.model_fields[name].description
+        raise InvalidRequest(first["msg"], where=name, valid=valid) from e
+    with ExitStack() as stack:
+        sink = stack.enter_context(_sink(target))
+        studio = Studio(settings, say=say)
+        stack.callback(studio.close)
+        rendering = studio.open(line)
+        stack.callback(rendering.close)
+        chunk: bytes | None = rendering.first
+        while chunk is not None:
+            sink.write(chunk)
+            sink.flush()
+            chunk = rendering.chunk()
+    take = rendering.take
+    say(f"{take.audio_s:.2f} s of audio in {take.compute_s:.2f} s, seed {take.seed}")
+    if take.skipped:
+        from voicesvc.script import skipped_header
+
+        say(f"skipped: {skipped_header(take.skipped)}")
+
+
+@contextmanager
+def _sink(target: str) -> Iterator[BinaryIO]:
+    """Standard output, or a file that appears whole or not at all."""
+    if target == "-":
+        yield sys.stdout.buffer
+        return
+    path = Path(target)
+    device = path.exists() and not path.is_file()  # /dev/null, a pipe: not to be replaced
+    part = path if device else path.with_name(f".{path.name}.part")
+    try:
+        with part.open("wb") as file:
+            yield file
+        part.replace(path)
+    except OSError as e:
+        raise InvalidRequest(f"cannot write {target}: {e.strerror}", where="out") from e
+    finally:
+        if not device:
+            part.unlink(missing_ok=True)
+
+
+def _format_of(target: str) -> str:
+    """The format whose suffix the file has; wav where there is none.
+
+    Raises:
+        InvalidRequest: no format has this suffix.
+    """
+    from voicesvc.encode import FORMATS
+
+    by_suffix = {f.suffix: name for name, f in FORMATS.items()}
+    suffix = Path(target).suffix.lower()
+    if suffix and suffix not in by_suffix:
+        detail = f"no format has the suffix {suffix}; --format names one"
+        raise InvalidRequest(detail, where="out", valid=by_suffix)
+    return by_suffix.get(suffix, "wav")
+
+
+@pack_app.command("import-piper")
+def import_piper(
+    onnx: Annotated[Path, typer.Argument(help="a Piper voice, with its .onnx.json beside it")],
+    actor: Actor,
+    out: Out,
+) -> None:
+    """Turn a Piper voice into a pack for coqui-tts's Vits."""
+    from voicesvc.engines.convert import import_piper
+
+    try:
+        pack = import_piper(onnx, actor, out)
+    except VoiceError as e:
+        _end(e)
+    _tell(f"{pack.folder}: {pack.actor_id}, weights sha256 {pack.model_sha256}")
+
+
+@pack_app.command("import")
+def import_coqui(
+    folder: Annotated[Path, typer.Argument(help="config.json and model.pth of a coqui-tts VITS")],
+    actor: Actor,
+    out: Out,
+) -> None:
+    """Turn a VITS checkpoint fine-tuned with coqui-tts into a pack."""
+    from voicesvc.engines.convert import import_coqui
+
+    try:
+        pack = import_coqui(folder, actor, out)
+    except VoiceError as e:
+        _end(e)
+    _tell(f"{pack.folder}: {pack.actor_id}, weights sha256 {pack.model_sha256}")
+
+
+def main() -> None:
+    """The `voicesvc` command."""
+    app()

@@ -1,0 +1,110 @@
+"""Settings: read once from `VOICESVC_*`, frozen, unknown names refused.
+
+Every field has a unit in its name or its help text; docs/settings.md lists them all.
+"""
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Literal, Self
+
+from platformdirs import user_cache_path, user_data_path
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+
+from voicesvc.errors import BadSetting
+
+PREFIX = "VOICESVC_"
+_CHECKOUT_MODELS = Path(__file__).resolve().parents[1] / "models"
+
+
+def _names(value: object) -> object:
+    """`joe,ann` as a tuple of names."""
+    if isinstance(value, str):
+        return tuple(part.strip() for part in value.split(",") if part.strip())
+    return value
+
+
+class Settings(BaseModel):
+    """How this service runs. Build it with `Settings.read`."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", validate_default=True)
+
+    host: str = Field("127.0.0.1", description="address to listen on")
+    port: int = Field(8080, ge=0, le=65535, description="TCP port to listen on; 0 picks a free one")
+    data_dir: Path | None = Field(
+        None,
+        description="folder that holds everything the service writes, imported packs included; "
+        "unset: the user's data folder, and the user's cache folder for imported packs",
+    )
+    models_dir: Path = Field(
+        _CHECKOUT_MODELS, description="folder with one actor pack in each of its folders"
+    )
+    actors: Annotated[tuple[str, ...], BeforeValidator(_names)] = Field(
+        (), description="actor ids to load and warm at start, separated by commas; unset: all"
+    )
+    device: str = Field(
+        "auto",
+        pattern=r"^(auto|cpu|cuda|cuda:\d+)$",
+        description="auto, cpu, cuda or cuda:N; auto takes the first GPU, else the CPU",
+    )
+    precision: Literal["auto", "fp32", "bf16", "fp16"] = Field(
+        "auto", description="of the decoder; auto is bf16 where the device computes in it"
+    )
+    workers: int = Field(
+        0, ge=0, le=256, description="compute threads; 0: one per core (one in all on a GPU)"
+    )
+    device_budget_mb: int = Field(
+        0, ge=0, description="MiB of device memory for loaded voices; 0: no limit"
+    )
+    max_text_chars: int = Field(
+        200_000, ge=1, le=5_000_000, description="longest text of one request, in characters"
+    )
+    max_body_bytes: int = Field(
+        900_000, ge=1_000, le=64_000_000, description="largest request body, in bytes"
+    )
+    takes_kept: int = Field(
+        1_000, ge=1, le=100_000, description="how many takes' timings are kept in memory"
+    )
+    grace_s: float = Field(
+        10.0, ge=0, le=600, description="seconds that running streams get to end at shutdown"
+    )
+    log_level: Literal["debug", "info", "warning", "error"] = Field(
+        "info", description="least severe message that is logged"
+    )
+
+    @classmethod
+    def read(cls, environ: Mapping[str, str] | None = None, **given: object) -> Self:
+        """Settings from the environment; what is `given` (and not None) wins.
+
+        Raises:
+            BadSetting: a name is unknown or a value not valid; says which and what would be.
+        """
+        source = os.environ if environ is None else environ
+        values: dict[str, object] = {
+            k[len(PREFIX) :].lower(): v for k, v in source.items() if k.startswith(PREFIX)
+        }
+        values.update({k: v for k, v in given.items() if v is not None})
+        unknown = sorted(values.keys() - cls.model_fields.keys())
+        if unknown:
+            raise BadSetting(
+                f"unknown setting {PREFIX}{unknown[0].upper()}",
+                where=f"{PREFIX}{unknown[0].upper()}",
+                valid=[PREFIX + name.upper() for name in cls.model_fields],
+            )
+        try:
+            return cls(**values)
+        except ValidationError as e:
+            first = e.errors(include_url=False)[0]
+            name = PREFIX + str(first["loc"][0]).upper()
+            help_text = cls.model_fields[str(first["loc"][0])].description
+            raise BadSetting(f"{name}: {first['msg']}", where=name, valid=help_text) from e
+
+    @property
+    def data_path(self) -> Path:
+        """Where takes and keys are kept."""
+        return self.data_dir or user_data_path("voicesvc")
+
+    @property
+    def cache_path(self) -> Path:
+        """Where imported packs are kept; can be deleted at any time."""
+        return self.data_dir / "cache" if self.data_dir else user_cache_path("voicesvc")

@@ -1,0 +1,33 @@
+"""Code that turns a plan into samples. An engine knows nothing about text, HTTP or files."""
+
+from collections.abc import Iterator, Sequence
+from typing import Protocol
+
+from voicesvc.audio import Pcm
+from voicesvc.phonemes import Word
+from voicesvc.plan import Plan
+
+
+class Engine(Protocol):
+    """One loaded voice. `plan` and `stream` may be called from any thread, many at once."""
+
+    sample_rate_hz: int
+    resident_bytes: int  # on the device, after load
+    native: frozenset[str]  # what the model does itself: {"duration", ...}
+    symbols: frozenset[str]  # what the model has learned to say
+
+    def plan(self, words: Sequence[Word], seed: int, rate: float = 1.0) -> Plan:
+        """Durations for one sentence; `rate` 2.0 asks for half of them."""
+        ...
+
+    def stream(self, plan: Plan) -> Iterator[Pcm]:
+        """The plan's samples; the first chunk is small, later ones grow."""
+        ...
+
+    def warm(self) -> None:
+        """Run once through everything, so that the first caller does not pay for it."""
+        ...
+
+    def close(self) -> None:
+        """Give the device memory back."""
+        ...

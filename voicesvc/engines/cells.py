@@ -1,0 +1,258 @@
+"""Exact streaming of a VITS voice's flow and decoder: no frame is computed twice.
+
+Tensors are [batch, time, channels]. Residual paths wait in `State.delay` for the convolutions that
+lag. Works for any coqui-tts HiFi-GAN generator (Kong et al. 2020, arXiv:2010.05646) and VITS flow
+(Kim et al. 2021, arXiv:2106.06103). Knows nothing of text, durations or noise.
+"""
+
+import math
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Any, Protocol, cast
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from voicesvc.engines.convs import Conv, Reach, State, Up
+
+CELL_FRAMES = (20, 40, 64, 128, 256)  # the last one repeats
+TAIL_FRAMES = 32  # final cells are padded to a multiple: a new shape costs oneDNN 1 ms a layer
+_LRELU_SLOPE = 0.1
+_LRELU_SLOPE_POST = 0.01  # HiFi-GAN's last activation uses torch's default slope
+
+
+def _list(items: Iterable[nn.Module]) -> nn.ModuleList:
+    return nn.ModuleList(items)
+
+
+def _units_of(block: Any) -> list[tuple[nn.Conv1d, ...]]:
+    """The residual units of a coqui ResBlock1 (pairs) or ResBlock2 (single convolutions)."""
+    if hasattr(block, "convs1"):
+        return list(zip(block.convs1, block.convs2, strict=True))
+    return [(conv,) for conv in block.convs]
+
+
+class _Stage(nn.Module):
+    """HiFi-GAN's multi-receptive-field fusion: the SUM of parallel residual blocks.
+
+    Every convolution of a unit is given the context of the widest of its parallel ones, so that
+    all blocks run in step. The mean's 1/n is left to the next layer's weights.
+    """
+
+    def __init__(self, blocks: Sequence[Any], per_frame: int) -> None:
+        super().__init__()
+        units = zip(*(_units_of(b) for b in blocks), strict=True)
+        # [unit][layer of the unit][block]
+        self.units = _list(
+            _list(_list(Conv(c, per_frame) for c in layer) for layer in zip(*unit, strict=True))
+            for unit in units
+        )
+        self.reaches = [
+            [
+                Reach(max(cast(Conv, c).reach.pad for c in cast(nn.ModuleList, layer)), per_frame)
+                for layer in cast(nn.ModuleList, unit)
+            ]
+            for unit in self.units
+        ]
+
+    @property
+    def lag(self) -> int:
+        """How many steps the output lags behind the input."""
+        return sum(reach.pad for unit in self.reaches for reach in unit)
+
+    def forward(self, x: Tensor, state: State) -> Tensor:
+        """[b, t, C] -> [b, t', C]."""
+        hidden = [x]  # one for all blocks at first, then one each
+        for u, reaches in enumerate(self.reaches):
+            layers = cast(Sequence[Sequence[Conv]], self.units[u])
+            windows = [
+                state.window((self, u, b), h, reaches[0], _LRELU_SLOPE)
+                for b, h in enumerate(hidden)
+            ]
+            if len(layers) == 2:
+                windows = [
+                    state.window(conv, conv(_trim(conv, w, reaches[0]), _LRELU_SLOPE), reaches[1])
+                    for conv, w in zip(layers[0], _each(windows, len(layers[0])), strict=True)
+                ]
+            hidden = self._residuals(hidden, u, windows, state)
+            for i, conv in enumerate(layers[-1]):
+                window = _trim(conv, windows[min(i, len(windows) - 1)], reaches[-1])
+                conv.add_to(hidden[min(i, len(hidden) - 1)], window)
+        return hidden[0]
+
+    def _residuals(
+        self, hidden: list[Tensor], u: int, windows: list[Tensor], state: State
+    ) -> list[Tensor]:
+        """What the blocks' last convolutions are to be added to, in step with them."""
+        n_blocks = len(cast(Sequence[Sequence[Conv]], self.units[u])[-1])
+        n_steps = max(windows[0].shape[1] - 2 * self.reaches[u][-1].pad, 0)
+        if u + 1 == len(self.reaches):  # the blocks' sums are summed anyway
+            total = hidden[0] * n_blocks if len(hidden) == 1 else hidden[0] + hidden[1]
+            for h in hidden[2:]:
+                total += h
+            return [state.delay((self, u, "sum"), total, n_steps)]
+        delayed = [state.delay((self, u, b, "delay"), h, n_steps) for b, h in enumerate(hidden)]
+        return delayed + [delayed[0].clone() for _ in range(n_blocks - len(delayed))]
+
+
+def _trim(conv: Conv, window: Tensor, reach: Reach) -> Tensor:
+    """The part of a window made for `reach` that a narrower convolution needs."""
+    spare = reach.pad - conv.reach.pad
+    return window[:, spare : window.shape[1] - spare] if spare else window
+
+
+def _each(items: list[Tensor], n: int) -> list[Tensor]:
+    return items * n if len(items) == 1 else items
+
+
+class Decoder(nn.Module):
+    """Any coqui `HifiganGenerator` (ResBlock 1 or 2, with or without speaker)."""
+
+    def __init__(self, generator: Any, dtype: torch.dtype = torch.float32) -> None:
+        super().__init__()
+        n = generator.num_kernels
+        self.dtype = dtype
+        self.pre = Conv(generator.conv_pre)
+        ups, stages, rate, gain = [], [], 1, 1.0
+        for i, transposed in enumerate(generator.ups):
+            up = Up(transposed, rate, gain)
+            rate, gain = rate * up.stride, 1.0 / n
+            ups.append(up)
+            stages.append(_Stage(generator.resblocks[i * n : (i + 1) * n], rate))
+        self.ups, self.stages = _list(ups), _list(stages)
+        self.post = Conv(generator.conv_post, rate, gain)
+        self.hop = rate
+        self.cond = Conv(generator.cond_layer) if hasattr(generator, "cond_layer") else None
+        in_each = getattr(generator, "cond_in_each_up_layer", False)
+        self.conds = _list(Conv(c) for c in generator.conds) if in_each else None
+        self.to(dtype)
+
+    @property
+    def lag_frames(self) -> int:
+        """How many frames of input the output lags behind, rounded up."""
+        lag, rate = float(self.pre.reach.pad), 1
+        for up, stage in zip(self.ups, self.stages, strict=True):
+            up = cast(Up, up)
+            lag += up.reach.pad / rate
+            rate *= up.stride
+            lag += cast(_Stage, stage).lag / rate
+        return math.ceil(lag + self.post.reach.pad / rate)
+
+    def forward(self, z: Tensor, state: State, g: Tensor | None = None) -> Tensor:
+        """Latents [b, t, C] (and speaker [b, 1, G]) -> samples [b, n], as far as they are known."""
+        g = None if g is None else g.to(self.dtype)
+        x = self.pre(state.window(self.pre, z.to(self.dtype), self.pre.reach))
+        if self.cond is not None:
+            x = x + self.cond(g)
+        for i, (up, stage) in enumerate(zip(self.ups, self.stages, strict=True)):
+            x = up(state.window(up, x, cast(Up, up).reach, _LRELU_SLOPE))
+            if self.conds is not None:
+                x = x + self.conds[i](g)
+            x = stage(x, state)
+        x = self.post(state.window(self.post, x, self.post.reach, _LRELU_SLOPE_POST))
+        return torch.tanh(x.float())[..., 0]
+
+
+class _Coupling(nn.Module):
+    """One mean-only affine coupling layer with its WaveNet, reverse direction."""
+
+    def __init__(self, block: Any) -> None:
+        super().__init__()
+        wavenet = block.enc
+        self.pre, self.post = Conv(block.pre), Conv(block.post)
+        self.ins = _list(Conv(c) for c in wavenet.in_layers)
+        self.outs = _list(Conv(c) for c in wavenet.res_skip_layers)
+        self.cond = Conv(wavenet.cond_layer) if wavenet.c_in_channels > 0 else None
+
+    def mean(self, x: Tensor, state: State, g: Tensor | None) -> Tensor:
+        """What is to be subtracted from the other half, lagging by the WaveNet's context."""
+        h = self.pre(x)
+        n = h.shape[2]
+        cond = None if self.cond is None else self.cond(g).chunk(len(self.ins), 2)
+        skip: Tensor | None = None
+        for i, (layer, out) in enumerate(zip(self.ins, self.outs, strict=True)):
+            conv = cast(Conv, layer)
+            window = state.window(conv, h, conv.reach)
+            y = conv(window)
+            if cond is not None:
+                y = y + cond[i]
+            y = out(torch.tanh(y[..., :n]) * torch.sigmoid(y[..., n:]))  # hidden | skip; skip last
+            steps = y.shape[1]
+            if y.shape[2] > n:
+                h = window[:, conv.reach.pad : conv.reach.pad + steps] + y[..., :n]
+            y = y[..., -n:]
+            skip = y if skip is None else state.delay((self, i), skip, steps).add_(y)
+        return cast(Tensor, self.post(skip))
+
+
+class Flow(nn.Module):
+    """coqui `ResidualCouplingBlocks` in reverse: prior sample -> latent."""
+
+    def __init__(self, flow: Any, dtype: torch.dtype = torch.float32) -> None:
+        super().__init__()
+        self.dtype = dtype
+        self.half_channels = int(flow.flows[0].half_channels)
+        self.steps = _list(_Coupling(b) for b in reversed(flow.flows))
+        self.to(dtype)
+
+    @property
+    def lag_frames(self) -> int:
+        """How many frames of input the output lags behind."""
+        return sum(cast(Conv, c).reach.pad for s in self.steps for c in cast(_Coupling, s).ins)
+
+    def forward(self, x: Tensor, state: State, g: Tensor | None = None) -> Tensor:
+        """[b, t, C] -> [b, t', C], as far as it is known."""
+        g = None if g is None else g.to(self.dtype)
+        half = self.half_channels
+        for step in self.steps:
+            step = cast(_Coupling, step)
+            x = x.flip(2)
+            mean = step.mean(x[..., :half].to(self.dtype), state, g).float()
+            x = state.delay(step, x, mean.shape[1])
+            x[..., half:] -= mean
+        return x
+
+
+class Prior(Protocol):
+    """Gives the prior's samples for frames [begin, end) of a line: [1, end - begin, C]."""
+
+    def __call__(self, begin: int, end: int) -> Tensor:
+        """Called once for each stretch, in order."""
+        ...
+
+
+class Speech:
+    """Prior frames in, samples out, by the one fixed schedule of cells.
+
+    Cells are counted in frames of AUDIO: the look-ahead of flow and decoder is added to the first.
+    """
+
+    def __init__(self, flow: Flow, decoder: Decoder) -> None:
+        self.flow, self.decoder = flow, decoder
+        self.ahead_frames = flow.lag_frames + decoder.lag_frames
+
+    def stream(
+        self,
+        prior: Prior,
+        n_frames: int,
+        g: Tensor | None = None,
+        cells: tuple[int, ...] = CELL_FRAMES,
+    ) -> Iterator[Tensor]:
+        """Samples [n] of each cell, on the device. Resumable on any thread."""
+        state = State()
+        done, heard, i = 0, 0, 0
+        while done < n_frames:
+            heard += cells[min(i, len(cells) - 1)]
+            i += 1
+            end = min(n_frames, heard + self.ahead_frames)
+            state.last = end == n_frames
+            with torch.inference_mode():
+                x = prior(done, end)
+                if state.last:
+                    state.excess_frames = -x.shape[1] % TAIL_FRAMES
+                    x = F.pad(x, (0, 0, 0, state.excess_frames))
+                samples = self.decoder(self.flow(x, state, g), state, g)[0]
+                if state.excess_frames:
+                    samples = samples[: -state.excess_frames * self.decoder.hop]
+            done = end
+            yield samples

@@ -1,0 +1,139 @@
+"""Other people's voices into packs, and recipes into packs with weights.
+
+Each import is one function of a file; what it makes is checked tensor by tensor before it is kept.
+"""
+
+import fcntl
+import shutil
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from importlib.util import find_spec
+from pathlib import Path
+
+from voicesvc import packs
+from voicesvc.engines.coqui import from_coqui
+from voicesvc.engines.piper import from_piper
+from voicesvc.errors import PackRefused
+from voicesvc.packs import Licence, Pack, Tensors
+
+__all__ = ["ensure", "from_coqui", "from_piper", "import_coqui", "import_piper"]
+
+Progress = Callable[[str], object]
+
+
+def import_piper(
+    onnx_path: Path,
+    actor_id: str,
+    out: Path,
+    *,
+    name: str | None = None,
+    licence: Licence | None = None,
+) -> Pack:
+    """Write the Piper voice at `onnx_path` as a pack in the new folder `out`.
+
+    Raises:
+        PackRefused: the voice cannot be served, or `out` is there already.
+    """
+    description, values = from_piper(onnx_path, actor_id, name=name, licence=licence)
+    return packs.write(description, values, out)
+
+
+def import_coqui(
+    source: Path,
+    actor_id: str,
+    out: Path,
+    *,
+    name: str | None = None,
+    language: str | None = None,
+    licence: Licence | None = None,
+) -> Pack:
+    """Write coqui-tts's VITS checkpoint at `source` (folder or .pth) as a pack in the new `out`.
+
+    Raises:
+        PackRefused: the checkpoint cannot be served, or `out` is there already.
+    """
+    description, values = from_coqui(
+        source, actor_id, name=name, language=language, licence=licence
+    )
+    return packs.write(description, values, out)
+
+
+def ensure(pack: Pack, cache_dir: Path, progress: Progress = print) -> Pack:
+    """The pack with its weights on disk and verified; a recipe is imported once into `cache_dir`.
+
+    A cached file that is not what the recipe names is removed and imported again, once. Processes
+    that ask at the same time wait for the first.
+
+    Raises:
+        PackRefused: wrong weights or source, or an import that gives other weights than the recipe
+            names.
+    """
+    if pack.source is None:
+        packs.verify(pack)
+        return pack
+    folder = cache_dir / f"{pack.actor_id}-{pack.source.sha256[:12]}"
+    cached = pack.model_copy(
+        update={
+            "folder": folder,
+            "source": None,
+            "weights": packs.Weights(file=packs.WEIGHTS, sha256=pack.model_sha256),
+        }
+    )
+    with _locked(folder):
+        if folder.exists():
+            try:
+                packs.verify(cached)
+                return cached
+            except PackRefused as e:
+                progress(f"{pack.actor_id}: cached weights are damaged, importing again: {e}")
+                shutil.rmtree(folder)
+        progress(f"{pack.actor_id}: importing weights from {pack.source.package}")
+        packs.write(pack, _import(pack), folder)
+        try:
+            packs.verify(cached)
+        except PackRefused:
+            shutil.rmtree(folder)
+            raise
+        progress(f"{pack.actor_id}: weights are in {folder}")
+    return cached
+
+
+def source_path(pack: Pack) -> Path:
+    """Find and verify the file a recipe imports from; its package is not imported.
+
+    Raises:
+        PackRefused: no recipe, package not installed, file missing or of another sha256.
+    """
+    source = pack.source
+    if source is None:
+        raise PackRefused(f"pack {pack.folder}: has no [source] to import from", where="source")
+    spec = find_spec(source.package)
+    if spec is None or not spec.submodule_search_locations:
+        raise PackRefused(
+            f"pack {pack.folder}: the package {source.package} is not installed",
+            where="source.package",
+        )
+    path = Path(next(iter(spec.submodule_search_locations))) / source.file
+    packs.check_sha256(pack.folder, path, source.sha256)
+    return path
+
+
+def _import(pack: Pack) -> Tensors:
+    description, values = from_piper(source_path(pack), pack.actor_id)
+    for field in ("language", "sample_rate_hz", "resident_bytes", "text", "vits"):
+        if getattr(description, field) != getattr(pack, field):
+            raise PackRefused(
+                f"pack {pack.folder}: {field} is not what its source says", where=field
+            )
+    return values
+
+
+@contextmanager
+def _locked(folder: Path) -> Iterator[None]:
+    try:
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        with (folder.parent / f".{folder.name}.lock").open("w") as f:
+            fcntl.flock(f, fcntl.LOCK_EX)
+            yield
+    except OSError as e:
+        raise PackRefused(f"pack {folder}: the cache cannot be used: {e}") from e

@@ -1,0 +1,182 @@
+"""Convolutions whose input arrives in pieces: each keeps what later outputs still need.
+
+Tensors are [batch, time, channels]. Zeros go in before the first and after the last step of EVERY
+layer's input, as whole-file padding does. Knows nothing of the networks built from them.
+"""
+
+from collections.abc import Hashable
+from typing import NamedTuple, cast
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+_PACK_FRAMES = 64  # the input length that oneDNN's weight order is chosen for
+
+
+class State(dict[Hashable, Tensor]):
+    """What one stream carries from cell to cell. One State per stream, one thread at a time.
+
+    The final cell may carry `excess_frames` beyond the line's end, so that cells come in few
+    shapes; every layer sees zeros there, as it would see padding.
+    """
+
+    last = False
+    excess_frames = 0
+
+    def window(self, key: Hashable, x: Tensor, reach: "Reach", slope: float = 1.0) -> Tensor:
+        """leaky_relu(x) with the context on each side that `reach.pad` asks for."""
+        old = self.get(key)
+        b, t, n = x.shape
+        k = reach.pad if old is None else old.shape[1]
+        buf = x.new_empty(b, k + t + (reach.pad if self.last else 0), n)
+        buf[:, :k] = 0 if old is None else old
+        body = buf[:, k : k + t]
+        if slope == 1.0:
+            body.copy_(x)
+        else:
+            torch.ops.aten.leaky_relu.out(x, slope, out=body)
+        if self.last:
+            buf[:, k + t - self.excess_frames * reach.per_frame :] = 0
+        else:
+            self[key] = buf[:, max(buf.shape[1] - 2 * reach.pad, 0) :].clone()
+        return buf
+
+    def delay(self, key: Hashable, x: Tensor, n: int) -> Tensor:
+        """The next `n` steps of everything ever given under `key`, in a tensor of its own."""
+        held = self.get(key)
+        x = x.clone() if held is None else torch.cat([held, x], 1)
+        if not self.last:
+            self[key] = x[:, n:].clone()
+        return x[:, :n]
+
+
+class Reach(NamedTuple):
+    """How far a layer looks to each side, in steps, and how many steps make a frame."""
+
+    pad: int
+    per_frame: int
+
+
+class Conv(nn.Module):
+    """A Conv1d without its padding, run as a channels-last Conv2d (the fast layout on CPU).
+
+    After `pack` the weights lie in oneDNN's own order and sums are fused into it.
+    """
+
+    weight: Tensor
+    bias: Tensor | None
+
+    def __init__(self, conv: nn.Conv1d, per_frame: int = 1, gain: float = 1.0) -> None:
+        super().__init__()
+        if conv.stride[0] != 1 or conv.groups != 1:
+            raise ValueError(f"only dense convolutions of stride 1 can be carried: {conv}")
+        pad = int(conv.padding[0])
+        if 2 * pad != (conv.kernel_size[0] - 1) * conv.dilation[0]:
+            raise ValueError(f"only same-length convolutions can be carried: {conv}")
+        self.reach = Reach(pad, per_frame)
+        self.dilation = (1, conv.dilation[0])
+        bias = None if conv.bias is None else conv.bias.detach()
+        self._set(conv.weight.detach() * gain, bias)
+
+    def _set(self, weight: Tensor, bias: Tensor | None) -> None:
+        if weight.shape[2] == 1:
+            weight = weight[:, :, 0].contiguous()  # [out, in]
+        else:
+            weight = weight.unsqueeze(2).contiguous(memory_format=torch.channels_last)
+        self.register_buffer("weight", weight)
+        self.register_buffer("bias", bias)
+        self.packed = False
+
+    def pack(self, steps: int) -> None:
+        """Put the weights in oneDNN's order, best for inputs of `steps` time steps."""
+        if self.weight.dim() == 2:
+            return
+        shape = [1, self.weight.shape[1], 1, steps]
+        dense = self.weight.to_mkldnn()
+        self.weight = torch._C._nn.mkldnn_reorder_conv2d_weight(  # type: ignore[call-arg]
+            dense, [0, 0], [1, 1], list(self.dilation), 1, shape
+        )
+        self.packed = True
+
+    def forward(self, x: Tensor, slope: float = 1.0) -> Tensor:
+        """[b, t + 2 pad, in] -> leaky_relu of [b, t, out]; empty where context is missing yet."""
+        if x.shape[1] <= 2 * self.reach.pad:
+            return x.new_zeros(x.shape[0], 0, self._n_out())
+        if self.weight.dim() == 2 and not self.packed:
+            return _leaky(F.linear(x, self.weight, self.bias), slope)
+        x = x.transpose(1, 2).unsqueeze(2)
+        if not self.packed:
+            y = F.conv2d(x, self.weight, self.bias, dilation=self.dilation)
+            return _leaky(y.squeeze(2).transpose(1, 2), slope)
+        activation = ("none", [], "") if slope == 1.0 else ("leaky_relu", [slope], "")
+        y = torch.ops.mkldnn._convolution_pointwise(
+            x, self.weight, self.bias, [0, 0], [1, 1], self.dilation, 1, *activation
+        )
+        return cast(Tensor, y).squeeze(2).transpose(1, 2)
+
+    def add_to(self, y: Tensor, x: Tensor) -> None:
+        """y += conv(x) in place; [b, t, out] and [b, t + 2 pad, in]."""
+        if not self.packed or not y.shape[1]:
+            y += self.forward(x)
+            return
+        out, x = y.transpose(1, 2).unsqueeze(2), x.transpose(1, 2).unsqueeze(2)
+        torch.ops.mkldnn._convolution_pointwise_.binary(
+            *(out, x, self.weight, self.bias, [0, 0], [1, 1], self.dilation, 1),
+            *("add", 1.0, None, [], None),
+        )
+
+    def _n_out(self) -> int:
+        return int(self.weight.shape[0])
+
+
+def _leaky(x: Tensor, slope: float) -> Tensor:
+    return x if slope == 1.0 else F.leaky_relu(x, slope)
+
+
+class Up(Conv):
+    """A ConvTranspose1d as `stride` interleaved convolutions over the coarse signal."""
+
+    def __init__(self, conv: nn.ConvTranspose1d, per_frame: int, gain: float) -> None:
+        nn.Module.__init__(self)
+        kernel, stride, pad = conv.kernel_size[0], conv.stride[0], int(conv.padding[0])
+        if kernel - 2 * pad != stride or conv.output_padding[0] or conv.groups != 1:
+            raise ValueError(f"only upsampling by exactly its stride can be carried: {conv}")
+        taps = [
+            (phase, j, (phase + pad - j) // stride)
+            for phase in range(stride)
+            for j in range(kernel)
+            if (phase + pad - j) % stride == 0
+        ]
+        half = max(abs(shift) for _, _, shift in taps)
+        n = conv.out_channels
+        weight = torch.zeros(stride * n, conv.in_channels, 2 * half + 1)
+        for phase, j, shift in taps:
+            tap = conv.weight.detach()[:, :, j].t() * gain
+            weight[phase * n : (phase + 1) * n, :, half + shift] += tap
+        self.reach, self.dilation = Reach(half, per_frame), (1, 1)
+        self.stride, self.channels = stride, n
+        self._set(weight, None if conv.bias is None else conv.bias.detach().repeat(stride))
+
+    def forward(self, x: Tensor, slope: float = 1.0) -> Tensor:
+        """[b, t + 2 pad, in] -> [b, t * stride, out]."""
+        y = super().forward(x, slope)
+        return y.reshape(y.shape[0], y.shape[1] * self.stride, self.channels)
+
+
+def pack(*modules: nn.Module) -> None:
+    """Put bf16 weights in oneDNN's order where the CPU has AMX; move nothing afterwards.
+
+    Elsewhere, and in fp32, oneDNN's order depends on the input's length, and the wrong one costs
+    50 times the time: there, weights stay as they are.
+    """
+    if not torch.cpu.get_capabilities().get("amx_bf16"):
+        return
+    for module in modules:
+        for conv in module.modules():
+            if (
+                isinstance(conv, Conv)
+                and conv.weight.device.type == "cpu"
+                and conv.weight.dtype == torch.bfloat16
+            ):
+                conv.pack(_PACK_FRAMES * conv.reach.per_frame)

@@ -1,0 +1,236 @@
+"""VITS text encoder and duration predictors for one line, without masks or batches.
+
+The same results as coqui-tts's modules in fewer passes: fused projections, relative attention
+(Shaw et al. 2018, arXiv:1803.02155) through a strided diagonal view, channels-last convolutions.
+Tensors are [time, channels]. Always fp32: in bf16, 0.2 % of the durations flip.
+"""
+
+import math
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from voicesvc.engines.convs import Conv
+
+_MIN_BIN = 1e-3  # coqui's smallest spline bin width, height and derivative
+Affine = tuple[Tensor, Tensor]
+
+
+def _linear(conv: Any) -> Affine:
+    """A 1x1 Conv1d as (weight [out, in], bias [out])."""
+    return conv.weight.detach()[..., 0].contiguous(), conv.bias.detach()
+
+
+def _norm(norm: Any) -> tuple[Tensor, Tensor, float]:
+    return norm.gamma.detach().flatten(), norm.beta.detach().flatten(), norm.eps
+
+
+def _layer_norm(x: Tensor, norm: tuple[Tensor, Tensor, float]) -> Tensor:
+    return F.layer_norm(x, x.shape[-1:], *norm)
+
+
+class _SameConv:
+    """A same-length Conv1d over [time, channels], as one product over its taps laid side by side.
+
+    A convolution proper is no faster here, and costs oneDNN a new plan for every line's length.
+    """
+
+    def __init__(self, conv: Any) -> None:
+        self.kernel = conv.kernel_size[0]
+        if self.kernel % 2 == 0:
+            raise ValueError(f"only odd kernels are known here: {conv}")
+        self.weight = conv.weight.detach().permute(0, 2, 1).flatten(1).contiguous()
+        self.bias = conv.bias.detach()
+
+    def __call__(self, x: Tensor) -> Tensor:
+        t, c = x.shape
+        pad = (self.kernel - 1) // 2
+        padded = F.pad(x, (0, 0, pad, pad))
+        return F.linear(padded.as_strided((t, self.kernel * c), (c, 1)), self.weight, self.bias)
+
+
+class _Attention:
+    """Multi-head self-attention with relative positions in a window of `window` each way.
+
+    The scores of one head lie in a flat buffer, so that relative offset j - window of row i is
+    element i * T + i + j of it: a diagonal band, addressed by strides alone.
+    """
+
+    def __init__(self, attn: Any) -> None:
+        scale = attn.k_channels**-0.5
+        (wq, bq), (wk, bk), (wv, bv) = (_linear(c) for c in (attn.conv_q, attn.conv_k, attn.conv_v))
+        self.qkv = torch.cat([wq * scale, wk, wv]), torch.cat([bq * scale, bk, bv])
+        self.rel_k = attn.emb_rel_k.detach()[0].t().contiguous()  # [d, 2 window + 1]
+        self.rel_v = attn.emb_rel_v.detach()[0].contiguous()  # [2 window + 1, d]
+        self.out = _linear(attn.conv_o)
+        self.heads = attn.num_heads
+
+    def __call__(self, x: Tensor, band: "_Band") -> Tensor:
+        t, c = x.shape
+        q, k, v = F.linear(x, *self.qkv).view(t, 3, self.heads, -1).permute(1, 2, 0, 3)
+        torch.bmm(q, k.mT, out=band.scores)
+        band.scores_diagonal += (q @ self.rel_k).mul_(band.inside)
+        torch.softmax(band.scores, -1, out=band.weights)
+        near = (band.weights_diagonal * band.inside) @ self.rel_v
+        y = torch.baddbmm(near, band.weights, v).transpose(0, 1).reshape(t, c)
+        return F.linear(y, *self.out)
+
+
+class _Band:
+    """Scratch for `_Attention`, shared by all layers of one line."""
+
+    def __init__(self, x: Tensor, heads: int, window: int) -> None:
+        t, width = x.shape[0], 2 * window + 1
+        flat = x.new_zeros(2, heads * t * t + 2 * window)
+        self.scores, self.weights = (f[window:-window].view(heads, t, t) for f in flat)
+        self.scores_diagonal, self.weights_diagonal = (
+            f.as_strided((heads, t, width), (t * t, t + 1, 1), f.storage_offset()) for f in flat
+        )
+        rows = torch.arange(t, device=x.device)[:, None]
+        column = rows + torch.arange(-window, window + 1, device=x.device)
+        # a band element beyond either end of its row lies in another row
+        self.inside = ((column >= 0) & (column < t)).to(x.dtype)
+
+
+class Encoder:
+    """coqui `TextEncoder`: ids [T] -> hidden [T, C], mean [T, C], log scale [T, C]."""
+
+    def __init__(self, encoder: Any) -> None:
+        self.table = encoder.emb.weight.detach() * math.sqrt(encoder.hidden_channels)
+        self.proj = _linear(encoder.proj)
+        net = encoder.encoder
+        self.heads, self.window = net.num_heads, net.rel_attn_window_size
+        self.layers = [
+            (_Attention(a), _norm(n1), _SameConv(f.conv_1), _SameConv(f.conv_2), _norm(n2))
+            for a, n1, f, n2 in zip(
+                net.attn_layers, net.norm_layers_1, net.ffn_layers, net.norm_layers_2, strict=True
+            )
+        ]
+
+    def __call__(self, ids: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Encode one line; `ids` int64 [T]."""
+        x = self.table[ids]
+        band = _Band(x, self.heads, self.window)
+        for attention, norm_1, conv_1, conv_2, norm_2 in self.layers:
+            x = _layer_norm(attention(x, band).add_(x), norm_1)
+            x = _layer_norm(conv_2(conv_1(x).relu_()) + x, norm_2)
+        mean, log_scale = F.linear(x, *self.proj).chunk(2, 1)
+        return x, mean, log_scale
+
+
+class _SeparableConvs:
+    """coqui `DilatedDepthSeparableConv`."""
+
+    def __init__(self, convs: Any) -> None:
+        self.layers = [
+            (
+                c.weight.detach()[:, 0].t().contiguous(),  # [kernel, C]
+                c.bias.detach(),
+                c.dilation[0],
+                _norm(n1),
+                _linear(p),
+                _norm(n2),
+            )
+            for c, p, n1, n2 in zip(
+                convs.convs_sep, convs.convs_1x1, convs.norms_1, convs.norms_2, strict=True
+            )
+        ]
+
+    def __call__(self, x: Tensor) -> Tensor:
+        t, c = x.shape
+        for weight, bias, dilation, norm_1, pointwise, norm_2 in self.layers:
+            pad = (weight.shape[0] - 1) // 2 * dilation
+            padded = x.new_zeros(t + 2 * pad, c)
+            padded[pad : pad + t] = x
+            y = torch.addcmul(bias, padded[:t], weight[0])
+            for j in range(1, weight.shape[0]):
+                y.addcmul_(padded[j * dilation : j * dilation + t], weight[j])
+            y = F.gelu(_layer_norm(y, norm_1))
+            x = x + F.gelu(_layer_norm(F.linear(y, *pointwise), norm_2))
+        return x
+
+
+class StochasticDurations:
+    """coqui `StochasticDurationPredictor` in reverse: hidden [T, C], noise [T, 2] -> log frames."""
+
+    def __init__(self, predictor: Any) -> None:
+        self.pre, self.proj = _linear(predictor.pre), _linear(predictor.proj)
+        self.convs = _SeparableConvs(predictor.convs)
+        self.cond = Conv(predictor.cond) if hasattr(predictor, "cond") else None
+        flows = list(reversed(predictor.flows))
+        self.shift = float(flows[-1].translation.detach()[0, 0])
+        self.scale = math.exp(-float(flows[-1].log_scale.detach()[0, 0]))
+        # the last spline only moves the half that is thrown away, as coqui does
+        self.flows = [self._spline(f) for f in flows[:-2]]
+
+    @staticmethod
+    def _spline(flow: Any) -> tuple[Affine, _SeparableConvs, Affine, int, float]:
+        weight, bias = (t.clone() for t in _linear(flow.proj))
+        knots = 2 * flow.num_bins
+        weight[:knots] *= flow.hidden_channels**-0.5
+        bias[:knots] *= flow.hidden_channels**-0.5
+        convs = _SeparableConvs(flow.convs)
+        return _linear(flow.pre), convs, (weight, bias), flow.num_bins, flow.tail_bound
+
+    def __call__(self, h: Tensor, noise: Tensor, g: Tensor | None = None) -> Tensor:
+        """Log frames [T]; `noise` is already scaled, `g` [1, 1, G] the speaker."""
+        x = F.linear(h, *self.pre)
+        if self.cond is not None and g is not None:
+            x = x + self.cond(g)[0]
+        x = F.linear(self.convs(x), *self.proj)
+        a, b = noise[:, 0], noise[:, 1]
+        for pre, convs, proj, n_bins, bound in self.flows:
+            a, b = b, a
+            params = F.linear(convs(torch.addmm(pre[1], a[:, None], pre[0].t()) + x), *proj)
+            b = inverse_spline(b, params, n_bins, bound)
+        return (b - self.shift) * self.scale
+
+
+class Durations:
+    """coqui's deterministic `DurationPredictor` (Glow-TTS): hidden [T, C] -> log frames [T]."""
+
+    def __init__(self, predictor: Any) -> None:
+        self.conv_1, self.conv_2 = _SameConv(predictor.conv_1), _SameConv(predictor.conv_2)
+        self.norm_1, self.norm_2 = _norm(predictor.norm_1), _norm(predictor.norm_2)
+        self.proj = _linear(predictor.proj)
+        self.cond = Conv(predictor.cond) if hasattr(predictor, "cond") else None
+
+    def __call__(self, h: Tensor, noise: Tensor, g: Tensor | None = None) -> Tensor:
+        """Log frames [T]; nothing here is random, `noise` is not looked at."""
+        x = h if self.cond is None or g is None else h + self.cond(g)[0]
+        x = _layer_norm(self.conv_1(x).relu_(), self.norm_1)
+        x = _layer_norm(self.conv_2(x).relu_(), self.norm_2)
+        return F.linear(x, *self.proj)[:, 0]
+
+
+def inverse_spline(y: Tensor, params: Tensor, n_bins: int, bound: float) -> Tensor:
+    """Inverse rational-quadratic spline with linear tails (Durkan et al. 2019, arXiv:1906.04032).
+
+    `y` [T]; `params` [T, 3 n_bins - 1]: widths, heights, inner slopes; identity outside ±bound.
+    """
+    t = y.shape[0]
+
+    def knots(u: Tensor) -> Tensor:  # [T, n_bins + 1]
+        width = torch.softmax(u, -1).mul_(1 - _MIN_BIN * n_bins).add_(_MIN_BIN)
+        at = width.new_empty(t, n_bins + 1)
+        at[:, 0] = -bound
+        at[:, 1:] = width.cumsum(-1).mul_(2 * bound).sub_(bound)
+        at[:, -1] = bound
+        return at
+
+    x_at, y_at = knots(params[:, :n_bins]), knots(params[:, n_bins : 2 * n_bins])
+    slope = params.new_ones(t, n_bins + 1)  # the end slopes are 1, to meet the tails
+    slope[:, 1:-1] = F.softplus(params[:, 2 * n_bins :]).add_(_MIN_BIN)
+    i = (torch.searchsorted(y_at, y[:, None].contiguous(), right=True) - 1).clamp_(0, n_bins - 1)
+    step = n_bins + 1
+    at = torch.cat([i, i + 1, i + step, i + step + 1, i + 2 * step, i + 2 * step + 1], 1)
+    x0, x1, y0, y1, s0, s1 = torch.cat([x_at, y_at, slope], 1).gather(1, at).unbind(1)
+    width, height = x1 - x0, y1 - y0
+    delta = height / width
+    rise = y - y0
+    excess = rise * (s0 + s1 - 2 * delta)
+    a, b, c = excess + height * (delta - s0), height * s0 - excess, -delta * rise
+    root = 2 * c / (-b - torch.sqrt((b * b - 4 * a * c).clamp_(min=0)))
+    return torch.where(y.abs() <= bound, root * width + x0, y)

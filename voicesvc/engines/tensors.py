@@ -1,0 +1,131 @@
+"""Which tensors a VITS voice is made of, in coqui-tts's names. Knows nothing about where they lie.
+
+Only what inference uses: weight norm folded into `weight`, float32.
+"""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from torch import nn
+
+from voicesvc.errors import PackRefused
+from voicesvc.packs import Tensors, Vits
+
+# Parts of coqui's Vits that only training uses.
+TRAINING_ONLY = (
+    "disc.",
+    "posterior_encoder.",
+    "speaker_encoder.",
+    "duration_predictor.post_",
+    "duration_predictor.flows.1.",
+)
+# The two halves of a weight norm: weight = DIRECTION * GAIN / |DIRECTION|.
+DIRECTION, GAIN = ".parametrizations.weight.original1", ".parametrizations.weight.original0"
+
+
+def network(vits: Vits) -> Any:
+    """coqui-tts's modules of this shape under the names `Vits` has them by: a `nn.ModuleDict`.
+
+    Only what inference uses. Weight norm is not folded yet; nothing is loaded.
+    """
+    from TTS.tts.layers.glow_tts.duration_predictor import DurationPredictor
+    from TTS.tts.layers.vits.networks import ResidualCouplingBlocks, TextEncoder
+    from TTS.tts.layers.vits.stochastic_duration_predictor import StochasticDurationPredictor
+    from TTS.vocoder.models.hifigan_generator import HifiganGenerator
+
+    hidden = vits.hidden_channels
+    encoder = TextEncoder(
+        vits.num_chars,
+        hidden,
+        hidden,
+        vits.hidden_channels_ffn_text_encoder,
+        vits.num_heads_text_encoder,
+        vits.num_layers_text_encoder,
+        vits.kernel_size_text_encoder,
+        0.0,
+    )
+    flow = ResidualCouplingBlocks(
+        hidden,
+        hidden,
+        kernel_size=vits.kernel_size_flow,
+        dilation_rate=vits.dilation_rate_flow,
+        num_layers=vits.num_layers_flow,
+    )
+    if vits.use_sdp:
+        durations = StochasticDurationPredictor(hidden, 192, 3, 0.0, 4)
+        durations.flows[1] = nn.Identity()  # its reverse pass skips this one
+        del durations.post_pre, durations.post_convs, durations.post_proj, durations.post_flows
+    else:
+        durations = DurationPredictor(hidden, 256, 3, 0.0)
+    decoder = HifiganGenerator(
+        hidden,
+        1,
+        vits.resblock_type_decoder,
+        vits.resblock_dilation_sizes_decoder,
+        vits.resblock_kernel_sizes_decoder,
+        vits.upsample_kernel_sizes_decoder,
+        vits.upsample_initial_channel_decoder,
+        vits.upsample_rates_decoder,
+        inference_padding=0,
+        conv_pre_weight_norm=False,
+        conv_post_weight_norm=False,
+        conv_post_bias=False,
+    )
+    return nn.ModuleDict(
+        {
+            "text_encoder": encoder,
+            "duration_predictor": durations,
+            "flow": flow,
+            "waveform_decoder": decoder,
+        }
+    )
+
+
+def expected(vits: Vits) -> dict[str, tuple[int, ...]]:
+    """Name -> shape of every tensor this network is made of.
+
+    Builds it for real: torch's meta device would do, but importing what it needs takes seconds.
+    """
+    state = network(vits).state_dict()
+    return {
+        name.replace(DIRECTION, ".weight"): tuple(value.shape)
+        for name, value in state.items()
+        if not name.endswith(GAIN)
+    }
+
+
+def check(vits: Vits, values: Mapping[str, Any], where: Path) -> None:
+    """Check that `values` (arrays, or torch tensors on the CPU) are exactly this network's tensors.
+
+    Raises:
+        PackRefused: a tensor is missing, unknown, of another shape, not float32, or holds a number
+            that is not finite; it is named.
+    """
+    wanted = expected(vits)
+    for problem, names in (
+        ("is missing", wanted.keys() - values.keys()),
+        ("is not part of this network", values.keys() - wanted.keys()),
+    ):
+        if names:
+            more = f" (and {len(names) - 1} more)" if len(names) > 1 else ""
+            raise _refused(where, min(names), f"{problem}{more}")
+    for name, shape in wanted.items():
+        value = values[name]
+        if tuple(value.shape) != shape:
+            raise _refused(where, name, f"has shape {tuple(value.shape)}, not {shape}")
+        dtype = str(value.dtype).removeprefix("torch.")
+        if dtype != "float32":
+            raise _refused(where, name, f"is {dtype}, not float32")
+        if not np.isfinite(np.asarray(value)).all():
+            raise _refused(where, name, "holds a number that is not finite")
+
+
+def _refused(where: Path, name: str, problem: str) -> PackRefused:
+    return PackRefused(f"pack {where}: tensor {name} {problem}", where=name)
+
+
+def size_bytes(values: Tensors) -> int:
+    """Bytes of all tensors together."""
+    return sum(v.nbytes for v in values.values())

@@ -1,0 +1,155 @@
+"""The small real engine of the tests: every symbol is a sine of its own pitch. No model, no torch.
+
+Shaped as a real one: plans by symbol, computes in growing chunks, carries its state from chunk to
+chunk. It counts its work, so that a test can see that work stopped. Knows nothing of weights.
+"""
+
+import threading
+import time
+from collections import Counter
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+
+from voicesvc.audio import Pcm
+from voicesvc.errors import BadPlan
+from voicesvc.phonemes import Word
+from voicesvc.plan import Kind, Plan, PlannedWord, Unit, derive_seed, kind_of
+
+CHUNK_FRAMES = (20, 40, 64, 128, 256)  # the last one repeats
+_LOWEST_HZ, _PITCHES = 110, 400  # a symbol's pitch is 110 to 509 Hz
+_LEVEL = 0.3
+_TURN = 2**32  # one period of the phase, counted in integers so that chunks add up exactly
+
+
+class Tone:
+    """One loaded voice that needs no weights. Safe for many threads at once.
+
+    Args:
+        symbols: what it can say; any other symbol is dropped.
+        model_sha256: what its plans name as their model.
+        sample_rate_hz: its rate.
+        frames_per_symbol: how long each symbol lasts at rate 1, in frames of `hop` samples.
+        delay_s: waited before each chunk, as if it took that long to compute.
+        fail_at: the chunk of a stream, counted from 1, that fails with a RuntimeError.
+    """
+
+    native = frozenset({"duration"})
+    hop = 256
+    resident_bytes = 1_000_000
+
+    def __init__(
+        self,
+        symbols: frozenset[str],
+        model_sha256: str,
+        sample_rate_hz: int = 22050,
+        frames_per_symbol: int = 6,
+        delay_s: float = 0.0,
+        fail_at: int | None = None,
+    ) -> None:
+        self.symbols, self.model_sha256 = symbols, model_sha256
+        self.sample_rate_hz, self.frames_per_symbol = sample_rate_hz, frames_per_symbol
+        self.delay_s, self.fail_at = delay_s, fail_at
+        self.planned = 0  # sentences
+        self.chunks = 0  # computed
+        self.open_streams = 0
+        self.closed = False
+        self._lock = threading.Lock()
+
+    def plan(self, words: Sequence[Word], seed: int, rate: float = 1.0) -> Plan:
+        """Durations for one sentence.
+
+        Raises:
+            BadPlan: none of the words has a symbol it can say.
+        """
+        with self._lock:
+            self.planned += 1
+        frames_model = self.frames_per_symbol / rate
+        laid: list[PlannedWord] = []
+        dropped: list[str] = []
+        nth = Counter[str]()
+        for word in words:
+            roles: list[tuple[str, Kind]] = [(s, "phone") for s in word.phones]
+            roles += [(s, "pause") for s in word.after]
+            dropped += [s for s, _ in roles if s not in self.symbols]
+            units = tuple(
+                Unit(s, ord(s[0]), kind_of(s, role), frames_model, -int(-frames_model // 1))
+                for s, role in roles
+                if s in self.symbols
+            )
+            if units:
+                key = word.text.casefold()
+                laid.append(PlannedWord(word.text, word.start, word.end, nth[key], units))
+                nth[key] += 1
+        if not any(u.kind == "phone" for w in laid for u in w.units):
+            raise BadPlan("no symbol this voice knows", valid=sorted(self.symbols))
+        return Plan(
+            model_sha256=self.model_sha256,
+            sample_rate_hz=self.sample_rate_hz,
+            hop=self.hop,
+            seed=seed,
+            words=tuple(laid),
+            dropped=tuple(dropped),
+        )
+
+    def stream(self, plan: Plan, chunks: tuple[int, ...] = CHUNK_FRAMES) -> Iterator[Pcm]:
+        """The plan's samples, chunk by chunk; the seed sets the phase they begin with.
+
+        Raises:
+            BadPlan: the plan is for another model.
+            RuntimeError: this is the chunk that was to fail.
+        """
+        if plan.model_sha256 != self.model_sha256:
+            raise BadPlan(
+                f"the plan is for model {plan.model_sha256[:12]}",
+                where="model_sha256",
+                valid=[self.model_sha256],
+            )
+        with self._lock:
+            self.open_streams += 1
+        try:
+            yield from self._chunks(plan, chunks)
+        finally:
+            with self._lock:
+                self.open_streams -= 1
+
+    def _chunks(self, plan: Plan, chunks: tuple[int, ...]) -> Iterator[Pcm]:
+        units = list(plan.units())
+        frames = [u.frames for u in units]
+        steps = np.repeat([self._step(u.symbol) for u in units], frames)  # [frames]
+        levels = np.repeat([_LEVEL * (u.kind != "pause") for u in units], frames)  # [frames]
+        phase = derive_seed(plan.seed, "phase") % _TURN
+        done = number = 0
+        level = 0.0
+        while done < plan.frames:
+            end = min(plan.frames, done + chunks[min(number, len(chunks) - 1)])
+            number += 1
+            self._compute(number)
+            turns = phase + np.cumsum(np.repeat(steps[done:end], self.hop))  # [samples]
+            phase = int(turns[-1]) % _TURN
+            before = np.concatenate([[level], levels[done : end - 1]])  # [frames]
+            slope = np.arange(1, self.hop + 1) / self.hop
+            loud = before[:, None] + (levels[done:end] - before)[:, None] * slope
+            level = float(levels[end - 1])
+            done = end
+            sine = np.sin((turns % _TURN) * (2 * np.pi / _TURN))
+            yield (loud.reshape(-1) * sine).astype(np.float32)
+
+    def _step(self, symbol: str) -> int:
+        """How far the phase moves in a sample."""
+        pitch_hz = _LOWEST_HZ + derive_seed("pitch", symbol) % _PITCHES
+        return round(pitch_hz / self.sample_rate_hz * _TURN)
+
+    def _compute(self, number: int) -> None:
+        time.sleep(self.delay_s)
+        with self._lock:
+            self.chunks += 1
+        if number == self.fail_at:
+            raise RuntimeError(f"chunk {number} was to fail")
+
+    def warm(self) -> None:
+        """Nothing is to be warmed."""
+
+    def close(self) -> None:
+        """Nothing is held but the word that it was closed."""
+        self.closed = True

@@ -1,0 +1,299 @@
+"""VITS in stages: text encoder -> durations -> expansion -> flow -> decoder, in cells.
+
+Weights come from a pack and are loaded strictly into coqui-tts's own `Vits`, whose modules are then
+rebuilt as `front` (text side) and `cells` (sound side). Knows nothing of text normalisation,
+phonemizers, HTTP or files but the pack's.
+"""
+
+import math
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, cast
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file
+from torch import Tensor
+from torch.nn.utils import parametrize
+
+from voicesvc import phonemes
+from voicesvc.audio import Pcm
+from voicesvc.engines import tensors
+from voicesvc.engines.cells import CELL_FRAMES, Decoder, Flow, Speech
+from voicesvc.engines.convs import pack as pack_weights
+from voicesvc.engines.front import Durations, Encoder, StochasticDurations
+from voicesvc.errors import BadPlan, EngineFailed, PackRefused
+from voicesvc.packs import Pack
+from voicesvc.plan import Kind, Plan, PlannedWord, Unit, derive_seed, kind_of
+
+_MAX_FRAMES_PER_UNIT = 4096  # some 47 s at 22.05 kHz: beyond it the model has failed
+_WARM_FRAMES = sum(CELL_FRAMES) + 128
+_ALIGN = 16  # torch.randn's block: rows of whole blocks do not depend on how many rows follow
+
+
+@dataclass(frozen=True, slots=True)
+class Hidden:
+    """What the text encoder found: the prior's mean and scaled deviation, both [units, C]."""
+
+    mean: Tensor
+    deviation: Tensor
+
+
+def word_noise(word: PlannedWord, seed: int, purpose: str, shape: tuple[int, int]) -> Tensor:
+    """Standard normal noise [rows, columns] that depends on seed and word alone.
+
+    More rows leave the earlier ones as they were, so a longer word keeps its beginning.
+    """
+    rows, columns = shape
+    generator = torch.Generator().manual_seed(derive_seed(seed, purpose, word.key))
+    wide = -(-columns // _ALIGN) * _ALIGN
+    return torch.randn(rows, wide, generator=generator)[:, :columns]
+
+
+class _Prior:
+    """The prior's samples, drawn word by word as they are asked for."""
+
+    def __init__(self, line: Plan, hidden: Hidden) -> None:
+        self.hidden = hidden
+        device, self.channels = hidden.mean.device, hidden.mean.shape[1]
+        frames = torch.tensor([u.frames for u in line.units()])
+        self.unit_of = torch.repeat_interleave(frames).to(device)  # [frames]
+        self.noise = self._draw(line)
+        self.held = torch.empty(0, self.channels)
+
+    def _draw(self, line: Plan) -> Iterator[Tensor]:
+        for word in line.words:
+            yield word_noise(word, line.seed, "prior", (word.frames, self.channels))
+
+    def __call__(self, begin: int, end: int) -> Tensor:
+        n = end - begin
+        while self.held.shape[0] < n:
+            self.held = torch.cat([self.held, next(self.noise)])
+        noise, self.held = self.held[:n], self.held[n:]
+        i = self.unit_of[begin:end]
+        noise = noise.to(self.hidden.mean.device)
+        return torch.addcmul(self.hidden.mean[i], noise, self.hidden.deviation[i])[None]
+
+
+class Vits:
+    """One loaded VITS voice. Stateless between calls; every call carries its own state."""
+
+    native = frozenset({"duration"})
+
+    def __init__(
+        self, pack: Pack, model: Any, device: torch.device, decoder_dtype: torch.dtype
+    ) -> None:
+        self.pack, self.device, self.decoder_dtype = pack, device, decoder_dtype
+        self.sample_rate_hz = pack.sample_rate_hz
+        self.hop = pack.vits.hop
+        self._ids = {s: i for i, s in enumerate(pack.text.symbols) if s}
+        text = pack.text
+        self.symbols = frozenset(self._ids) - {text.pad, text.bos, text.eos, text.blank}
+        try:
+            self.encoder = Encoder(model.text_encoder)
+            predictor = StochasticDurations if pack.vits.use_sdp else Durations
+            self.durations: StochasticDurations | Durations = predictor(model.duration_predictor)
+            flow = Flow(model.flow).to(device)
+            decoder = Decoder(model.waveform_decoder, decoder_dtype).to(device)
+        except ValueError as e:
+            raise PackRefused(f"{pack.folder}: this VITS has a layer we cannot run: {e}") from e
+        buffers = [*flow.buffers(), *decoder.buffers()]
+        front = [p for m in (model.text_encoder, model.duration_predictor) for p in m.parameters()]
+        self.resident_bytes = sum(t.numel() * t.element_size() for t in (*buffers, *front))
+        pack_weights(flow, decoder)
+        self.speech = Speech(flow, decoder)
+
+    def plan(self, words: Sequence[phonemes.Word], seed: int, rate: float = 1.0) -> Plan:
+        """Durations for one sentence.
+
+        Raises:
+            BadPlan: none of the words has a symbol this voice knows.
+            EngineFailed: the model predicts a duration that is no duration.
+        """
+        laid, dropped = self._lay_out(words)
+        if not any(u.kind == "phone" for w in laid for u in w.units):
+            raise BadPlan("no symbol this voice knows", valid=sorted(self.symbols))
+        with torch.inference_mode():
+            ids = torch.tensor([u.id for w in laid for u in w.units], device=self.device)
+            h, mean, log_scale = self.encoder(ids)
+            noise = torch.cat([word_noise(w, seed, "durations", (len(w.units), 2)) for w in laid])
+            noise = noise.to(self.device) * self.pack.vits.noise_scale_dp
+            frames = (torch.exp(self.durations(h, noise)) / rate).tolist()
+            hidden = Hidden(mean, torch.exp(log_scale) * self.pack.vits.noise_scale)
+        if not all(0 <= f <= _MAX_FRAMES_PER_UNIT for f in frames):
+            raise EngineFailed(f"the model predicts a symbol of {max(frames)} frames")
+        return self._plan_of(laid, frames, seed, hidden, dropped)
+
+    def _plan_of(
+        self,
+        laid: list[PlannedWord],
+        frames: list[float],
+        seed: int,
+        hidden: Hidden,
+        dropped: tuple[str, ...],
+    ) -> Plan:
+        at = iter(frames)
+        words = tuple(
+            PlannedWord(
+                w.text,
+                w.start,
+                w.end,
+                w.nth,
+                tuple(
+                    Unit(u.symbol, u.id, u.kind, f, math.ceil(f))
+                    for u, f in zip(w.units, at, strict=False)
+                ),
+            )
+            for w in laid
+        )
+        return Plan(
+            model_sha256=self.pack.model_sha256,
+            sample_rate_hz=self.sample_rate_hz,
+            hop=self.hop,
+            seed=seed,
+            words=words,
+            dropped=dropped,
+            hidden=hidden,
+        )
+
+    def _lay_out(self, words: Sequence[phonemes.Word]) -> tuple[list[PlannedWord], tuple[str, ...]]:
+        """Words as units without durations yet: [begin] [blank] (symbol [blank])* [end]."""
+        text, nth = self.pack.text, Counter[str]()
+        blank = self._filler(text.blank, text.add_blank)
+        laid = [PlannedWord("", 0, 0, 0, (*self._filler(text.bos, text.use_bos_eos), *blank))]
+        dropped: list[str] = []
+        for word in words:
+            units: list[Unit] = []
+            roles: tuple[tuple[tuple[str, ...], Kind], ...] = (
+                (word.phones, "phone"),
+                (word.after, "pause"),
+            )
+            for symbols, kind in roles:
+                for symbol in symbols:
+                    if symbol not in self.symbols:
+                        dropped.append(symbol)
+                        continue
+                    units += [self._unit(symbol, kind_of(symbol, kind)), *blank]
+            key = word.text.casefold()
+            if units:
+                laid.append(PlannedWord(word.text, word.start, word.end, nth[key], tuple(units)))
+                nth[key] += 1
+        laid.append(PlannedWord("", 0, 0, 1, self._filler(text.eos, text.use_bos_eos)))
+        return [w for w in laid if w.units], tuple(dropped)
+
+    def _filler(self, symbol: str | None, used: bool) -> tuple[Unit, ...]:
+        return (self._unit(symbol, "blank"),) if used and symbol is not None else ()
+
+    def _unit(self, symbol: str, kind: Kind) -> Unit:
+        return Unit(symbol, self._ids[symbol], kind, 0.0, 0)
+
+    def stream(self, line: Plan, cells: tuple[int, ...] = CELL_FRAMES) -> Iterator[Pcm]:
+        """The plan's samples, cell by cell.
+
+        Raises:
+            BadPlan: the plan is for other weights.
+            EngineFailed: the model produced something that is no sound.
+        """
+        if line.model_sha256 != self.pack.model_sha256:
+            raise BadPlan(
+                f"the plan is for model {line.model_sha256[:12]}",
+                where="model_sha256",
+                valid=[self.pack.model_sha256],
+            )
+        hidden = line.hidden if isinstance(line.hidden, Hidden) else self._hidden(line)
+        with torch.inference_mode():
+            prior = _Prior(line, hidden)
+        for samples in self.speech.stream(prior, line.frames, cells=cells):
+            pcm = cast(Pcm, samples.cpu().numpy())
+            if not math.isfinite(float(pcm.sum(dtype="float64"))):
+                raise EngineFailed("the decoder produced samples that are not numbers")
+            yield pcm
+
+    def _hidden(self, line: Plan) -> Hidden:
+        with torch.inference_mode():
+            ids = torch.tensor([u.id for u in line.units()], device=self.device)
+            _, mean, log_scale = self.encoder(ids)
+            return Hidden(mean, torch.exp(log_scale) * self.pack.vits.noise_scale)
+
+    def warm(self) -> None:
+        """Run once through every cell size, so that the first caller does not pay for it."""
+        symbols = sorted(s for s in self.symbols if kind_of(s, "phone") == "phone")
+        words = [
+            phonemes.Word(str(i), 0, 1, (symbols[i % len(symbols)],) * 4, ()) for i in range(24)
+        ]
+        line = self.plan(words, seed=0)
+        frames = -(-_WARM_FRAMES // len(list(line.units())))
+        stretched = tuple(
+            replace(w, units=tuple(replace(u, frames=frames) for u in w.units)) for w in line.words
+        )
+        for _ in self.stream(replace(line, words=stretched)):
+            pass
+
+    def close(self) -> None:
+        """Drop the weights; the device's cache is given back where it has one."""
+        del self.encoder, self.durations, self.speech
+        if self.device.type == "cuda":
+            torch.cuda.empty_cache()
+
+
+def pick_device(name: str) -> torch.device:
+    """`auto`, `cpu`, `cuda` or `cuda:N` as a device that is there.
+
+    Raises:
+        EngineFailed: the device that was asked for is not there.
+    """
+    if name == "auto":
+        return torch.device("cuda:0" if torch.cuda.is_available() else "cpu")
+    device = torch.device("cuda:0" if name == "cuda" else name)
+    if device.type == "cuda" and (device.index or 0) >= torch.cuda.device_count():
+        raise EngineFailed(
+            f"device {name} is not there",
+            where="VOICESVC_DEVICE",
+            valid=["auto", "cpu", *(f"cuda:{i}" for i in range(torch.cuda.device_count()))],
+        )
+    return device
+
+
+def pin(name: str) -> torch.device:
+    """Pick the device, and give each compute thread of this process one OpenMP thread.
+
+    N workers of one thread beat one of N; two OpenMP threads collapse on a shared machine.
+    """
+    torch.set_num_threads(1)
+    return pick_device(name)
+
+
+def pick_dtype(precision: str, device: torch.device) -> torch.dtype:
+    """The decoder's precision; `auto` is bf16 wherever the device computes in it, else fp32.
+
+    Flow and text side are always fp32 (bf16 there costs 13 dB more and flips durations).
+    """
+    if precision != "auto":
+        return {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}[precision]
+    if device.type == "cuda":
+        return torch.bfloat16 if torch.cuda.is_bf16_supported() else torch.float16
+    cpu = torch.cpu.get_capabilities()
+    return torch.bfloat16 if cpu.get("amx_bf16") or cpu.get("avx512_bf16") else torch.float32
+
+
+def load(pack: Pack, device: str = "auto", precision: str = "auto") -> Vits:
+    """Load a verified pack, strictly.
+
+    Raises:
+        PackRefused: a tensor is missing, unknown or of another shape; the message names it.
+        EngineFailed: the device is not there.
+    """
+    where = pin(device)
+    try:
+        values = load_file(pack.weights_path)
+    except (OSError, SafetensorError) as e:
+        raise PackRefused(f"{pack.weights_path}: not a safetensors file: {e}") from e
+    tensors.check(pack.vits, values, pack.weights_path)
+    model = tensors.network(pack.vits).eval().requires_grad_(False)
+    for module in model.modules():
+        if parametrize.is_parametrized(module, "weight"):
+            parametrize.remove_parametrizations(module, "weight")
+    model.load_state_dict(values, strict=True, assign=True)
+    model.to(where)
+    return Vits(pack, model, where, pick_dtype(precision, where))

@@ -1,0 +1,118 @@
+"""The failures a caller can act on. Each knows its HTTP status and its problem type (RFC 9457).
+
+This module knows nothing about HTTP servers: `api` turns these into responses, `cli` into lines.
+"""
+
+from collections.abc import Iterable
+from typing import Any, ClassVar
+
+
+class VoiceError(Exception):
+    """Something the caller can act on.
+
+    `detail` says what was wrong, `where` the field or offset, `valid` what would be right.
+    """
+
+    status: ClassVar[int] = 500
+    slug: ClassVar[str] = "internal"
+    title: ClassVar[str] = "Internal error"
+
+    def __init__(
+        self, detail: str, *, where: str | None = None, valid: Iterable[Any] | str | None = None
+    ) -> None:
+        super().__init__(detail)
+        self.detail = detail
+        self.where = where
+        self.valid = valid if valid is None or isinstance(valid, str) else list(valid)
+
+    def __str__(self) -> str:
+        at = f" (at {self.where})" if self.where else ""
+        valid = ", ".join(map(str, self.valid)) if isinstance(self.valid, list) else self.valid
+        return f"{self.detail}{at}" + (f"; valid: {valid}" if valid else "")
+
+
+class InvalidRequest(VoiceError):
+    """A field is missing, unknown, of the wrong type or out of range."""
+
+    status, slug, title = 422, "invalid-request", "The request is not valid"
+
+
+class MalformedBody(VoiceError):
+    """The body could not be read as JSON at all."""
+
+    status, slug, title = 400, "malformed-body", "The body is not JSON"
+
+
+class UnknownActor(VoiceError):
+    """No pack carries this actor id."""
+
+    status, slug, title = 404, "unknown-actor", "No such actor"
+
+
+class UnknownTake(VoiceError):
+    """The take was never made here, or is no longer kept."""
+
+    status, slug, title = 404, "unknown-take", "No such take"
+
+
+class TextTooLong(VoiceError):
+    """The text or the body is over the configured limit."""
+
+    status, slug, title = 413, "text-too-long", "The text is too long"
+
+
+class NothingSpeakable(VoiceError):
+    """Nothing is left to say once what the voice cannot speak is taken out."""
+
+    status, slug, title = 422, "nothing-speakable", "Nothing in the text can be spoken"
+
+
+class NotReady(VoiceError):
+    """The voice is still loading, or there is no room for it now; worth asking again."""
+
+    status, slug, title = 503, "not-ready", "The voice is not ready"
+    retry_after_s: ClassVar[int] = 2
+
+
+class PackRefused(VoiceError):
+    """A pack on disk is not what its manifest says, or not what the engine needs."""
+
+    status, slug, title = 503, "pack-refused", "The actor's pack was refused"
+
+
+class EngineFailed(VoiceError):
+    """The model or the phoneme program failed while working on a valid request."""
+
+    status, slug, title = 500, "engine-failed", "The engine failed"
+
+
+class Unforeseen(VoiceError):
+    """A mistake in the service itself; its log has the cause."""
+
+
+class BadSetting(VoiceError):
+    """A setting is unknown or out of range; the service does not start."""
+
+    slug, title = "bad-setting", "A setting is not valid"
+
+
+class BadPlan(VoiceError):
+    """A plan does not fit the model it is given to."""
+
+    status, slug, title = 422, "bad-plan", "The plan is not valid"
+
+
+PROBLEMS: tuple[type[VoiceError], ...] = (
+    InvalidRequest,
+    MalformedBody,
+    UnknownActor,
+    UnknownTake,
+    TextTooLong,
+    NothingSpeakable,
+    NotReady,
+    PackRefused,
+    EngineFailed,
+    Unforeseen,
+    BadSetting,
+    BadPlan,
+)

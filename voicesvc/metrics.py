@@ -1,0 +1,32 @@
+"""Every counter and histogram, named once. docs/metrics.md has a line for each."""
+
+from prometheus_client import Counter, Gauge, Histogram
+
+_FIRST_AUDIO_S = (0.02, 0.03, 0.05, 0.075, 0.1, 0.15, 0.25, 0.5, 1, 2.5, 5, 10)
+_RTF = (0.005, 0.01, 0.02, 0.03, 0.05, 0.075, 0.1, 0.2, 0.35, 0.5, 0.75, 1, 2)
+
+REQUESTS = Counter("voicesvc_requests", "HTTP requests answered", ["route", "status"])
+REFUSED = Counter("voicesvc_refused", "requests refused, by problem type", ["problem"])
+TAKES = Counter("voicesvc_takes", "takes by how they ended", ["actor", "outcome"])
+ACTIVE = Gauge("voicesvc_active_streams", "takes being made now")
+FIRST_AUDIO = Histogram(
+    "voicesvc_first_audio_seconds",
+    "request received until its first audio is ready to send",
+    ["actor", "format"],
+    buckets=_FIRST_AUDIO_S,
+)
+COMPUTE = Histogram(
+    "voicesvc_compute_seconds_per_audio_second",
+    "latency per generated second: compute time of a whole take over its duration",
+    ["actor"],
+    buckets=_RTF,
+)
+AUDIO = Counter("voicesvc_audio_seconds", "seconds of audio made", ["actor", "format"])
+VOICE_LOAD = Histogram(
+    "voicesvc_voice_load_seconds",
+    "time to verify, load and warm a voice",
+    ["actor"],
+    buckets=(0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60),
+)
+VOICES_LOADED = Gauge("voicesvc_voices_loaded", "voices on the device")
+VOICE_BYTES = Gauge("voicesvc_voice_bytes", "bytes of device memory that loaded voices hold")

@@ -1,0 +1,340 @@
+"""Span -> words with the symbols a model hears. Knows nothing about models or sound."""
+
+import json
+import os
+import select
+import subprocess
+import sys
+import threading
+import time
+import unicodedata
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any, Protocol
+
+from voicesvc import errors
+from voicesvc.script import written_words
+from voicesvc.spoken import is_short_form, spoken
+
+
+@dataclass(frozen=True, slots=True)
+class Word:
+    """One written word of a sentence and what is said for it.
+
+    All words' `phones + after`, joined in order, are the sentence as the model hears it.
+    """
+
+    text: str  # as written, without the punctuation around it
+    start: int  # character offsets of `text` in the text of the request
+    end: int
+    phones: tuple[str, ...]  # one symbol each: "h", "ə", "ˈ", "l" ...
+    after: tuple[str, ...]  # what separates it from the next word: " ", ",", "." ...
+
+
+class Phonemizer(Protocol):
+    """Says words. `words` may be called from any thread."""
+
+    def words(self, text: str, start: int) -> tuple[Word, ...]:
+        """The words of one sentence of cleaned text that begins at `start` of the request.
+
+        Raises errors.EngineFailed when a phoneme program fails.
+        """
+        ...
+
+    def close(self) -> None:
+        """End what was started; nothing is said after it."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class _Written:
+    text: str
+    start: int
+    end: int
+    mark: str  # the punctuation after it as one symbol, "" for none
+
+
+# The strongest first. espeak's voices learned ";" for a dash.
+_MARKS = ((".", "."), (";", ";"), ("—", ";"), ("--", ";"), (" - ", ";"), (":", ":"))
+
+
+def _mark(between: str, last: bool) -> str:
+    """The one symbol that a voice learned for the punctuation between two words."""
+    for c in between:
+        if c in "?!":
+            return c
+    if "…" in between or ".." in between:
+        return "." if last else ","
+    for found, symbol in _MARKS:
+        if found in between:
+            return symbol
+    return "," if "," in between else ""
+
+
+def _written(text: str) -> Iterator[_Written]:
+    matches = list(written_words(text))
+    for i, m in enumerate(matches):
+        last = i + 1 == len(matches)
+        end = m.end()
+        after = "" if last else matches[i + 1].group()
+        between = text[end : len(text) if last else matches[i + 1].start()]
+        if between[:1] == "." and between[:2] != ".." and is_short_form(m.group() + ".", after):
+            end += 1
+            between = between if last else between[1:]
+        yield _Written(text[m.start() : end], m.start(), end, _mark(between, last))
+
+
+def _clauses(words: Sequence[_Written]) -> Iterator[Sequence[_Written]]:
+    start = 0
+    for i, word in enumerate(words, 1):
+        if word.mark or i == len(words):
+            yield words[start:i]
+            start = i
+
+
+def _to_say(words: Sequence[_Written], english: bool) -> list[str]:
+    plain = [w.text.replace("\u2060", "") for w in words]
+    if not english:
+        return [p.rstrip(".") for p in plain]
+    around = ["", *plain, ""]
+    return [spoken(p, around[i], around[i + 2]) for i, p in enumerate(plain)]
+
+
+def _joined(written: Sequence[_Written], said: Sequence[str], start: int) -> tuple[Word, ...]:
+    """Words from what is said for each: a share that ends in a space has one before the next."""
+    out: list[Word] = []
+    for i, (w, share) in enumerate(zip(written, said, strict=True)):
+        more = i + 1 < len(written)
+        after = (w.mark, " ")[: 1 + more] if w.mark else (" ",) if share.endswith(" ") else ()
+        phones = tuple(share.rstrip(" "))
+        if phones:
+            out.append(Word(w.text, start + w.start, start + w.end, phones, after))
+        elif out and w.mark:  # a word that is not heard leaves its punctuation to the one before
+            b = out.pop()
+            out.append(Word(b.text, b.start, b.end, b.phones, after))
+    return tuple(out)
+
+
+_DEADLINE_S = 5.0  # a sentence takes 0.2 ms; starting the program 50 ms
+_PIPE_CHUNK_BYTES = 65536
+_COMPLAINT_BYTES = 500
+
+
+class Espeak:
+    """libespeak-ng's IPA, asked over a pipe from a program of its own, restarted if it dies.
+
+    The program is GPL-3 and stays outside this process; it ends when this process does, because
+    its stdin does. Raises errors.PackRefused for an unknown language.
+    """
+
+    def __init__(
+        self,
+        language: str,
+        *,
+        command: Sequence[str] = (sys.executable, "-I", "-m", "espeak_words"),
+        deadline_s: float = _DEADLINE_S,
+    ) -> None:
+        self.language = language
+        self._command = tuple(command)
+        self._deadline_s = deadline_s
+        self._lock = threading.Lock()
+        self._program: subprocess.Popen[bytes] | None = None
+        self._complaint = b""  # the end of what it wrote to stderr
+        self._closed = False
+        try:
+            self._ask([])
+        except errors.VoiceError:
+            self.close()
+            raise
+
+    def words(self, text: str, start: int) -> tuple[Word, ...]:
+        """The words of one sentence; see Phonemizer. Raises errors.EngineFailed."""
+        written = list(_written(text))
+        if not written:
+            return ()
+        to_say = iter(_to_say(written, self.language.startswith("en")))
+        answers = self._ask(
+            [
+                {"words": [next(to_say) for _ in clause], "end": clause[-1].mark}
+                for clause in _clauses(written)
+            ]
+        )
+        shares = [share for clause in answers for share in clause]
+        if len(shares) != len(written):
+            raise errors.EngineFailed("the phoneme program answered for another number of words")
+        return _joined(written, shares, start)
+
+    def close(self) -> None:
+        """End the program. Asking again raises errors.EngineFailed."""
+        with self._lock:
+            self._closed = True
+            self._end()
+
+    def _ask(self, clauses: list[dict[str, Any]]) -> list[list[str]]:
+        line = json.dumps({"language": self.language, "clauses": clauses}).encode() + b"\n"
+        with self._lock:
+            if self._closed:
+                raise errors.EngineFailed("the phoneme program was closed")
+            try:
+                answer = self._exchange(line)
+            except (OSError, EOFError, ValueError):
+                try:
+                    answer = self._exchange(line)
+                except (OSError, EOFError, ValueError) as error:
+                    raise errors.EngineFailed(
+                        f"the phoneme program failed twice: {error or type(error).__name__}"
+                        f"; its stderr: {self._complaint.decode(errors='replace').strip()!r}"
+                    ) from error
+        if "error" in answer:
+            raise errors.PackRefused(answer["error"], where="language", valid=answer["valid"])
+        clauses_said: list[list[str]] = answer["clauses"]
+        return clauses_said
+
+    def _exchange(self, line: bytes) -> dict[str, Any]:
+        """One line there and one back; after a failure the program is ended, so none is stale."""
+        program = self._program or self._start()
+        done = False
+        try:
+            answer: dict[str, Any] = json.loads(self._line_back(program, line))
+            done = True
+        finally:
+            if not done:
+                self._end()
+        return answer
+
+    def _line_back(self, program: subprocess.Popen[bytes], line: bytes) -> bytes:
+        assert program.stdin
+        assert program.stdout
+        assert program.stderr
+        to, back, complaints = (f.fileno() for f in (program.stdin, program.stdout, program.stderr))
+        until_s = time.monotonic() + self._deadline_s
+        poll = select.poll()
+        poll.register(to, select.POLLOUT)
+        poll.register(back, select.POLLIN)
+        poll.register(complaints, select.POLLIN)
+        rest = memoryview(line)
+        got = b""
+        while not got.endswith(b"\n"):
+            left_s = until_s - time.monotonic()
+            events = dict(poll.poll(left_s * 1000)) if left_s > 0 else {}
+            if not events:
+                raise TimeoutError(f"no answer within {self._deadline_s:g} s")
+            if complaints in events:  # read at every turn, or a full pipe would stop the program
+                wrote = os.read(complaints, _PIPE_CHUNK_BYTES)
+                self._complaint = (self._complaint + wrote)[-_COMPLAINT_BYTES:]
+                if not wrote:
+                    poll.unregister(complaints)
+            if to in events:
+                rest = rest[os.write(to, rest) :]
+                if not rest:
+                    poll.unregister(to)
+            if back in events:
+                chunk = os.read(back, _PIPE_CHUNK_BYTES)
+                if not chunk:
+                    raise EOFError("it ended")
+                got += chunk
+        return got
+
+    def _start(self) -> subprocess.Popen[bytes]:
+        self._program = program = subprocess.Popen(
+            self._command,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            bufsize=0,
+        )
+        assert program.stdin
+        os.set_blocking(program.stdin.fileno(), False)
+        return program
+
+    def _end(self) -> None:
+        program, self._program = self._program, None
+        if program is None:
+            return
+        program.kill()
+        program.wait()
+        if program.stderr:
+            os.set_blocking(program.stderr.fileno(), False)
+            last = program.stderr.read() or b""
+            self._complaint = (self._complaint + last)[-_COMPLAINT_BYTES:]
+        for pipe in (program.stdin, program.stdout, program.stderr):
+            if pipe:
+                pipe.close()
+
+
+_GRUUT_SPEAKS = {"&": " and ", "%": " percent", "°": " degrees", "@": " at ", "+": " plus "}
+
+
+class Gruut:
+    """gruut's pronunciations (MIT, in this process), in the symbols that espeak's voices learned.
+
+    Each word is said alone and remembered: gruut tells no word borders either, and is 100 times
+    slower than espeak. Raises errors.PackRefused where gruut or its language is not installed.
+    """
+
+    def __init__(self, language: str) -> None:
+        try:
+            import gruut
+        except ImportError as error:
+            raise errors.PackRefused(
+                "the phonemizer 'gruut' is not installed", where="phonemizer"
+            ) from error
+        self.language = language
+        self._gruut = gruut
+        if not gruut.is_language_supported(language):
+            raise errors.PackRefused(
+                f"gruut has no language {language!r}",
+                where="language",
+                valid=sorted(gruut.get_supported_languages()),
+            )
+        self._lock = threading.Lock()
+        self._alone = lru_cache(maxsize=16384)(self._say_alone)
+
+    def words(self, text: str, start: int) -> tuple[Word, ...]:
+        """The words of one sentence; see Phonemizer."""
+        written = list(_written(text))
+        to_say = _to_say(written, self.language.startswith("en"))
+        with self._lock:
+            return _joined(written, [self._alone(said) for said in to_say], start)
+
+    def close(self) -> None:
+        """Nothing was started."""
+
+    def _say_alone(self, word: str) -> str:
+        for sign, said in _GRUUT_SPEAKS.items():
+            word = word.replace(sign, said)
+        found = self._gruut.sentences(word, lang=self.language, espeak=True)
+        heard = ["".join(w.phonemes) for s in found for w in s if w.is_spoken and w.phonemes]
+        return unicodedata.normalize("NFD", " ".join(heard)) + " "
+
+
+class Graphemes:
+    """For models that read characters: each word's phones are its own characters."""
+
+    def __init__(self, language: str = "") -> None:
+        self.language = language
+
+    def words(self, text: str, start: int) -> tuple[Word, ...]:
+        """The words of one sentence; one symbol a character. Raises nothing."""
+        written = list(_written(text))
+        return _joined(written, [f"{w.text} " for w in written], start)
+
+    def close(self) -> None:
+        """Nothing was started."""
+
+
+PHONEMIZERS: dict[str, Callable[[str], Phonemizer]] = {
+    "espeak": Espeak,
+    "graphemes": Graphemes,
+    "gruut": Gruut,
+}
+
+
+def phonemizer(name: str, language: str) -> Phonemizer:
+    """The phonemizer of this name. Raises errors.PackRefused for an unknown name or language."""
+    if name not in PHONEMIZERS:
+        raise errors.PackRefused(
+            f"no phonemizer is called {name!r}", where="phonemizer", valid=sorted(PHONEMIZERS)
+        )
+    return PHONEMIZERS[name](language)

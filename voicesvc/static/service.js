@@ -1,0 +1,91 @@
+// The service's HTTP API as this page uses it. Knows nothing about sound cards or drawing.
+
+/** An answer that was not 2xx: RFC 9457's fields, with `where` and `valid` where given. */
+export class Problem extends Error {
+  constructor({ title, status, detail, where, valid }) {
+    super(detail || title || `HTTP ${status}`);
+    Object.assign(this, { name: "Problem", title: title || `HTTP ${status}`, status, where, valid });
+  }
+}
+
+async function request(path, options) {
+  const response = await fetch(path, options);
+  if (response.ok) return response;
+  const isProblem = (response.headers.get("content-type") || "").includes("json");
+  const problem = isProblem ? await response.json() : { detail: await response.text() };
+  throw new Problem({ status: response.status, ...problem });
+}
+
+/** -> [{actor_id, name, engine, language, sample_rate_hz, state, reason, demonstration, licence}] */
+export async function fetchActors() {
+  return (await (await request("/v1/actors")).json()).actors;
+}
+
+/** -> {complete, duration_s, words: [{text, start_s, end_s, phonemes}]}; grows with the take. */
+export async function fetchTimings(takeId, signal) {
+  return (await request(`/v1/takes/${encodeURIComponent(takeId)}/timings`, { signal })).json();
+}
+
+function postSpeech(body, signal) {
+  return request("/v1/speech", {
+    method: "POST",
+    headers: { "content-type": "application/json" },
+    body: JSON.stringify(body),
+    signal,
+  });
+}
+
+/** Starts a take -> {takeId, seed, sampleRateHz, skipped, samples: async iterator of Float32Array}. */
+export async function speak({ actor, text, sampleRateHz, seed }, signal) {
+  const response = await postSpeech(
+    { actor, text, format: "pcm_f32le", sample_rate_hz: sampleRateHz, seed }, signal);
+  const header = (name) => response.headers.get(`Voicesvc-${name}`);
+  return {
+    takeId: header("Take"),
+    seed: Number(header("Seed")),
+    sampleRateHz: Number(header("Sample-Rate-Hz")),
+    skipped: header("Skipped"),
+    samples: readFloats(response.body),
+  };
+}
+
+/** Network chunks end anywhere: the bytes of a split sample wait for the rest. */
+async function* readFloats(body) {
+  const reader = body.getReader();
+  let rest = new Uint8Array(0);
+  for (;;) {
+    const { value, done } = await reader.read();
+    if (done) break;
+    const bytes = new Uint8Array(rest.length + value.length);
+    bytes.set(rest);
+    bytes.set(value, rest.length);
+    const whole = bytes.length - (bytes.length % 4);
+    rest = bytes.slice(whole);
+    if (whole > 0) yield new Float32Array(bytes.buffer.slice(0, whole)); // little-endian, as sent
+  }
+  if (rest.length > 0) throw new Error("The stream ended inside a sample.");
+}
+
+/** Makes the same take again as a file -> Blob. Same seed, same samples. */
+export async function fetchFile(body) {
+  const response = await postSpeech(body);
+  const bytes = await response.arrayBuffer();
+  if (body.format === "wav") setWavSizes(bytes);
+  return new Blob([bytes], { type: response.headers.get("content-type") });
+}
+
+/** A streamed WAV cannot know its length when its header is sent; editors want it in the file. */
+function setWavSizes(bytes) {
+  const view = new DataView(bytes);
+  view.setUint32(4, bytes.byteLength - 8, true);
+  const DATA = 0x64617461;
+  for (let at = 12; at + 8 <= bytes.byteLength;) {
+    if (view.getUint32(at) === DATA) {
+      view.setUint32(at + 4, bytes.byteLength - at - 8, true);
+      return;
+    }
+    const sizeBytes = view.getUint32(at + 4, true);
+    at += 8 + sizeBytes + (sizeBytes % 2);
+  }
+  throw new Error("The WAV file has no data chunk.");
+}
