@@ -1,4 +1,4 @@
-"""Chunked equals coqui's own whole-line output, for any length, schedule, block type and speaker."""
+"""Chunked equals coqui's own whole line, for any length, schedule, block type and speaker."""
 
 from collections.abc import Callable
 from typing import Any

@@ -1,6 +1,7 @@
 """The `voicesvc` command, as a person runs it."""
 
 import os
+import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -157,6 +158,15 @@ def test_an_unknown_variable_is_refused_with_the_known_ones() -> None:
         assert "unknown setting VOICESVC_MODEL_DIR" in told
         assert all(f"VOICESVC_{name.upper()}" in told for name in Settings.model_fields)
         assert "Traceback" not in told
+
+
+def test_serve_ends_where_its_port_is_taken(tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = str(taken.getsockname()[1])
+        done = run("serve", "--port", port, VOICESVC_MODELS_DIR=str(tmp_path))
+    assert done.returncode == 3
+    assert b"address already in use" in done.stderr
+    assert b"Traceback" not in done.stderr
 
 
 def test_serve_refuses_actors_that_are_not_there(tmp_path: Path) -> None:

@@ -4,7 +4,7 @@ import threading
 from pathlib import Path
 from typing import Any
 
-from conftest import LINE, Service, eventually, served, tone_of, write_pack
+from conftest import LINE, Service, eventually, served, tone_of, tone_studio, write_pack
 
 from voicesvc.config import Settings
 from voicesvc.engines.tone import Tone
@@ -70,6 +70,22 @@ def test_a_service_that_loads_one_voice_more_stays_ready(tmp_path: Path) -> None
         slow.let["eve"].set()
         asking.join(20)
         assert service.speak(actor="eve").status_code == 200
+
+
+def test_no_room_beside_a_voice_in_use_is_told_with_when_to_ask_again(tmp_path: Path) -> None:
+    for actor in ("ann", "eve"):  # each declares 59.7 MiB
+        write_pack(tmp_path / "models", actor)
+    tones: dict[str, Tone] = {}
+    given = {"actors": "ann", "device_budget_mb": 60}
+    with served(tone_studio(tmp_path / "models", tones, {}, **given)) as service:
+        held = service.studio.voices.lease("ann")
+        answer = service.speak(actor="eve")
+        assert (answer.status_code, answer.headers["Retry-After"]) == (503, "2")
+        assert answer.json()["type"] == "/problems/not-ready"
+        assert not tones["ann"].closed
+        held.release()
+        assert service.speak(actor="eve").status_code == 200
+        assert tones["ann"].closed
 
 
 def test_actors_are_listed_with_their_licence(tone_server: Service) -> None:

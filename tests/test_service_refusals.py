@@ -1,26 +1,18 @@
 """What is not valid is refused: as a problem that helps, at no cost, leaving nothing behind."""
 
 import json
-import shutil
 import socket
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import httpx
-import numpy as np
 import pytest
-from conftest import Service, eventually, metric, served, tone_of, tones_served, write_pack
+from conftest import Service, eventually, metric
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
-from safetensors.numpy import load_file, save_file
 
-from voicesvc import packs
-from voicesvc.config import Settings
 from voicesvc.encode import FORMATS
-from voicesvc.engines import Engine
-from voicesvc.packs import Pack
-from voicesvc.studio import Line, Studio, load_engine
+from voicesvc.studio import Line
 
 FIELDS = list(Line.model_fields)
 GOOD: dict[str, Any] = {"actor": "ann", "text": "Hold the line."}
@@ -308,74 +300,25 @@ def test_no_body_makes_the_service_fail(tone_server: Service, body: object) -> N
 @settings(
     max_examples=100, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )
+@given(
+    body=st.fixed_dictionaries(
+        {"model": st.text(), "voice": st.just("ann"), "input": st.just("Yes.") | ANY_JSON},
+        optional={
+            "response_format": st.sampled_from(["mp3", "opus", "flac", "wav", "pcm"]) | ANY_JSON,
+            "speed": st.floats(0.5, 2.0) | ANY_JSON,
+            "instructions": ANY_JSON,
+        },
+    )
+)
+def test_no_body_of_openai_makes_the_service_fail(tone_server: Service, body: object) -> None:
+    answer = tone_server.post(json.dumps(body), "/v1/audio/speech")
+    assert answer.status_code == 200 or answer.json()["error"]["message"]
+    assert answer.status_code in (200, 422)
+
+
+@settings(
+    max_examples=100, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
 @given(body=st.binary(max_size=60) | st.text(max_size=60).map(str.encode))
 def test_no_bytes_make_the_service_fail(tone_server: Service, body: bytes) -> None:
     assert tone_server.post(body).status_code in (400, 422)
-
-
-def with_weights(folder: Path, values: packs.Tensors) -> None:
-    """Give the pack in `folder` these tensors, and a manifest that names their hash."""
-    save_file(values, folder / packs.WEIGHTS)
-    manifest = (folder / packs.MANIFEST).read_text("utf-8")
-    origin = (
-        f'[weights]\nfile = "{packs.WEIGHTS}"\nsha256 = "{packs.sha256(folder / packs.WEIGHTS)}"\n'
-    )
-    (folder / packs.MANIFEST).write_text(manifest[: manifest.index("[source]")] + origin, "utf-8")
-
-
-@pytest.fixture
-def broken_packs(tmp_path: Path, joe_studio: Studio) -> Path:
-    """`ann` is sound; of the others, each is broken in its own way."""
-    joe_studio.voices.lease("joe").release()
-    imported = next((joe_studio.settings.cache_path / "packs").glob("joe-*/model.safetensors"))
-    models = tmp_path / "models"
-    write_pack(models, "ann")
-    write_pack(models, "extra-key", ("demonstration = true", "demonstration = true\nmood = 1"))
-    other = write_pack(models, "other-hash")
-    with_weights(other, {"a": np.zeros(3, np.float32)})
-    (other / packs.WEIGHTS).write_bytes((other / packs.WEIGHTS).read_bytes()[:-1] + b"\1")
-    values = load_file(imported)
-    del values["text_encoder.emb.weight"]
-    with_weights(write_pack(models, "one-less"), values)
-    (models / "no-manifest").mkdir()
-    return models
-
-
-def test_broken_packs_are_refused_by_name_and_the_others_speak(broken_packs: Path) -> None:
-    def load(pack: Pack, given: Settings, say: Any) -> Engine:
-        return tone_of(pack) if pack.actor_id == "ann" else load_engine(pack, given, say)
-
-    given = Settings.read({}, models_dir=broken_packs, data_dir=broken_packs.parent, device="cpu")
-    reasons = {
-        "extra-key": "unknown key mood",
-        "other-hash": "model.safetensors has sha256",
-        "one-less": "text_encoder.emb.weight",
-        "no-manifest": "pack.toml: No such file",
-    }
-    with served(Studio(given, load=load)) as service:
-        ready = service.http.get("/readyz")
-        assert ready.status_code == 200
-        assert ready.json()["voices"] == {"ann": "ready"} | dict.fromkeys(reasons, "failed")
-        assert ready.json()["failed"].keys() == reasons.keys()
-        for actor, reason in reasons.items():
-            assert reason in ready.json()["failed"][actor]
-            problem = refused(service.post(said(actor=actor)), 503, "pack-refused")
-            assert actor in problem["detail"]
-            assert reason in problem["detail"]
-        assert service.post(said()).status_code == 200
-        assert service.http.get("/livez").status_code == 200
-        assert service.idle()
-
-
-def test_without_any_sound_pack_the_service_is_up_and_not_ready(tmp_path: Path) -> None:
-    with tones_served(tmp_path) as service:
-        assert service.http.get("/readyz").status_code == 200
-    shutil.rmtree(tmp_path / "models" / "ann")
-    write_pack(tmp_path / "models", "eve", ('engine = "vits"', 'engine = "lpc"'))
-    studio = Studio(Settings.read({}, models_dir=tmp_path / "models", data_dir=tmp_path))
-    with served(studio) as service:
-        assert service.http.get("/livez").status_code == 200
-        ready = service.http.get("/readyz")
-        assert ready.status_code == 503
-        assert "engine" in ready.json()["failed"]["eve"]
-        refused(service.post(said(actor="eve")), 503, "pack-refused")

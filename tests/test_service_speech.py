@@ -93,8 +93,9 @@ def test_headers_name_the_take_and_how_it_was_made(tone_server: Service) -> None
 
 
 def test_the_first_bytes_leave_before_the_take_is_made(tmp_path: Path) -> None:
-    with tones_served(tmp_path, delay_s=0.15) as service:
-        body = {"actor": "ann", "text": SCENE, "format": "pcm_s16le"}
+    text = SCENE[:159]  # two sentences
+    with tones_served(tmp_path, delay_s=0.3) as service:
+        body = {"actor": "ann", "text": text, "format": "pcm_s16le"}
         with service.http.stream("POST", "/v1/speech", json=body) as answer:
             arriving = answer.iter_bytes()
             first = next(arriving)
@@ -106,11 +107,11 @@ def test_the_first_bytes_leave_before_the_take_is_made(tmp_path: Path) -> None:
                 "open",
                 None,
             )
-            assert 0 < len(early["words"]) < len(SCENE.split())
+            assert 0 < len(early["words"]) < len(text.split())
             rest = sum(len(part) for part in arriving)
         late = service.timings(answer)
         assert (late["complete"], late["outcome"]) == (True, "complete")
-        assert len(late["words"]) == len(SCENE.split())
+        assert len(late["words"]) == len(text.split())
         assert len(first) + rest == 2 * round(late["duration_s"] * 22050)
 
 

@@ -6,13 +6,16 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
-from typing import Annotated, BinaryIO, NoReturn
+from typing import TYPE_CHECKING, Annotated, BinaryIO, NoReturn
 
 import typer
 from pydantic import ValidationError
 
 from voicesvc.config import Settings
 from voicesvc.errors import InvalidRequest, VoiceError
+
+if TYPE_CHECKING:
+    from voicesvc.packs import Licence
 
 app = typer.Typer(
     help="Licensed actors' voices over HTTP, streamed.",
@@ -25,6 +28,9 @@ app.add_typer(pack_app, name="pack")
 
 Actor = Annotated[str, typer.Option(help="actor id")]
 Out = Annotated[Path, typer.Option("--out", "-o", help="folder of the new pack")]
+Name = Annotated[str | None, typer.Option(help="the actor's name, for people")]
+LicenceWeights = Annotated[str | None, typer.Option(help="what the weights may be used under")]
+LicenceData = Annotated[str | None, typer.Option(help="what the recordings may be used under")]
 
 
 def _tell(message: str) -> None:
@@ -161,17 +167,40 @@ def _format_of(target: str) -> str:
     return by_suffix.get(suffix, "wav")
 
 
+def _licence(weights: str | None, data: str | None) -> "Licence | None":
+    """The licence that the options say; None where they say nothing.
+
+    Raises:
+        InvalidRequest: only one of the two is said, or it is empty or too long.
+    """
+    from voicesvc.packs import Licence
+
+    if weights is None and data is None:
+        return None
+    if weights is None or data is None:
+        raise InvalidRequest("--licence-weights and --licence-data go together", where="licence")
+    try:
+        return Licence(weights=weights, data=data)
+    except ValidationError as e:
+        first = e.errors(include_url=False)[0]
+        raise InvalidRequest(first["msg"], where=f"licence_{first['loc'][0]}") from e
+
+
 @pack_app.command("import-piper")
 def import_piper(
     onnx: Annotated[Path, typer.Argument(help="a Piper voice, with its .onnx.json beside it")],
     actor: Actor,
     out: Out,
+    name: Name = None,
+    licence_weights: LicenceWeights = None,
+    licence_data: LicenceData = None,
 ) -> None:
     """Turn a Piper voice into a pack for coqui-tts's Vits."""
-    from voicesvc.engines.convert import import_piper
-
     try:
-        pack = import_piper(onnx, actor, out)
+        licence = _licence(licence_weights, licence_data)
+        from voicesvc.engines.convert import import_piper
+
+        pack = import_piper(onnx, actor, out, name=name, licence=licence)
     except VoiceError as e:
         _end(e)
     _tell(f"{pack.folder}: {pack.actor_id}, weights sha256 {pack.model_sha256}")
@@ -182,12 +211,19 @@ def import_coqui(
     folder: Annotated[Path, typer.Argument(help="config.json and model.pth of a coqui-tts VITS")],
     actor: Actor,
     out: Out,
+    name: Name = None,
+    language: Annotated[
+        str | None, typer.Option(help="en-us; needed where the config says none")
+    ] = None,
+    licence_weights: LicenceWeights = None,
+    licence_data: LicenceData = None,
 ) -> None:
     """Turn a VITS checkpoint fine-tuned with coqui-tts into a pack."""
-    from voicesvc.engines.convert import import_coqui
-
     try:
-        pack = import_coqui(folder, actor, out)
+        licence = _licence(licence_weights, licence_data)
+        from voicesvc.engines.convert import import_coqui
+
+        pack = import_coqui(folder, actor, out, name=name, language=language, licence=licence)
     except VoiceError as e:
         _end(e)
     _tell(f"{pack.folder}: {pack.actor_id}, weights sha256 {pack.model_sha256}")

@@ -89,6 +89,8 @@ class Text(_Strict):
             raise ValueError("add_blank needs a blank symbol")
         if self.use_bos_eos and (self.bos is None or self.eos is None):
             raise ValueError("use_bos_eos needs bos and eos")
+        if self.lowercase and self.phonemizer != "graphemes":
+            raise ValueError("lowercase is for graphemes only")
         return self
 
     def ids(self) -> dict[str, int]:

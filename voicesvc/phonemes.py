@@ -310,15 +310,17 @@ class Gruut:
 
 
 class Graphemes:
-    """For models that read characters: each word's phones are its own characters."""
+    """For models that read characters: each word's phones are its own, in lower case if asked."""
 
-    def __init__(self, language: str = "") -> None:
+    def __init__(self, language: str = "", *, lowercase: bool = False) -> None:
         self.language = language
+        self._lowercase = lowercase
 
     def words(self, text: str, start: int) -> tuple[Word, ...]:
         """The words of one sentence; one symbol a character. Raises nothing."""
         written = list(_written(text))
-        return _joined(written, [f"{w.text} " for w in written], start)
+        said = [w.text.lower() if self._lowercase else w.text for w in written]
+        return _joined(written, [f"{text} " for text in said], start)
 
     def close(self) -> None:
         """Nothing was started."""
@@ -331,10 +333,15 @@ PHONEMIZERS: dict[str, Callable[[str], Phonemizer]] = {
 }
 
 
-def phonemizer(name: str, language: str) -> Phonemizer:
-    """The phonemizer of this name. Raises errors.PackRefused for an unknown name or language."""
+def phonemizer(name: str, language: str, lowercase: bool = False) -> Phonemizer:
+    """The phonemizer of this name; `lowercase` is for graphemes.
+
+    Raises errors.PackRefused for an unknown name or language.
+    """
     if name not in PHONEMIZERS:
         raise errors.PackRefused(
             f"no phonemizer is called {name!r}", where="phonemizer", valid=sorted(PHONEMIZERS)
         )
+    if name == "graphemes":
+        return Graphemes(language, lowercase=lowercase)
     return PHONEMIZERS[name](language)

@@ -168,7 +168,7 @@ class Studio:
             self._load_voice, {a: p.resident_bytes for a, p in good.items()}, budget
         )
         self._takes: OrderedDict[str, Take] = OrderedDict()
-        self._phonemizers: dict[tuple[str, str], phonemes.Phonemizer] = {}
+        self._phonemizers: dict[tuple[str, str, bool], phonemes.Phonemizer] = {}
         self._lock = threading.Lock()
 
     def warm(self) -> None:
@@ -231,7 +231,7 @@ class Studio:
         return engine
 
     def _phonemizer(self, pack: packs.Pack) -> phonemes.Phonemizer:
-        key = (pack.text.phonemizer, pack.language)
+        key = (pack.text.phonemizer, pack.language, pack.text.lowercase)
         with self._lock:
             if key not in self._phonemizers:
                 self._phonemizers[key] = phonemes.phonemizer(*key)

@@ -87,11 +87,8 @@ class _Stage(nn.Module):
         n_blocks = len(cast(Sequence[Sequence[Conv]], self.units[u])[-1])
         n_steps = max(windows[0].shape[1] - 2 * self.reaches[u][-1].pad, 0)
         if u + 1 == len(self.reaches):  # the blocks' sums are summed anyway
-            total = hidden[0] * n_blocks if len(hidden) == 1 else hidden[0] + hidden[1]
-            for h in hidden[2:]:
-                total += h
-            return [state.delay((self, u, "sum"), total, n_steps)]
-        delayed = [state.delay((self, u, b, "delay"), h, n_steps) for b, h in enumerate(hidden)]
+            return [state.delay((self, u, "sum"), n_steps, *_each(hidden, n_blocks))]
+        delayed = [state.delay((self, u, b, "delay"), n_steps, h) for b, h in enumerate(hidden)]
         return delayed + [delayed[0].clone() for _ in range(n_blocks - len(delayed))]
 
 
@@ -181,7 +178,7 @@ class _Coupling(nn.Module):
             if y.shape[2] > n:
                 h = window[:, conv.reach.pad : conv.reach.pad + steps] + y[..., :n]
             y = y[..., -n:]
-            skip = y if skip is None else state.delay((self, i), skip, steps).add_(y)
+            skip = y if skip is None else state.delay((self, i), steps, skip).add_(y)
         return cast(Tensor, self.post(skip))
 
 
@@ -208,7 +205,7 @@ class Flow(nn.Module):
             step = cast(_Coupling, step)
             x = x.flip(2)
             mean = step.mean(x[..., :half].to(self.dtype), state, g).float()
-            x = state.delay(step, x, mean.shape[1])
+            x = state.delay(step, mean.shape[1], x)
             x[..., half:] -= mean
         return x
 

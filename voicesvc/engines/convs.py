@@ -42,13 +42,24 @@ class State(dict[Hashable, Tensor]):
             self[key] = buf[:, max(buf.shape[1] - 2 * reach.pad, 0) :].clone()
         return buf
 
-    def delay(self, key: Hashable, x: Tensor, n: int) -> Tensor:
-        """The next `n` steps of everything ever given under `key`, in a tensor of its own."""
+    def delay(self, key: Hashable, n: int, *parts: Tensor) -> Tensor:
+        """The next `n` steps of the sum of everything ever given under `key`; free to write to."""
         held = self.get(key)
-        x = x.clone() if held is None else torch.cat([held, x], 1)
+        b, t, c = parts[0].shape
+        k = 0 if held is None else held.shape[1]
+        buf = parts[0].new_empty(b, k + t, c)
+        if held is not None:
+            buf[:, :k] = held
+        body = buf[:, k:]
+        if len(parts) == 1:
+            body.copy_(parts[0])
+        else:
+            torch.add(parts[0], parts[1], out=body)
+            for part in parts[2:]:
+                body += part
         if not self.last:
-            self[key] = x[:, n:].clone()
-        return x[:, :n]
+            self[key] = buf[:, n:].clone()
+        return buf[:, :n]
 
 
 class Reach(NamedTuple):

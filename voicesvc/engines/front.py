@@ -32,23 +32,46 @@ def _layer_norm(x: Tensor, norm: tuple[Tensor, Tensor, float]) -> Tensor:
 
 
 class _SameConv:
-    """A same-length Conv1d over [time, channels], as one product over its taps laid side by side.
+    """A same-length Conv1d over [time, channels], as one product for each of its taps.
 
     A convolution proper is no faster here, and costs oneDNN a new plan for every line's length.
     """
 
     def __init__(self, conv: Any) -> None:
-        self.kernel = conv.kernel_size[0]
-        if self.kernel % 2 == 0:
+        kernel = conv.kernel_size[0]
+        if kernel % 2 == 0:
             raise ValueError(f"only odd kernels are known here: {conv}")
-        self.weight = conv.weight.detach().permute(0, 2, 1).flatten(1).contiguous()
+        self.pad = (kernel - 1) // 2
+        self.taps = conv.weight.detach().permute(2, 1, 0).contiguous()  # [kernel, in, out]
         self.bias = conv.bias.detach()
 
-    def __call__(self, x: Tensor) -> Tensor:
-        t, c = x.shape
-        pad = (self.kernel - 1) // 2
-        padded = F.pad(x, (0, 0, pad, pad))
-        return F.linear(padded.as_strided((t, self.kernel * c), (c, 1)), self.weight, self.bias)
+    def room(self, t: int) -> Tensor:
+        """A place for an input of `t` steps, with the zeros around it that the taps reach."""
+        padded = self.taps.new_empty(t + 2 * self.pad, self.taps.shape[1])
+        padded[: self.pad] = 0
+        padded[t + self.pad :] = 0
+        return padded
+
+    def body(self, room: Tensor) -> Tensor:
+        """The part of the room where the input goes."""
+        return room[self.pad : room.shape[0] - self.pad]
+
+    def __call__(self, room: Tensor, out: Tensor | None = None) -> Tensor:
+        """`room` filled with [t, in] -> [t, out], into `out` where it is given."""
+        t = room.shape[0] - 2 * self.pad
+        out = room.new_empty(t, self.taps.shape[2]) if out is None else out
+        torch.addmm(self.bias, room[:t], self.taps[0], out=out)
+        for j in range(1, len(self.taps)):
+            out.addmm_(room[j : j + t], self.taps[j])
+        return out
+
+
+def _two_convs(x: Tensor, conv_1: _SameConv, conv_2: _SameConv) -> Tensor:
+    """conv_2(relu(conv_1(x)))."""
+    room_1, room_2 = conv_1.room(x.shape[0]), conv_2.room(x.shape[0])
+    conv_1.body(room_1).copy_(x)
+    conv_1(room_1, out=conv_2.body(room_2)).relu_()
+    return conv_2(room_2)
 
 
 class _Attention:
@@ -83,7 +106,9 @@ class _Band:
 
     def __init__(self, x: Tensor, heads: int, window: int) -> None:
         t, width = x.shape[0], 2 * window + 1
-        flat = x.new_zeros(2, heads * t * t + 2 * window)
+        flat = x.new_empty(2, heads * t * t + 2 * window)
+        flat[:, :window] = 0
+        flat[:, -window:] = 0
         self.scores, self.weights = (f[window:-window].view(heads, t, t) for f in flat)
         self.scores_diagonal, self.weights_diagonal = (
             f.as_strided((heads, t, width), (t * t, t + 1, 1), f.storage_offset()) for f in flat
@@ -115,7 +140,7 @@ class Encoder:
         band = _Band(x, self.heads, self.window)
         for attention, norm_1, conv_1, conv_2, norm_2 in self.layers:
             x = _layer_norm(attention(x, band).add_(x), norm_1)
-            x = _layer_norm(conv_2(conv_1(x).relu_()) + x, norm_2)
+            x = _layer_norm(_two_convs(x, conv_1, conv_2).add_(x), norm_2)
         mean, log_scale = F.linear(x, *self.proj).chunk(2, 1)
         return x, mean, log_scale
 
@@ -200,8 +225,10 @@ class Durations:
     def __call__(self, h: Tensor, noise: Tensor, g: Tensor | None = None) -> Tensor:
         """Log frames [T]; nothing here is random, `noise` is not looked at."""
         x = h if self.cond is None or g is None else h + self.cond(g)[0]
-        x = _layer_norm(self.conv_1(x).relu_(), self.norm_1)
-        x = _layer_norm(self.conv_2(x).relu_(), self.norm_2)
+        for conv, norm in ((self.conv_1, self.norm_1), (self.conv_2, self.norm_2)):
+            room = conv.room(x.shape[0])
+            conv.body(room).copy_(x)
+            x = _layer_norm(conv(room).relu_(), norm)
         return F.linear(x, *self.proj)[:, 0]
 
 
