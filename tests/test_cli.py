@@ -9,9 +9,12 @@ from pathlib import Path
 import pytest
 import soundfile
 from conftest import write_pack
+from voice_files import JOE, edit_config, tiny
 
+from voicesvc import packs
 from voicesvc.cli import _sink
 from voicesvc.config import Settings
+from voicesvc.engines.convert import source_path
 from voicesvc.errors import EngineFailed
 
 LINE = "Hold the line."
@@ -54,10 +57,11 @@ def test_help_is_quick_and_imports_no_model_code() -> None:
 def test_help_tells_what_there_is() -> None:
     told = run("--help").stdout.decode()
     assert all(command in told for command in ("serve", "say", "pack"))
+    options = ("--actor", "--out", "--name", "--licence-weights", "--licence-data")
     told = run("pack", "import-piper", "--help").stdout.decode()
-    assert all(word in told for word in (".onnx.json", "--actor", "--out"))
+    assert all(word in told for word in (".onnx.json", *options))
     told = run("pack", "import", "--help").stdout.decode()
-    assert all(word in told for word in ("model.pth", "--actor", "--out"))
+    assert all(word in told for word in ("model.pth", "--language", *options))
 
 
 def test_say_makes_a_file_in_the_format_of_its_suffix(tmp_path: Path) -> None:
@@ -177,3 +181,54 @@ def test_serve_refuses_actors_that_are_not_there(tmp_path: Path) -> None:
     assert done.returncode == 1
     assert b"no actor 'bob' (at VOICESVC_ACTORS); valid: ann" in done.stderr
     assert b"Traceback" not in done.stderr
+
+
+LICENCE = ("--licence-weights", "granted by Ann", "--licence-data", "recorded under contract 7")
+
+
+def test_import_piper_says_whose_voice_it_is(tmp_path: Path) -> None:
+    onnx, out = str(source_path(packs.read(JOE))), tmp_path / "ann"
+    args = ("--actor", "ann", "--out", str(out), "--name", "Ann Smith", *LICENCE)
+    done = run("pack", "import-piper", onnx, *args)
+    assert done.returncode == 0, done.stderr
+    pack = packs.read(out)
+    assert (pack.actor_id, pack.name, pack.demonstration) == ("ann", "Ann Smith", False)
+    assert (pack.licence.weights, pack.licence.data) == (LICENCE[1], LICENCE[3])
+    assert pack.model_sha256.encode() in done.stderr
+
+
+def test_import_says_whose_voice_it_is_and_its_language(tmp_path: Path) -> None:
+    tiny(tmp_path / "run")
+    edit_config(tmp_path / "run", lambda c: c.update(phoneme_language=None))
+    args = ("pack", "import", str(tmp_path / "run"), "--actor", "ann")
+    done = run(*args, "--out", str(tmp_path / "ann"))
+    assert done.returncode == 1
+    assert b"names no language" in done.stderr
+    args = (*args, "--language", "en-gb")
+    assert run(*args, "--out", str(tmp_path / "ann"), "--name", "Ann", *LICENCE).returncode == 0
+    pack = packs.read(tmp_path / "ann")
+    assert (pack.name, pack.language, pack.demonstration) == ("Ann", "en-gb", False)
+    assert (pack.licence.weights, pack.licence.data) == (LICENCE[1], LICENCE[3])
+    assert run(*args, "--out", str(tmp_path / "plain")).returncode == 0
+    pack = packs.read(tmp_path / "plain")
+    assert (pack.name, pack.demonstration, pack.licence.weights) == ("ann", True, "not stated")
+
+
+@pytest.mark.parametrize("command", ["import", "import-piper"])
+@pytest.mark.parametrize(
+    ("options", "told"),
+    [
+        (LICENCE[:2], "--licence-weights and --licence-data go together"),
+        (LICENCE[2:], "--licence-weights and --licence-data go together"),
+        ((*LICENCE[:3], ""), "(at licence_data)"),
+    ],
+)
+def test_a_licence_is_said_whole(
+    tmp_path: Path, command: str, options: tuple[str, ...], told: str
+) -> None:
+    out = tmp_path / "ann"
+    done = run("pack", command, "nothing", "--actor", "ann", "--out", str(out), *options)
+    assert done.returncode == 1
+    assert told in done.stderr.decode()
+    assert done.stderr.count(b"\n") == 1
+    assert not out.exists()

@@ -147,6 +147,7 @@ def test_nothing_is_left_when_writing_fails(tmp_path: Path) -> None:
         ({"vits__num_chars": 4}, None, "5 symbols"),
         ({"text__symbols": ["_", "^", "$", "a", "a"]}, "text", "more than once"),
         ({"text__bos": "!"}, "text", "bos"),
+        ({"text__lowercase": True}, "text", "graphemes only"),
         ({"text__blank": None}, "text", "blank"),
         ({"text__eos": None}, "text", "eos"),
         ({"weights__sha256": "A" * 64}, "weights.sha256", "pattern"),

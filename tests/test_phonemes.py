@@ -315,6 +315,13 @@ def test_gruut_refuses_an_unknown_language(gruut: Gruut) -> None:
 def test_graphemes_are_the_characters() -> None:
     assert heard(Graphemes().words('Hello, "Dr. No" said.', 0)) == "Hello, Dr. No said."
     assert Graphemes().words("Hi.", 2)[0] == Word("Hi", 2, 4, ("H", "i"), (".",))
+    assert heard(Graphemes().words(clean("co\u00adoperate").text, 0)) == "cooperate"
+
+
+def test_graphemes_are_in_lower_case_where_the_model_learned_no_other() -> None:
+    lower = phonemizer("graphemes", "en", lowercase=True)
+    assert lower.words("Hi.", 2)[0] == Word("Hi", 2, 4, ("h", "i"), (".",))
+    assert heard(phonemizer("graphemes", "en").words("Hi.", 2)) == "Hi."
 
 
 def test_by_name() -> None:

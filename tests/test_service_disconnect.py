@@ -163,6 +163,18 @@ def test_a_slow_reader_holds_the_work_back(tmp_path: Path) -> None:
         assert eventually(service.idle)
 
 
+def test_a_listener_who_takes_nothing_is_cut_off(tmp_path: Path) -> None:
+    pages = "\n\n".join([SCENE] * 30)
+    with (
+        tones_served(tmp_path, settings={"stall_s": 0.5}) as service,
+        one_more("cancelled"),
+        ask(service, 65536, text=pages, format="pcm_f32le", sample_rate_hz=96000) as asker,
+    ):
+        assert asker.recv(12) == b"HTTP/1.1 200"
+        assert eventually(lambda: newest(service).outcome == "cancelled", 20)
+        assert eventually(service.idle)
+
+
 def test_a_failure_mid_stream_breaks_the_connection(tmp_path: Path) -> None:
     with tones_served(tmp_path, fail_at=3) as service:
         for format in ("wav", "mp3"):

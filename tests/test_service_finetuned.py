@@ -142,7 +142,7 @@ def assert_same_sound(ours: NDArray[np.float32], theirs: NDArray[np.float32]) ->
     assert np.abs(theirs).max() > 1e-2
     assert len(theirs) > 2000
     assert ours.shape == theirs.shape
-    np.testing.assert_allclose(ours, theirs, rtol=0, atol=1e-4)
+    np.testing.assert_allclose(ours, theirs, rtol=0, atol=1e-5)
 
 
 def test_the_trainer_took_two_steps(runs: dict[str, Path]) -> None:

@@ -68,6 +68,12 @@ class Settings(BaseModel):
     grace_s: float = Field(
         10.0, ge=0, le=600, description="seconds that running streams get to end at shutdown"
     )
+    stall_s: float = Field(
+        120.0,
+        gt=0,
+        le=86_400,
+        description="seconds a listener may take nothing before it is cut off",
+    )
     log_level: Literal["debug", "info", "warning", "error"] = Field(
         "info", description="least severe message that is logged"
     )

@@ -319,8 +319,8 @@ class Graphemes:
     def words(self, text: str, start: int) -> tuple[Word, ...]:
         """The words of one sentence; one symbol a character. Raises nothing."""
         written = list(_written(text))
-        said = [w.text.lower() if self._lowercase else w.text for w in written]
-        return _joined(written, [f"{text} " for text in said], start)
+        said = [f"{w.text} ".replace("\u2060", "") for w in written]
+        return _joined(written, [s.lower() for s in said] if self._lowercase else said, start)
 
     def close(self) -> None:
         """Nothing was started."""

@@ -78,7 +78,9 @@ def install(app: FastAPI) -> None:
 
     @app.exception_handler(Exception)
     async def _unforeseen(request: Request, _: Exception) -> JSONResponse:
-        return response(Unforeseen("the service failed; its log says how"), request.url.path)
+        answer = response(Unforeseen("the service failed; its log says how"), request.url.path)
+        answer.headers["Connection"] = "close"  # the server drops it when this is raised again
+        return answer
 
 
 def _plain(request: Request, error: HTTPException) -> JSONResponse:

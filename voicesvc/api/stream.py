@@ -45,7 +45,7 @@ async def respond(request: Request, line: Line) -> Response:
     try:
         await asyncio.wait(either, return_when=asyncio.FIRST_COMPLETED)
         if opening.done():
-            return AudioStream(opening.result(), pools.compute)
+            return AudioStream(opening.result(), pools.compute, studio.settings.stall_s)
     except asyncio.CancelledError:
         future.add_done_callback(_drop)
         raise
@@ -74,10 +74,13 @@ def headers(rendering: Rendering) -> dict[str, str]:
 
 
 class AudioStream(Response):
-    """Streams a rendering; a failure after the first byte breaks the connection."""
+    """Streams a rendering; a failure after the first byte breaks the connection.
 
-    def __init__(self, rendering: Rendering, pool: Executor) -> None:
-        self.rendering, self.pool = rendering, pool
+    So does a listener who takes nothing for `stall_s`: it would hold the voice for ever.
+    """
+
+    def __init__(self, rendering: Rendering, pool: Executor, stall_s: float) -> None:
+        self.rendering, self.pool, self.stall_s = rendering, pool, stall_s
         self.background = None
         self.status_code = 200
         self.media_type = rendering.take.output.format.media_type
@@ -104,7 +107,11 @@ class AudioStream(Response):
         loop = asyncio.get_running_loop()
         chunk: bytes | None = self.rendering.first
         while chunk is not None:
-            await send({"type": "http.response.body", "body": chunk, "more_body": True})
+            try:
+                async with asyncio.timeout(self.stall_s):
+                    await send({"type": "http.response.body", "body": chunk, "more_body": True})
+            except TimeoutError:
+                return  # without an end: the server closes the connection
             chunk = await loop.run_in_executor(self.pool, self.rendering.chunk)
         await send({"type": "http.response.body", "body": b"", "more_body": False})
 

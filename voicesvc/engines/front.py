@@ -42,8 +42,8 @@ class _SameConv:
         if kernel % 2 == 0:
             raise ValueError(f"only odd kernels are known here: {conv}")
         self.pad = (kernel - 1) // 2
-        self.taps = conv.weight.detach().permute(2, 1, 0).contiguous()  # [kernel, in, out]
-        self.bias = conv.bias.detach()
+        self.taps: Tensor = conv.weight.detach().permute(2, 1, 0).contiguous()  # [kernel, in, out]
+        self.bias: Tensor = conv.bias.detach()
 
     def room(self, t: int) -> Tensor:
         """A place for an input of `t` steps, with the zeros around it that the taps reach."""
@@ -54,7 +54,7 @@ class _SameConv:
 
     def body(self, room: Tensor) -> Tensor:
         """The part of the room where the input goes."""
-        return room[self.pad : room.shape[0] - self.pad]
+        return room.narrow(0, self.pad, room.shape[0] - 2 * self.pad)
 
     def __call__(self, room: Tensor, out: Tensor | None = None) -> Tensor:
         """`room` filled with [t, in] -> [t, out], into `out` where it is given."""
