@@ -161,6 +161,10 @@ def test_the_language_can_be_given(tmp_path: Path) -> None:
             "phonemizer 'ja_jp_phonemizer'",
         ),
         (
+            lambda c: c.update(use_phonemes=True, phoneme_language="ko-kr"),
+            "phonemizer 'ko_kr_phonemizer' is not served; valid",
+        ),
+        (
             lambda c: c["characters"].update(characters_class="os.path.Graphemes"),
             "characters_class 'os.path.Graphemes'",
         ),

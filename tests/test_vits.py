@@ -16,6 +16,8 @@ from voice_files import JOE, coqui_of, speak
 from voicesvc import packs, phonemes
 from voicesvc.config import Settings
 from voicesvc.engines import convert
+from voicesvc.engines.cells import Flow
+from voicesvc.engines.convs import State
 from voicesvc.engines.vits import Vits, load, pick_device, pick_dtype, word_noise
 from voicesvc.errors import BadPlan, EngineFailed, PackRefused
 from voicesvc.plan import PlannedWord, Unit
@@ -187,6 +189,27 @@ def test_a_model_that_predicts_nonsense_fails_loudly(
     engine.speech.decoder.post.weight.fill_(float("nan"))
     with pytest.raises(EngineFailed, match="not numbers"):
         list(engine.stream(engine.plan(words, 1)))
+
+
+def test_warming_goes_through_every_shape(exact: Vits, monkeypatch: pytest.MonkeyPatch) -> None:
+    shapes: set[tuple[int, bool, bool]] = set()
+    plain = Flow.forward
+
+    def noted(self: Flow, x: torch.Tensor, state: State, g: object = None) -> torch.Tensor:
+        shapes.add((x.shape[1], not state, state.last))
+        return plain(self, x, state, None)
+
+    monkeypatch.setattr(Flow, "forward", noted)
+    exact.warm()
+    warmed = set(shapes)
+    plan = exact.plan([phonemes.Word("a", 0, 1, ("a",), ())], 1)
+    unit = plan.words[1].units[0]
+    for n_frames in (1, 30, 33, 62, 63, 64, 100, 170, 290, 551, 552, 700, 808, 1100):
+        word = PlannedWord("a", 0, 1, 0, (replace(unit, frames=n_frames),))
+        for _ in exact.stream(replace(plan, words=(word,), hidden=None)):
+            pass
+    assert len(warmed) > 10
+    assert shapes == warmed
 
 
 def test_declared_bytes_are_the_ones_held(joe: packs.Pack, exact: Vits) -> None:

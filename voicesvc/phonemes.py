@@ -106,7 +106,8 @@ def _joined(written: Sequence[_Written], said: Sequence[str], start: int) -> tup
     out: list[Word] = []
     for i, (w, share) in enumerate(zip(written, said, strict=True)):
         more = i + 1 < len(written)
-        after = (w.mark, " ")[: 1 + more] if w.mark else (" ",) if share.endswith(" ") else ()
+        space = (" ",) if more and (w.mark or share.endswith(" ")) else ()
+        after = (w.mark, *space) if w.mark else space
         phones = tuple(share.rstrip(" "))
         if phones:
             out.append(Word(w.text, start + w.start, start + w.end, phones, after))

@@ -31,6 +31,14 @@ CLEANERS = {
     "english_cleaners": True,
     "multilingual_cleaners": True,
 }
+# Where a config names no phonemizer, coqui took espeak but for these languages.
+_PHONEMIZER_OF = {
+    "be": "be_phonemizer",
+    "bn": "bn_phonemizer",
+    "ja-jp": "ja_jp_phonemizer",
+    "ko-kr": "ko_kr_phonemizer",
+    "zh-cn": "zh_cn_phonemizer",
+}
 _CHARACTERS = ("IPAPhonemes", "Graphemes", "VitsCharacters")
 _CHARACTERS_MODULES = ("TTS.tts.utils.text.characters", "TTS.tts.models.vits")
 _SHAPING = {name for name in Vits.model_fields if not name.startswith(("noise_", "length_"))}
@@ -222,7 +230,10 @@ def _text(config: Mapping[str, Any]) -> dict[str, Any]:
         raise ValueError(
             f"text_cleaner {cleaner!r} is not served; valid: {[c for c in CLEANERS if c]}"
         )
-    phonemizer = (config["phonemizer"] or "espeak") if config["use_phonemes"] else "graphemes"
+    phonemizer = "graphemes"
+    if config["use_phonemes"]:
+        usual = _PHONEMIZER_OF.get(config["phoneme_language"], "espeak")
+        phonemizer = config["phonemizer"] or usual
     if phonemizer not in ("espeak", "gruut", "graphemes"):
         raise ValueError(f"phonemizer {phonemizer!r} is not served; valid: ['espeak', 'gruut']")
     vocabulary = _vocabulary(config)

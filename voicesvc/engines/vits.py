@@ -6,9 +6,10 @@ phonemizers, HTTP or files but the pack's.
 """
 
 import math
+import os
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any, cast
 
 import torch
@@ -20,7 +21,7 @@ from torch.nn.utils import parametrize
 from voicesvc import phonemes
 from voicesvc.audio import Pcm
 from voicesvc.engines import tensors
-from voicesvc.engines.cells import CELL_FRAMES, Decoder, Flow, Speech
+from voicesvc.engines.cells import CELL_FRAMES, TAIL_FRAMES, Decoder, Flow, Speech
 from voicesvc.engines.convs import pack as pack_weights
 from voicesvc.engines.front import Durations, Encoder, StochasticDurations
 from voicesvc.errors import BadPlan, EngineFailed, PackRefused
@@ -28,7 +29,6 @@ from voicesvc.packs import Pack
 from voicesvc.plan import Kind, Plan, PlannedWord, Unit, derive_seed, kind_of
 
 _MAX_FRAMES_PER_UNIT = 4096  # some 47 s at 22.05 kHz: beyond it the model has failed
-_WARM_FRAMES = sum(CELL_FRAMES) + 128
 _ALIGN = 16  # torch.randn's block: rows of whole blocks do not depend on how many rows follow
 
 
@@ -217,18 +217,28 @@ class Vits:
             return Hidden(mean, torch.exp(log_scale) * self.pack.vits.noise_scale)
 
     def warm(self) -> None:
-        """Run once through every cell size, so that the first caller does not pay for it."""
+        """Run once through every shape of cell, so that no caller pays for a new one."""
         symbols = sorted(s for s in self.symbols if kind_of(s, "phone") == "phone")
         words = [
-            phonemes.Word(str(i), 0, 1, (symbols[i % len(symbols)],) * 4, ()) for i in range(24)
+            phonemes.Word(str(i), 0, 1, (symbols[i % len(symbols)],) * 4, ()) for i in range(9)
         ]
-        line = self.plan(words, seed=0)
-        frames = -(-_WARM_FRAMES // len(list(line.units())))
-        stretched = tuple(
-            replace(w, units=tuple(replace(u, frames=frames) for u in w.units)) for w in line.words
-        )
-        for _ in self.stream(replace(line, words=stretched)):
-            pass
+        self.plan(words, seed=0)
+        channels = self.pack.vits.hidden_channels
+
+        def silent(begin: int, end: int) -> Tensor:
+            return torch.zeros(1, end - begin, channels, device=self.device)
+
+        first = CELL_FRAMES[0] + self.speech.ahead_frames
+        lines: list[tuple[int, tuple[int, ...]]] = [(first + sum(CELL_FRAMES), CELL_FRAMES)]
+        lines += [
+            (min(n, first), CELL_FRAMES)
+            for n in range(TAIL_FRAMES, first + TAIL_FRAMES, TAIL_FRAMES)
+        ]
+        for tail in range(TAIL_FRAMES, max(CELL_FRAMES) + 1, TAIL_FRAMES):
+            lines.append((first + tail, (CELL_FRAMES[0], tail)))
+        for n_frames, cells in lines:
+            for _ in self.speech.stream(silent, n_frames, cells=cells):
+                pass
 
     def close(self) -> None:
         """Drop the weights; the device's cache is given back where it has one."""
@@ -261,7 +271,15 @@ def pin(name: str) -> torch.device:
     N workers of one thread beat one of N; two OpenMP threads collapse on a shared machine.
     """
     torch.set_num_threads(1)
-    return pick_device(name)
+    # Room for all cell shapes of several kinds of network; oneDNN reads it at its first use.
+    os.environ.setdefault("ONEDNN_PRIMITIVE_CACHE_CAPACITY", "8192")
+    device = pick_device(name)
+    if device.type == "cuda":
+        torch.backends.cudnn.deterministic = True
+        # fp32 would mean TF32 otherwise, which rounds to 10 bits
+        torch.backends.cudnn.conv.fp32_precision = "ieee"  # type: ignore[attr-defined]
+        torch.backends.cuda.matmul.fp32_precision = "ieee"
+    return device
 
 
 def pick_dtype(precision: str, device: torch.device) -> torch.dtype:
