@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from voicesvc.engines.convs import Conv, Reach, State, Up
 
 CELL_FRAMES = (20, 40, 64, 128, 256)  # the last one repeats
-TAIL_FRAMES = 32  # final cells are padded to a multiple: a new shape costs oneDNN 1 ms a layer
+TAIL_FRAMES = 16  # final cells are padded to a multiple: a new shape costs oneDNN 1 ms a layer
 _LRELU_SLOPE = 0.1
 _LRELU_SLOPE_POST = 0.01  # HiFi-GAN's last activation uses torch's default slope
 
@@ -240,8 +240,10 @@ class Speech:
         done, heard, i = 0, 0, 0
         while done < n_frames:
             heard += cells[min(i, len(cells) - 1)]
-            i += 1
             end = min(n_frames, heard + self.ahead_frames)
+            if i and n_frames - end <= TAIL_FRAMES:  # too little for a cell of its own
+                end = n_frames
+            i += 1
             state.last = end == n_frames
             with torch.inference_mode():
                 x = prior(done, end)

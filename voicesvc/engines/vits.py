@@ -234,7 +234,7 @@ class Vits:
             (min(n, first), CELL_FRAMES)
             for n in range(TAIL_FRAMES, first + TAIL_FRAMES, TAIL_FRAMES)
         ]
-        for tail in range(TAIL_FRAMES, max(CELL_FRAMES) + 1, TAIL_FRAMES):
+        for tail in range(TAIL_FRAMES, max(CELL_FRAMES) + TAIL_FRAMES + 1, TAIL_FRAMES):
             lines.append((first + tail, (CELL_FRAMES[0], tail)))
         for n_frames, cells in lines:
             for _ in self.speech.stream(silent, n_frames, cells=cells):
