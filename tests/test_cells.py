@@ -142,6 +142,20 @@ def test_packed_bf16_is_the_same_network() -> None:
     assert 10 * torch.log10(exact.square().mean() / noise.square().mean()) > 30
 
 
+def test_a_convolution_of_many_channels_is_a_sum_of_products() -> None:
+    for bias in (True, False):
+        plain = torch.nn.Conv1d(128, 30, 5, padding=6, dilation=3, bias=bias).requires_grad_(False)
+        conv, x = Conv(plain), torch.randn(2, 50, 128)
+        pack(conv)
+        assert conv.weight.dim() == 3
+        expected = torch.nn.functional.leaky_relu(plain(x.mT).mT[:, 6:-6], 0.1)
+        assert torch.allclose(conv(x, 0.1), expected, atol=1e-5)
+        total = torch.ones(2, 38, 30)
+        conv.add_to(total, x)
+        assert torch.allclose(total, plain(x.mT).mT[:, 6:-6] + 1, atol=1e-5)
+        assert conv(x[:, :12]).shape == (2, 0, 30)
+
+
 def test_layers_that_cannot_be_carried_are_refused() -> None:
     for conv in (
         torch.nn.Conv1d(4, 4, 4, padding=1),

@@ -11,6 +11,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+_MANY_CHANNELS = 128  # from here on a matrix product beats a convolution in fp32
 _PACK_FRAMES = 64  # the input length that oneDNN's weight order is chosen for
 
 
@@ -72,7 +73,8 @@ class Reach(NamedTuple):
 class Conv(nn.Module):
     """A Conv1d without its padding, run as a channels-last Conv2d (the fast layout on CPU).
 
-    After `pack` the weights lie in oneDNN's own order and sums are fused into it.
+    After `pack` the weights lie in oneDNN's own order and sums are fused into it; after `split`
+    each tap is a matrix of its own, and the convolution a sum of products.
     """
 
     weight: Tensor
@@ -99,6 +101,11 @@ class Conv(nn.Module):
         self.register_buffer("bias", bias)
         self.packed = False
 
+    def split(self) -> None:
+        """Make each tap a matrix, [kernel, in, out]: faster in fp32 where channels are many."""
+        if self.weight.dim() == 4:
+            self.weight = self.weight[:, :, 0].permute(2, 1, 0).contiguous()
+
     def pack(self, steps: int) -> None:
         """Put the weights in oneDNN's order, best for inputs of `steps` time steps."""
         if self.weight.dim() == 2:
@@ -114,8 +121,10 @@ class Conv(nn.Module):
         """[b, t + 2 pad, in] -> leaky_relu of [b, t, out]; empty where context is missing yet."""
         if x.shape[1] <= 2 * self.reach.pad:
             return x.new_zeros(x.shape[0], 0, self._n_out())
-        if self.weight.dim() == 2 and not self.packed:
+        if self.weight.dim() == 2:
             return _leaky(F.linear(x, self.weight, self.bias), slope)
+        if self.weight.dim() == 3:
+            return _leaky(self._products(x), slope)
         x = x.transpose(1, 2).unsqueeze(2)
         if not self.packed:
             y = F.conv2d(x, self.weight, self.bias, dilation=self.dilation)
@@ -125,6 +134,19 @@ class Conv(nn.Module):
             x, self.weight, self.bias, [0, 0], [1, 1], self.dilation, 1, *activation
         )
         return cast(Tensor, y).squeeze(2).transpose(1, 2)
+
+    def _products(self, x: Tensor) -> Tensor:
+        t = x.shape[1] - 2 * self.reach.pad
+        y = x.new_empty(*x.shape[:1], t, self._n_out())
+        for line, out in zip(x, y, strict=True):
+            if self.bias is None:
+                torch.mm(line[:t], self.weight[0], out=out)
+            else:
+                torch.addmm(self.bias, line[:t], self.weight[0], out=out)
+            for j in range(1, len(self.weight)):
+                at = j * self.dilation[1]
+                out.addmm_(line[at : at + t], self.weight[j])
+        return y
 
     def add_to(self, y: Tensor, x: Tensor) -> None:
         """y += conv(x) in place; [b, t, out] and [b, t + 2 pad, in]."""
@@ -138,7 +160,7 @@ class Conv(nn.Module):
         )
 
     def _n_out(self) -> int:
-        return int(self.weight.shape[0])
+        return int(self.weight.shape[2 if self.weight.dim() == 3 else 0])
 
 
 def _leaky(x: Tensor, slope: float) -> Tensor:
@@ -176,18 +198,16 @@ class Up(Conv):
 
 
 def pack(*modules: nn.Module) -> None:
-    """Put bf16 weights in oneDNN's order where the CPU has AMX; move nothing afterwards.
+    """Put weights into the form that is fastest on a CPU; move nothing afterwards.
 
-    Elsewhere, and in fp32, oneDNN's order depends on the input's length, and the wrong one costs
-    50 times the time: there, weights stay as they are.
+    bf16 is put into oneDNN's order only where the CPU has AMX. Elsewhere, and in fp32, that order
+    depends on the input's length, and the wrong one costs 50 times the time.
     """
-    if not torch.cpu.get_capabilities().get("amx_bf16"):
-        return
-    for module in modules:
-        for conv in module.modules():
-            if (
-                isinstance(conv, Conv)
-                and conv.weight.device.type == "cpu"
-                and conv.weight.dtype == torch.bfloat16
-            ):
-                conv.pack(_PACK_FRAMES * conv.reach.per_frame)
+    amx = torch.cpu.get_capabilities().get("amx_bf16")
+    for conv in (c for module in modules for c in module.modules() if isinstance(c, Conv)):
+        if conv.weight.device.type != "cpu":
+            continue
+        if conv.weight.dtype == torch.float32 and conv.weight.shape[1] >= _MANY_CHANNELS:
+            conv.split()
+        elif conv.weight.dtype == torch.bfloat16 and amx:
+            conv.pack(_PACK_FRAMES * conv.reach.per_frame)
