@@ -1,12 +1,14 @@
 """Plans: what a symbol is, how seeds are derived, when words and phonemes are heard."""
 
 import hashlib
+import math
+from random import Random
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from voicesvc.plan import Kind, Plan, PlannedWord, Unit, derive_seed, kind_of, timings
+from voicesvc.plan import Kind, Plan, PlannedWord, Unit, derive_seed, kind_of, timings, whole_frames
 
 FRAME_S = 256 / 22050
 
@@ -136,3 +138,16 @@ def test_seeds_are_the_first_63_bits_of_a_hash() -> None:
 def test_noise_is_keyed_by_the_word_and_how_often_it_came() -> None:
     assert PlannedWord("The", 0, 3, 1, ()).key == PlannedWord("the", 9, 12, 1, ()).key
     assert PlannedWord("the", 0, 3, 0, ()).key != PlannedWord("the", 0, 3, 1, ()).key
+
+
+@given(st.lists(st.floats(0.01, 40), min_size=1, max_size=60), st.floats(0.5, 2.0), st.randoms())
+def test_whole_frames_keep_the_sum_and_every_phoneme(
+    durations: list[float], rate: float, random: Random
+) -> None:
+    kinds: list[Kind] = [random.choice(("phone", "blank")) for _ in durations]
+    plain = whole_frames(durations, kinds, 1.0)
+    assert plain == [math.ceil(d) for d in durations]
+    fast = whole_frames(durations, kinds, rate)
+    assert all(n >= (kind == "phone") for n, kind in zip(fast, kinds, strict=True))
+    blanks = whole_frames(durations, ["blank"] * len(durations), rate)
+    assert sum(blanks) == round(sum(plain) / rate)

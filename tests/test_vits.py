@@ -142,10 +142,11 @@ def test_noise_of_a_word_keeps_its_beginning_when_it_grows() -> None:
 
 
 def test_rate_acts_in_the_durations(exact: Vits, words: tuple[phonemes.Word, ...]) -> None:
-    plain, fast = exact.plan(words, 1), exact.plan(words, 1, rate=1.5)
-    asked = [sum(u.frames_model for u in p.units()) for p in (plain, fast)]
-    assert asked[0] / asked[1] == pytest.approx(1.5, rel=1e-5)
-    assert fast.frames < plain.frames
+    plain = exact.plan(words, 1)
+    for rate in (0.5, 0.8, 1.25, 1.5, 2.0):
+        asked = exact.plan(words, 1, rate=rate)
+        assert plain.frames / asked.frames == pytest.approx(rate, rel=0.02)
+        assert all(u.frames for u in asked.units() if u.kind == "phone")
 
 
 def test_unknown_symbols_are_dropped_and_named(exact: Vits) -> None:

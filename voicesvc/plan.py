@@ -4,8 +4,9 @@ Knows nothing about how the durations were predicted or how they become sound.
 """
 
 import hashlib
+import math
 import unicodedata
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
@@ -93,6 +94,22 @@ class Plan:
         """Every unit in order."""
         for word in self.words:
             yield from word.units
+
+
+def whole_frames(frames_model: Sequence[float], kinds: Sequence[Kind], rate: float) -> list[int]:
+    """The model's durations in whole frames: rounded up, as VITS does, then sped up by `rate`.
+
+    Rounding up each sped-up duration would lose half of what was asked for. So every unit ends
+    where its share of the whole does, to the nearest frame; a phoneme keeps at least one.
+    """
+    frames: list[int] = []
+    asked = given = 0
+    for duration, kind in zip(frames_model, kinds, strict=True):
+        asked += math.ceil(duration)
+        n = max(round(asked / rate) - given, int(kind == "phone" and duration > 0))
+        frames.append(n)
+        given += n
+    return frames
 
 
 def timings(plan: Plan, offset_s: float = 0.0) -> list[dict[str, Any]]:

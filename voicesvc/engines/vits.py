@@ -10,7 +10,7 @@ import math
 import os
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, cast
 
 import torch
@@ -27,7 +27,7 @@ from voicesvc.engines.convs import pack as pack_weights
 from voicesvc.engines.front import Durations, Encoder, StochasticDurations
 from voicesvc.errors import BadPlan, EngineFailed, PackRefused
 from voicesvc.packs import Pack
-from voicesvc.plan import Kind, Plan, PlannedWord, Unit, derive_seed, kind_of
+from voicesvc.plan import Kind, Plan, PlannedWord, Unit, derive_seed, kind_of, whole_frames
 
 _MAX_FRAMES_PER_UNIT = 4096  # some 47 s at 22.05 kHz: beyond it the model has failed
 _M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD = -1, -3  # of glibc's malloc.h
@@ -52,6 +52,10 @@ def word_noise(word: PlannedWord, seed: int, purpose: str, shape: tuple[int, int
     generator = torch.Generator().manual_seed(derive_seed(seed, purpose, word.key))
     wide = -(-columns // _ALIGN) * _ALIGN
     return torch.randn(rows, wide, generator=generator)[:, :columns]
+
+
+def _lasting(unit: Unit, frames_model: float, frames: int) -> Unit:
+    return Unit(unit.symbol, unit.id, unit.kind, frames_model, frames)
 
 
 class _Prior:
@@ -122,40 +126,21 @@ class Vits:
             h, mean, log_scale = self.encoder(ids)
             noise = torch.cat([word_noise(w, seed, "durations", (len(w.units), 2)) for w in laid])
             noise = noise.to(self.device) * self.pack.vits.noise_scale_dp
-            frames = (torch.exp(self.durations(h, noise)) / rate).tolist()
+            frames = (torch.exp(self.durations(h, noise)) * self.pack.vits.length_scale).tolist()
             hidden = Hidden(mean, torch.exp(log_scale) * self.pack.vits.noise_scale)
         if not all(0 <= f <= _MAX_FRAMES_PER_UNIT for f in frames):
             raise EngineFailed(f"the model predicts a symbol of {max(frames)} frames")
-        return self._plan_of(laid, frames, seed, hidden, dropped)
-
-    def _plan_of(
-        self,
-        laid: list[PlannedWord],
-        frames: list[float],
-        seed: int,
-        hidden: Hidden,
-        dropped: tuple[str, ...],
-    ) -> Plan:
-        at = iter(frames)
-        words = tuple(
-            PlannedWord(
-                w.text,
-                w.start,
-                w.end,
-                w.nth,
-                tuple(
-                    Unit(u.symbol, u.id, u.kind, f, math.ceil(f))
-                    for u, f in zip(w.units, at, strict=False)
-                ),
-            )
-            for w in laid
+        whole = whole_frames(frames, [u.kind for w in laid for u in w.units], rate)
+        at = zip(frames, whole, strict=True)
+        planned = tuple(
+            replace(w, units=tuple(_lasting(u, *next(at)) for u in w.units)) for w in laid
         )
         return Plan(
             model_sha256=self.pack.model_sha256,
             sample_rate_hz=self.sample_rate_hz,
             hop=self.hop,
             seed=seed,
-            words=words,
+            words=planned,
             dropped=dropped,
             hidden=hidden,
         )
