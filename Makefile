@@ -47,7 +47,7 @@ env: $(filter .uv/bin/uv,$(UV))
 
 # And what testing needs.
 dev: $(filter .uv/bin/uv,$(UV))
-	$(UV) sync --frozen
+	$(UV) sync --frozen --group dev
 
 .uv/bin/uv: scripts/get_uv.py
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \

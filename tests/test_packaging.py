@@ -112,7 +112,7 @@ def test_make_test_syncs_for_development_and_tests(tmp_path: Path) -> None:
     program(path, "uv", f'echo "$*" >> {tmp_path}/log')
     program(path, "chromium", "")
     assert make(checkout(tmp_path), path, "test").returncode == 0
-    assert log_of(tmp_path) == ["--version", "sync --frozen", "run --no-sync pytest"]
+    assert log_of(tmp_path) == ["--version", "sync --frozen --group dev", "run --no-sync pytest"]
 
 
 def test_make_test_says_how_to_get_chromium(tmp_path: Path) -> None:

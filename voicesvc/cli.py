@@ -1,6 +1,8 @@
 """Everything a person types. Heavy imports happen in the command that needs them."""
 
 import logging
+import math
+import os
 import sys
 import time
 from collections.abc import Callable, Iterator
@@ -16,6 +18,7 @@ from voicesvc.errors import InvalidRequest, VoiceError
 
 if TYPE_CHECKING:
     from voicesvc.packs import Licence
+    from voicesvc.studio import Take
 
 app = typer.Typer(
     help="Licensed actors' voices over HTTP, streamed.",
@@ -123,12 +126,28 @@ def _say_to(
             sink.write(chunk)
             sink.flush()
             chunk = rendering.chunk()
-    take = rendering.take
+        take = rendering.take
+        if sink.readable():
+            _put_length(sink, take)
     say(f"{take.audio_s:.2f} s of audio in {take.compute_s:.2f} s, seed {take.seed}")
     if take.skipped:
         from voicesvc.script import skipped_header
 
         say(f"skipped: {skipped_header(take.skipped)}")
+
+
+def _put_length(file: BinaryIO, take: "Take") -> None:
+    """What a stream's header could not know yet, the finished file's can."""
+    from voicesvc.encode import with_length
+
+    rate_hz = take.output.sample_rate_hz
+    n_samples = math.floor(take.audio_s * rate_hz + 0.5 + 1e-6)  # halves up, as they are resampled
+    file.seek(0)
+    head, tail = with_length(take.output, n_samples, file.read(64))
+    file.seek(0)
+    file.write(head)
+    file.seek(0, os.SEEK_END)
+    file.write(tail)
 
 
 @contextmanager
@@ -141,7 +160,7 @@ def _sink(target: str) -> Iterator[BinaryIO]:
     device = path.exists() and not path.is_file()  # /dev/null, a pipe: not to be replaced
     part = path if device else path.with_name(f".{path.name}.part")
     try:
-        with part.open("wb") as file:
+        with part.open("wb" if device else "w+b") as file:
             yield file
         part.replace(path)
     except OSError as e:
@@ -159,7 +178,7 @@ def _format_of(target: str) -> str:
     """
     from voicesvc.encode import FORMATS
 
-    by_suffix = {f.suffix: name for name, f in FORMATS.items()}
+    by_suffix = {f.suffix: name for name, f in FORMATS.items()} | {".ogg": "opus"}
     suffix = Path(target).suffix.lower()
     if suffix and suffix not in by_suffix:
         detail = f"no format has the suffix {suffix}; --format names one"

@@ -156,6 +156,14 @@ def encoder(output: Output, n_samples: int | None = None) -> Encoder:
     return _Plain(n_samples, depth, b"", b"")
 
 
+def with_length(output: Output, n_samples: int, head: bytes) -> tuple[bytes, bytes]:
+    """A finished file's first 64 bytes with its length put in, and what to append to the file."""
+    if output.format.name == "wav" and head[4:8] == b"\xff" * 4:
+        known, tail = _wav(output.sample_rate_hz, output.bit_depth, n_samples)
+        return known + head[len(known) :], tail
+    return (_flac_head(n_samples, head) if output.format.name == "flac" else head), b""
+
+
 def _to_int(pcm: Pcm, bits: int) -> NDArray[np.int32]:
     """To the nearest integer of `bits` bits, [n]; what does not fit is clipped, never wrapped."""
     full = 2 ** (bits - 1)  # scaling float32 by a power of two is exact

@@ -3,6 +3,7 @@
 import math
 import os
 import signal
+import socket
 import threading
 import time
 from collections.abc import Callable
@@ -11,6 +12,7 @@ import uvicorn
 
 from voicesvc.api import create_app
 from voicesvc.config import Settings
+from voicesvc.errors import BadSetting
 from voicesvc.studio import Studio
 
 _POLL_S = 0.05
@@ -20,8 +22,10 @@ def run(settings: Settings, say: Callable[[str], None], begin: float) -> None:
     """Serve until a signal; progress goes to `say`. `begin` is when the process was started.
 
     Raises:
+        BadSetting: the address cannot be listened on.
         EngineFailed: the device that was asked for is not there.
     """
+    listener = _listen(settings)
     from voicesvc.engines import vits
 
     device = vits.pin(settings.device)
@@ -42,7 +46,21 @@ def run(settings: Settings, say: Callable[[str], None], begin: float) -> None:
     told.start()
     for number in (signal.SIGINT, signal.SIGTERM):  # uvicorn raises them again when it has ended
         signal.signal(number, lambda *_: None)
-    server.run()
+    server.run(sockets=[listener])
+
+
+def _listen(settings: Settings) -> socket.socket:
+    """Taken before anything is loaded: a port that is in use is said at once."""
+    family = socket.AF_INET6 if ":" in settings.host else socket.AF_INET
+    try:
+        return socket.create_server((settings.host, settings.port), family=family)
+    except OSError as e:
+        where = f"{settings.host}:{settings.port}"
+        raise BadSetting(
+            f"cannot listen on {where}: {e.strerror or e}",
+            where="VOICESVC_PORT",
+            valid="an address of this machine and a port that nothing else listens on",
+        ) from e
 
 
 def _announce(
