@@ -96,6 +96,16 @@ def test_first_chunk_is_small_and_later_ones_grow() -> None:
     assert sum(sizes) == 1000
 
 
+def test_a_short_rest_gets_no_cell_of_its_own() -> None:
+    speech = NETWORKS["1", 0][2]
+    upto = sum(CELL_FRAMES[:2]) + speech.ahead_frames
+    for rest, n_cells in ((TAIL_FRAMES, 2), (TAIL_FRAMES + 1, 3)):
+        assert (
+            len(chunks(NETWORKS["1", 0], torch.randn(1, CHANNELS, upto + rest), CELL_FRAMES))
+            == n_cells
+        )
+
+
 def test_no_frame_is_computed_twice(monkeypatch: pytest.MonkeyPatch) -> None:
     """Steps that go through the convolutions: the line's own, and the padding of its last cell."""
     network, n_frames = NETWORKS["2", 0], 600

@@ -149,6 +149,15 @@ def test_rate_acts_in_the_durations(exact: Vits, words: tuple[phonemes.Word, ...
         assert all(u.frames for u in asked.units() if u.kind == "phone")
 
 
+def test_the_packs_own_pace_is_kept(
+    joe: packs.Pack, exact: Vits, words: tuple[phonemes.Word, ...]
+) -> None:
+    slow = joe.model_copy(update={"vits": joe.vits.model_copy(update={"length_scale": 1.5})})
+    plans = [engine.plan(words, 1) for engine in (load(slow, "cpu", "fp32"), exact)]
+    asked = [sum(u.frames_model for u in p.units()) for p in plans]
+    assert asked[0] / asked[1] == pytest.approx(1.5, rel=1e-5)
+
+
 def test_unknown_symbols_are_dropped_and_named(exact: Vits) -> None:
     word = phonemes.Word("hæ", 0, 2, ("h", "☃", "æ"), ())
     assert exact.plan([word], 1).dropped == ("☃",)
