@@ -1,0 +1,255 @@
+"""Time-domain pitch-synchronous overlap-add on a stream, exact where nothing is asked.
+
+E. Moulines, F. Charpentier (1990), "Pitch-synchronous waveform processing techniques for
+text-to-speech synthesis using diphones", Speech Communication 9, 453-467. Seen as it is here, the
+sound between two synthesis marks is a crossfade of two shifted copies of the input: each mark
+shifts the input by its distance from the analysis mark that it stands for. Where both shifts are
+zero the input passes untouched. Every voiced stretch begins with shift zero, and whenever no
+change of pitch is asked for the shift glides back to zero.
+"""
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+from scipy.signal import firwin
+
+from voicesvc.dsp.curves import Controls, Floats
+from voicesvc.dsp.history import History
+from voicesvc.dsp.marks import Marker, Stretch
+from voicesvc.dsp.tracker import FLOOR_HZ, Analysis
+
+GLIDE = 0.08  # of a period, per period: how fast the shift returns to zero
+LIMIT_ST = 15.0  # no period is changed by more, whatever the curves add up to
+PHASES = 64  # fractions of a sample that a shift is rounded to
+TAPS = 32  # of the interpolator
+GAIN_LIMIT = 2.0  # factor, of the level correction
+
+
+def _interpolators() -> Floats:
+    """[PHASES, TAPS]: correlating row k with samples from i on gives x(i + TAPS/2 - 1 + k/PHASES).
+
+    A windowed sinc, half its level at the Nyquist frequency.
+    """
+    taps = firwin(TAPS * PHASES + 1, 1.0 / PHASES, window=("kaiser", 6.0))
+    rows = taps[:-1].reshape(TAPS, PHASES).T[:, ::-1]
+    return np.ascontiguousarray(rows / rows.sum(1, keepdims=True))
+
+
+INTERPOLATORS = _interpolators()
+
+
+@dataclass(slots=True)
+class Grain:
+    """A synthesis mark: where it is, what it copies, and how wide its window is."""
+
+    at: float
+    shift: float  # `at` less the analysis mark's position
+    period: float  # of the input at its analysis mark
+    power: float  # mean square of the input over the two periods around the analysis mark
+
+
+class Psola:
+    """F0 of a stream changed as `controls` ask; the input in `x` is overwritten in place.
+
+    `step` is called with every block after it was appended to `x`; the samples of `x` before
+    `done` have their last value.
+    """
+
+    def __init__(self, controls: Controls, rate_hz: int, frame: int, seed: int) -> None:
+        self._controls = controls
+        self._rate_hz = rate_hz
+        self._frame = frame
+        self._seed = seed
+        self.analysis = Analysis(rate_hz, frame)
+        lowered = self.analysis.lowered
+        self.marker = Marker(rate_hz, frame, lowered.out, lowered.factor)
+        self._x = History()  # the input
+        self.out = History()
+        self.done = 0
+        self.f0_hz: list[float] = []  # by frame
+        self._run: _Run | None = None
+        periods = rate_hz / FLOOR_HZ
+        self.lookahead = self.analysis.lookahead + self.marker.lookahead + math.ceil(3 * periods)
+
+    def step(self, block: Floats) -> None:
+        """Take one block of input, [size]."""
+        self._x.append(block)
+        self.out.append(block)
+        f0 = self.analysis.step(block)
+        self.f0_hz += f0
+        self.marker.step(f0)
+        stretches = self.marker.stretches
+        while stretches:
+            stretch = stretches[0]
+            if self._run is None:
+                if not stretch.marks:
+                    if not stretch.closed:
+                        break
+                    stretches.pop(0)
+                    continue
+                self._run = _Run(self, stretch)
+            if not self._run.go():
+                break
+            self._run = None
+            stretches.pop(0)
+        if not stretches:
+            done = self.marker.decided
+        elif self._run is not None:
+            done = self._run.done
+        else:
+            done = stretches[0].start - self._rate_hz / FLOOR_HZ
+        self.done = max(self.done, int(done))
+        keep = self.done - math.ceil(4 * self._rate_hz / FLOOR_HZ)
+        self._x.drop(keep)
+        self.analysis.lowered.out.drop(keep // self.analysis.lowered.factor - 1)
+
+
+class _Run:
+    """The synthesis of one voiced stretch."""
+
+    def __init__(self, psola: Psola, stretch: Stretch) -> None:
+        self._psola = psola
+        self._stretch = stretch
+        self._random = np.random.default_rng(psola._seed)
+        self._j = 0  # analysis mark of the newest grain
+        self._grains: list[Grain] = []
+        self._cut: list[tuple[int, Floats, bool, float, float]] = []
+        self.done = stretch.marks[0]
+        self._gain = 1.0
+
+    def go(self) -> bool:
+        """Make what can be made; whether the stretch is finished."""
+        marks = self._stretch.marks
+        if not self._grains:
+            if len(marks) < 3 and not self._stretch.closed:
+                return False
+            if len(marks) < 3:
+                self.done = math.inf
+                return True
+            self._grains.append(self._grain(marks[0], 0))
+        while True:
+            found = self._following()
+            if found is None:
+                return False
+            self._segment(found)
+            if math.isnan(found.power):
+                return True
+
+    def _following(self) -> Grain | None:
+        """The next grain; one of no power where the stretch ends; None where not known yet."""
+        marks, closed = self._stretch.marks, self._stretch.closed
+        last, j = self._grains[-1], self._j
+        if j + 1 >= len(marks) and not closed:
+            return None
+        delta = self._delta_st(last.at)
+        if delta == 0.0 and j + 1 < len(marks):
+            period = marks[j + 1] - marks[j]
+            back = min(max(last.shift, -GLIDE * period), GLIDE * period)
+            at = marks[j + 1] + (last.shift - back)
+        else:
+            factor = 2.0 ** (-delta / 12)
+            period = self._period(last.at, factor)
+            if math.isnan(period):
+                return None
+            at = last.at + period * factor
+        k = j
+        while k + 1 < len(marks) and abs(marks[k + 1] - at) <= abs(marks[k] - at):
+            k += 1
+        if k + 2 >= len(marks) and not closed:
+            return None
+        if at > min(self._stretch.end - 0.5 * period, marks[-1] + 0.5 * period):
+            end = min(last.at + period, self._stretch.end) if last.shift else last.at
+            return Grain(end, 0.0, period, math.nan)
+        self._j = k
+        return self._grain(at, k)
+
+    def _period(self, at: float, factor: float) -> float:
+        """Of the input halfway to the next grain, in samples; not a number if not known yet."""
+        marks, j = self._stretch.marks, self._j
+        rough = marks[j + 1] - marks[j] if j + 1 < len(marks) else marks[j] - marks[j - 1]
+        middle = at + 0.5 * rough * factor
+        k = j
+        while k + 1 < len(marks) and marks[k + 1] <= middle:
+            k += 1
+        while k > 0 and marks[k] > middle:
+            k -= 1
+        if k + 1 >= len(marks):
+            return marks[k] - marks[k - 1] if self._stretch.closed else math.nan
+        return marks[k + 1] - marks[k]
+
+    def _grain(self, at: float, j: int) -> Grain:
+        marks = self._stretch.marks
+        left, right = marks[max(j - 1, 0)], marks[min(j + 1, len(marks) - 1)]
+        x = self._psola._x.between(round(left), round(right))
+        period = (right - left) / (min(j + 1, len(marks) - 1) - max(j - 1, 0))
+        return Grain(at, at - marks[j], period, float(x @ x) / len(x))
+
+    def _delta_st(self, at: float) -> float:
+        """What is asked for at a sample of the stretch."""
+        controls = self._psola._controls
+        t = np.array([at])
+        delta = float(controls.pitch_st(t)[0])
+        spread = float(controls.range(t)[0])
+        if spread != 1.0:
+            place = at / self._psola._frame
+            k = int(place)
+            f0 = self._psola.f0_hz
+            near = [f for f in f0[max(k, 0) : k + 2] if f > 0]
+            if near:
+                a, b = near[0], near[-1]
+                octaves = math.log2(a) + (place - k) * (math.log2(b) - math.log2(a))
+                delta += (spread - 1.0) * 12 * (octaves - math.log2(controls.pivot_hz))
+        if controls.jitter_st:
+            delta += controls.jitter_st * float(self._random.standard_normal())
+        return min(max(delta, -LIMIT_ST), LIMIT_ST)
+
+    def _segment(self, new: Grain) -> None:
+        """Make the samples between the newest grain and `new`, and finish those before."""
+        old = self._grains[-1]
+        self._grains.append(new)
+        a, b = math.ceil(old.at), math.ceil(new.at)
+        same = old.shift == 0.0 == new.shift
+        if same:
+            y = self._psola._x.between(a, b)
+        else:
+            length = new.at - old.at
+            t = np.arange(a, b, dtype=np.float64)
+            down = _half_hann((t - old.at) / min(length, old.period))
+            up = _half_hann((new.at - t) / min(length, new.period))
+            y = down * self._shifted(a, b, old.shift) + up * self._shifted(a, b, new.shift)
+        power = old.power if math.isnan(new.power) else 0.5 * (old.power + new.power)
+        self._cut.append((a, y, same, power * len(y), float(y @ y)))
+        if len(self._cut) == 2:
+            asked = self._cut[0][3] + self._cut[1][3]
+            made = self._cut[0][4] + self._cut[1][4]
+            gain = 1.0
+            if not (self._cut[0][2] and self._cut[1][2]) and made > 0:
+                gain = min(max(math.sqrt(asked / made), 1 / GAIN_LIMIT), GAIN_LIMIT)
+            self._finish(gain)
+        if math.isnan(new.power):
+            self._finish(1.0)
+
+    def _finish(self, gain: float) -> None:
+        """Write the oldest segment, its level going from the last gain to this."""
+        a, y, same, _, _ = self._cut.pop(0)
+        if not (same and gain == self._gain == 1.0) and len(y):
+            y = y * np.linspace(self._gain, gain, len(y), endpoint=False)
+            self._psola.out.replace(a, y)
+        self._gain = gain
+        self.done = a + len(y)
+
+    def _shifted(self, a: int, b: int, shift: float) -> Floats:
+        """Input samples [a, b) less `shift`."""
+        if shift == 0.0:
+            return self._psola._x.between(a, b)
+        k = round(-shift * PHASES)
+        whole, phase = divmod(k, PHASES)
+        half = TAPS // 2
+        x = self._psola._x.between(a + whole - half + 1, b + whole + half)
+        return np.correlate(x, INTERPOLATORS[phase], "valid")
+
+
+def _half_hann(u: Floats) -> Floats:
+    """1 at 0, 0 from 1 on."""
+    return 0.5 + 0.5 * np.cos(np.pi * np.minimum(u, 1.0))
