@@ -132,7 +132,8 @@ def coqui() -> tuple[Say, int, str]:
 
 def voicesvc() -> tuple[Say, int, str]:
     """The product's own order of a take, without HTTP."""
-    from voicesvc.studio import Line, Studio
+    from voicesvc.line import Line
+    from voicesvc.studio import Studio
 
     studio = Studio(Settings.read())
     studio.warm()

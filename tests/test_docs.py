@@ -27,8 +27,8 @@ from voicesvc.cli import app as cli
 from voicesvc.config import PREFIX, Settings
 from voicesvc.encode import FORMATS
 from voicesvc.errors import PROBLEMS, BadSetting
+from voicesvc.line import Line
 from voicesvc.packs import Description, Source, Weights
-from voicesvc.studio import Line
 
 ROOT = Path(__file__).parent.parent
 PAGES = sorted([ROOT / "README.md", ROOT / "CHANGELOG.md", *(ROOT / "docs").glob("*.md")])
@@ -175,7 +175,9 @@ def test_http_page_lists_every_format() -> None:
 
 def test_http_page_lists_every_header(service: Service) -> None:
     named = column(tables(sections("http")["POST /v1/speech"])[1], "header of the answer")
-    sent = service.speak("Hold \N{SMILING FACE WITH SUNGLASSES} fast.", actor="joe").headers
+    fit = {"seconds": 1.5, "limits": [0.1, 10]}
+    text = "Hold \N{SMILING FACE WITH SUNGLASSES} fast."
+    sent = service.speak(text, actor="joe", fit=fit).headers
     ours = {n for n in sent if n.startswith("voicesvc-")} | {"server-timing"}
     assert {n.lower() for n in named} == ours
     assert ours <= set(sent)

@@ -58,7 +58,8 @@ from voicesvc.config import Settings
 for module in pkgutil.walk_packages(voicesvc.__path__, "voicesvc."):
     if not module.name.endswith("__main__"):
         __import__(module.name)
-from voicesvc.studio import Line, Studio
+from voicesvc.line import Line
+from voicesvc.studio import Studio
 studio = Studio(Settings.read({}, actors="joe", device="cpu"))
 for format in ("wav", "opus", "mp3", "flac"):
     rendering = studio.open(Line(actor="joe", text="Hold.", format=format))

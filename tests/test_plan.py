@@ -4,11 +4,23 @@ import hashlib
 import math
 from random import Random
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from voicesvc.plan import Kind, Plan, PlannedWord, Unit, derive_seed, kind_of, timings, whole_frames
+from voicesvc.plan import (
+    Kind,
+    Plan,
+    PlannedWord,
+    Unit,
+    after,
+    derive_seed,
+    groups,
+    kind_of,
+    share,
+    timings,
+)
 
 FRAME_S = 256 / 22050
 
@@ -71,12 +83,15 @@ def test_phonemes_take_their_marks_and_the_blanks_after_them() -> None:
     assert heard == [("ɪ", 36, 41), ("t", 41, 43)]
 
 
-def test_an_offset_moves_everything() -> None:
-    for still, moved in zip(timings(SO_IT), timings(SO_IT, 2.5), strict=True):
-        assert moved["start_s"] == pytest.approx(still["start_s"] + 2.5, abs=2e-6)
-        assert moved["end_s"] == pytest.approx(still["end_s"] + 2.5, abs=2e-6)
-        for a, b in zip(still["phonemes"], moved["phonemes"], strict=True):
-            assert b["start_s"] == pytest.approx(a["start_s"] + 2.5, abs=2e-6)
+def test_what_is_put_in_moves_what_comes_after_it() -> None:
+    border = 36 * 256  # of the two words
+    moved = timings(
+        SO_IT, lambda at, begins: at + 22050 * (at > border or (begins and at == border))
+    )
+    (so, it), (still_so, still_it) = moved, timings(SO_IT)
+    assert so == still_so
+    assert it["start_s"] == pytest.approx(still_it["start_s"] + 1, abs=2e-6)
+    assert it["phonemes"][1]["end_s"] == pytest.approx(still_it["end_s"] + 1, abs=2e-6)
 
 
 def test_a_pause_inside_a_word_belongs_to_no_phoneme() -> None:
@@ -140,14 +155,45 @@ def test_noise_is_keyed_by_the_word_and_how_often_it_came() -> None:
     assert PlannedWord("the", 0, 3, 0, ()).key != PlannedWord("the", 0, 3, 1, ()).key
 
 
-@given(st.lists(st.floats(0.01, 40), min_size=1, max_size=60), st.floats(0.5, 2.0), st.randoms())
+@given(st.lists(st.floats(0.0, 40), min_size=1, max_size=60), st.randoms())
 def test_whole_frames_keep_the_sum_and_every_phoneme(
-    durations: list[float], rate: float, random: Random
+    durations: list[float], random: Random
 ) -> None:
     kinds: list[Kind] = [random.choice(("phone", "blank")) for _ in durations]
-    plain = whole_frames(durations, kinds, 1.0)
-    assert plain == [math.ceil(d) for d in durations]
-    fast = whole_frames(durations, kinds, rate)
-    assert all(n >= (kind == "phone") for n, kind in zip(fast, kinds, strict=True))
-    blanks = whole_frames(durations, ["blank"] * len(durations), rate)
-    assert sum(blanks) == round(sum(plain) / rate)
+    given = share(durations, kinds)
+    heard = [kind == "phone" and d > 0 for kind, d in zip(kinds, durations, strict=True)]
+    assert all(n >= must for n, must in zip(given, heard, strict=True))
+    blanks = share(durations, ["blank"] * len(durations))
+    assert sum(blanks) == round(sum(durations))
+    ends = np.cumsum(blanks) - np.cumsum(durations)
+    assert np.abs(ends).max() <= 0.5 + 1e-6
+    whole = [float(math.ceil(d)) for d in durations]
+    assert share(whole, kinds) == whole
+
+
+def test_phonemes_are_grouped_with_their_marks_and_pauses_stand_alone() -> None:
+    so, it = SO_IT.words[1:3]
+    assert [(g.symbol, g.kind, g.begin, g.end) for g in groups(so)] == [
+        ("s", "phone", 0, 2),
+        ("ˈoː", "phone", 2, 10),  # a mere space is nobody's pause
+    ]
+    assert after(so) == " "
+    ended = word("it", 3, *it.units, unit(",", "pause", 4), unit(" ", "pause", 2))
+    assert [(g.symbol, g.kind) for g in groups(ended)] == [
+        ("ɪ", "phone"),
+        ("t", "phone"),
+        (", ", "pause"),
+    ]
+    assert after(ended) == ", "
+    parts = word("PM", 0, unit("p", "phone", 3), unit(" ", "pause", 2), unit("m", "phone", 4))
+    assert [(g.symbol, g.kind) for g in groups(parts)] == [
+        ("p", "phone"),
+        (" ", "gap"),
+        ("m", "phone"),
+    ]
+
+
+@given(st.lists(UNITS, max_size=12))
+def test_groups_cover_a_word_without_overlap(units: list[Unit]) -> None:
+    found = groups(word("w", 0, *units))
+    assert [i for g in found for i in range(g.begin, g.end)] == list(range(len(units)))

@@ -23,7 +23,8 @@ from conftest import LINE, Service, eventually, metric, served, tones_served, wr
 from voicesvc.config import Settings
 from voicesvc.engines.tone import Tone
 from voicesvc.plan import Plan
-from voicesvc.studio import Rendering, Studio, Take
+from voicesvc.studio import Studio
+from voicesvc.takes import Rendering, Take
 
 SCENE = " ".join([LINE] * 40)
 CHUNK_S = 0.1
@@ -45,7 +46,7 @@ def one_more(outcome: str) -> Iterator[None]:
 
 def newest(service: Service) -> Take:
     """The take opened last."""
-    return list(service.studio._takes.values())[-1]
+    return list(service.studio.takes.ids.values())[-1]
 
 
 def ask(service: Service, received_bytes: int | None = None, **fields: Any) -> socket.socket:
@@ -141,7 +142,7 @@ def test_a_crowd_half_of_which_leaves_leaves_nothing_behind(tmp_path: Path) -> N
         assert eventually(service.idle)
         assert eventually(lambda: service.tone.open_streams == 0)
         assert sum(outcomes().values()) - before <= 8 * 12
-        assert {t.outcome for t in service.studio._takes.values()} == {"complete", "cancelled"}
+        assert {t.outcome for t in service.studio.takes.ids.values()} == {"complete", "cancelled"}
         chunks = service.tone.chunks
         time.sleep(0.1)
         assert service.tone.chunks == chunks
@@ -200,7 +201,7 @@ def test_a_failure_before_the_first_byte_is_a_problem(tmp_path: Path) -> None:
         assert answer.json()["type"] == "/problems/engine-failed"
         assert "ann" in answer.json()["detail"]
         assert "Voicesvc-Take" not in answer.headers
-        assert not service.studio._takes
+        assert not service.studio.takes.ids
         assert service.idle()
         service.tone.fail_at = None
         with one_more("complete"):

@@ -12,7 +12,7 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from voicesvc.encode import FORMATS
-from voicesvc.studio import Line
+from voicesvc.line import Line
 
 FIELDS = list(Line.model_fields)
 GOOD: dict[str, Any] = {"actor": "ann", "text": "Hold the line."}
@@ -37,7 +37,7 @@ def unchanged(tone_server: Service) -> Iterator[None]:
             metric("voicesvc_takes_total", actor="ann", outcome=o)
             for o in ("complete", "cancelled", "failed")
         ]
-        tone, takes = tone_server.tone, list(tone_server.studio._takes)
+        tone, takes = tone_server.tone, list(tone_server.studio.takes.ids)
         return tone.planned, tone.chunks, tone.open_streams, takes, made
 
     assert eventually(tone_server.idle)

@@ -21,8 +21,9 @@ from numpy.typing import NDArray
 from voicesvc.audio import resampled_length
 from voicesvc.encode import FORMATS, UNKNOWN
 from voicesvc.engines.tone import CHUNK_FRAMES
+from voicesvc.line import Line
 from voicesvc.phonemes import Espeak
-from voicesvc.studio import Line, Studio
+from voicesvc.studio import Studio
 
 Floats = NDArray[np.float32]
 TWO = "The harbour was quiet. Then the storm came."

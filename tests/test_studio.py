@@ -22,10 +22,12 @@ from voicesvc.errors import (
     UnknownActor,
     UnknownTake,
 )
+from voicesvc.line import Line
 from voicesvc.packs import Pack
 from voicesvc.plan import Plan
 from voicesvc.script import PAUSE_PARAGRAPH_S, PAUSE_SENTENCE_S
-from voicesvc.studio import Line, Rendering, Studio
+from voicesvc.studio import Studio
+from voicesvc.takes import Rendering
 
 
 class Short(Tone):
@@ -75,7 +77,7 @@ def test_a_take_goes_from_open_to_complete(studio: Studio, tones: dict[str, Tone
     assert studio.voices.leases() == {}
     assert len(samples) == round(take.audio_s * 22050)
     assert take.compute_s > 0
-    assert studio.take(take.id) is take
+    assert studio.takes.get(take.id) is take
 
 
 def test_close_stops_the_work_and_gives_the_voice_back(
@@ -152,7 +154,7 @@ def test_what_is_refused_loads_no_voice_and_keeps_no_take(
             studio.open(refused)
     assert tones == {}
     assert studio.voices.states()["ann"].name == "idle"
-    assert not studio._takes
+    assert not studio.takes.ids
 
 
 def test_the_newest_takes_are_kept(studio: Studio) -> None:
@@ -162,25 +164,25 @@ def test_the_newest_takes_are_kept(studio: Studio) -> None:
         drained(rendering)
         ids.append(rendering.take.id)
     assert len(set(ids)) == 5
-    assert [studio.take(i).id for i in ids[2:]] == ids[2:]
+    assert [studio.takes.get(i).id for i in ids[2:]] == ids[2:]
     for forgotten in ids[:2]:
         with pytest.raises(UnknownTake, match=forgotten):
-            studio.take(forgotten)
+            studio.takes.get(forgotten)
 
 
 def test_takes_that_need_much_room_are_forgotten_sooner(
     studio: Studio, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("voicesvc.studio._KEPT_BYTES", 20_000)
+    monkeypatch.setattr("voicesvc.takes._KEPT_BYTES", 20_000)
     short = studio.open(line("So."))
     drained(short)
     long = studio.open(line(" ".join([LINE] * 10)))
     drained(long)
-    assert studio.take(short.take.id) is short.take
+    assert studio.takes.get(short.take.id) is short.take
     assert long.take.kept_bytes > 20_000
     last = studio.open(line("So."))
     drained(last)
-    assert list(studio._takes) == [last.take.id]
+    assert studio.takes.ids == [last.take.id]
 
 
 def test_timings_are_json_while_they_grow(studio: Studio) -> None:

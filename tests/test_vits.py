@@ -20,7 +20,7 @@ from voicesvc.engines.cells import Flow
 from voicesvc.engines.convs import State
 from voicesvc.engines.vits import Vits, load, pick_device, pick_dtype, word_noise
 from voicesvc.errors import BadPlan, EngineFailed, PackRefused
-from voicesvc.plan import PlannedWord, Unit
+from voicesvc.plan import PlannedWord, Unit, Variability
 
 LINE = "The harbour froze, and nobody said a word about the bell under the water."
 
@@ -141,12 +141,15 @@ def test_noise_of_a_word_keeps_its_beginning_when_it_grows() -> None:
     )
 
 
-def test_rate_acts_in_the_durations(exact: Vits, words: tuple[phonemes.Word, ...]) -> None:
-    plain = exact.plan(words, 1)
-    for rate in (0.5, 0.8, 1.25, 1.5, 2.0):
-        asked = exact.plan(words, 1, rate=rate)
-        assert plain.frames / asked.frames == pytest.approx(rate, rel=0.02)
-        assert all(u.frames for u in asked.units() if u.kind == "phone")
+def test_variability_scales_the_models_noise(exact: Vits, words: tuple[phonemes.Word, ...]) -> None:
+    still = Variability(sound=0.0, timing=0.0)
+    one, two = (exact.plan(words, seed, still) for seed in (1, 2))
+    assert one.frames == two.frames
+    assert exact.plan(words, 1).frames != exact.plan(words, 2).frames
+    assert np.array_equal(*(np.concatenate(list(exact.stream(p))) for p in (one, two)))
+    again = replace(exact.plan(words, 1, Variability(sound=0.5)), hidden=None)
+    kept = exact.plan(words, 1, Variability(sound=0.5))
+    assert np.array_equal(*(np.concatenate(list(exact.stream(p))) for p in (again, kept)))
 
 
 def test_the_packs_own_pace_is_kept(

@@ -64,3 +64,22 @@ class Resampler:
         missing = resampled_length(self._fed, *self._rates_hz) - self._left - len(out)
         # soxr counts in binary fractions: a length that ends in .5 may come out a sample short.
         return np.pad(out, (0, missing)) if missing > 0 else out[: len(out) + missing]
+
+
+class Exactly:
+    """A stream cut or continued with silence to `n_samples`; None lets it pass as it is."""
+
+    def __init__(self, n_samples: int | None) -> None:
+        self._left = n_samples
+
+    def feed(self, pcm: Pcm) -> Pcm:
+        """What of `pcm` still fits."""
+        if self._left is None:
+            return pcm
+        fitting = pcm[: self._left]
+        self._left -= len(fitting)
+        return fitting
+
+    def flush(self) -> Pcm:
+        """The silence that is missing."""
+        return np.zeros(self._left or 0, np.float32)

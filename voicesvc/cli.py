@@ -18,7 +18,7 @@ from voicesvc.errors import InvalidRequest, VoiceError
 
 if TYPE_CHECKING:
     from voicesvc.packs import Licence
-    from voicesvc.studio import Take
+    from voicesvc.takes import Take
 
 app = typer.Typer(
     help="Licensed actors' voices over HTTP, streamed.",
@@ -106,7 +106,8 @@ def _say_to(
     Raises:
         VoiceError: the line cannot be spoken; there is no file then.
     """
-    from voicesvc.studio import Line, Studio
+    from voicesvc.line import Line
+    from voicesvc.studio import Studio
 
     try:
         line = Line.model_validate(fields | {"format": fields["format"] or _format_of(target)})

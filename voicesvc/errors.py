@@ -102,6 +102,12 @@ class BadPlan(VoiceError):
     status, slug, title = 422, "bad-plan", "The plan is not valid"
 
 
+class CannotFit(VoiceError):
+    """The line cannot be as long as it is asked to be within the limits of stretching."""
+
+    status, slug, title = 422, "cannot-fit", "The line does not fit the length"
+
+
 PROBLEMS: tuple[type[VoiceError], ...] = (
     InvalidRequest,
     MalformedBody,
@@ -115,4 +121,5 @@ PROBLEMS: tuple[type[VoiceError], ...] = (
     Unforeseen,
     BadSetting,
     BadPlan,
+    CannotFit,
 )

@@ -4,16 +4,16 @@ Knows nothing about how the durations were predicted or how they become sound.
 """
 
 import hashlib
-import math
 import unicodedata
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
 Kind = Literal["phone", "mark", "pause", "blank"]
 
 
 STRESS = "ˈˌ"
+_VOWELS = frozenset("aeiouyæøœɐɑɒɔɘəɚɛɜɝɞɤɨɪɯɵɶʉʊʌʏᵻ")
 _MODIFIERS = frozenset("ːˑʰʲʷˠˤʼ˞")  # spacing signs that change the symbol before them
 
 
@@ -24,6 +24,11 @@ def kind_of(symbol: str, role: Kind) -> Kind:
     if symbol in STRESS or symbol in _MODIFIERS or unicodedata.combining(symbol[0]):
         return "mark"
     return "pause" if symbol.isspace() or not symbol[0].isalpha() else "phone"
+
+
+def is_vowel(symbol: str) -> bool:
+    """Whether a phoneme, with its marks, is a vowel of the IPA."""
+    return any(c in _VOWELS for c in symbol)
 
 
 def derive_seed(*parts: object) -> int:
@@ -41,6 +46,10 @@ class Unit:
     kind: Kind  # "mark": a stress or length sign; "blank": VITS's filler between symbols
     frames_model: float
     frames: int
+
+    def lasting(self, frames: int) -> "Unit":
+        """The same for another number of frames."""
+        return replace(self, frames=frames)
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +77,17 @@ class PlannedWord:
 
 
 @dataclass(frozen=True, slots=True)
+class Variability:
+    """How much two seeds differ: factors of the model's own noise, 1.0 as it was made."""
+
+    sound: float = 1.0
+    timing: float = 1.0
+
+
+AS_MADE = Variability()
+
+
+@dataclass(frozen=True, slots=True)
 class Plan:
     """One sentence, ready to be rendered: same plan, weights and device class, same samples."""
 
@@ -77,6 +97,7 @@ class Plan:
     seed: int
     words: tuple[PlannedWord, ...]
     dropped: tuple[str, ...] = ()  # symbols the model never learned, in order
+    variability: Variability = AS_MADE
     # What the engine worked out while planning; it is worked out again where absent.
     hidden: Any = field(default=None, compare=False, repr=False)
 
@@ -96,29 +117,92 @@ class Plan:
             yield from word.units
 
 
-def whole_frames(frames_model: Sequence[float], kinds: Sequence[Kind], rate: float) -> list[int]:
-    """The model's durations in whole frames: rounded up, as VITS does, then sped up by `rate`.
+@dataclass(frozen=True, slots=True)
+class Group:
+    """Units [begin, end) of a word that are heard as one thing."""
 
-    Rounding up each sped-up duration would lose half of what was asked for. So every unit ends
-    where its share of the whole does, to the nearest frame; a phoneme keeps at least one.
+    symbol: str  # what is written for it, blanks aside; "" for the silence around a sentence
+    kind: Literal["phone", "gap", "pause"]  # gap: between a word's own parts; pause: after it
+    begin: int
+    end: int
+
+
+def groups(word: PlannedWord) -> list[Group]:
+    """A word's phonemes, each with its stress and length marks and the blanks after it, in order.
+
+    If punctuation follows the word, what is after its last phoneme is one "pause" at the end;
+    mere spaces there belong to the last phoneme, because nobody pauses at them.
     """
-    frames: list[int] = []
-    asked = given = 0
-    for duration, kind in zip(frames_model, kinds, strict=True):
-        asked += math.ceil(duration)
-        n = max(round(asked / rate) - given, int(kind == "phone" and duration > 0))
-        frames.append(n)
-        given += n
-    return frames
+    units = word.units
+    heard = [i for i, u in enumerate(units) if u.kind in ("phone", "mark")]
+    after = next(
+        (i for i in range(heard[-1] + 1 if heard else 0, len(units)) if units[i].kind == "pause"),
+        len(units),
+    )
+    starts: list[tuple[int, Literal["phone", "gap"]]] = []
+    stressed = False
+    for i, u in enumerate(units[:after]):
+        stress = u.kind == "mark" and u.symbol in STRESS
+        if (u.kind == "phone" and not stressed) or (stress and not stressed):
+            starts.append((i, "phone"))
+        elif u.kind == "pause":
+            starts.append((i, "gap"))
+        stressed = stress or (stressed and u.kind != "phone")
+    if not starts or starts[0][0] > 0:
+        starts = [(0, starts[0][1] if starts else "gap"), *starts[1:]]
+    pauses = any(u.kind == "pause" and not u.symbol.isspace() for u in units[after:])
+    last = after if pauses else len(units)
+    ends = [*(i for i, _ in starts[1:]), last]
+    found = [
+        Group(_symbol(units[i : min(end, after)]), kind, i, end)
+        for (i, kind), end in zip(starts, ends, strict=True)
+        if end > i
+    ]
+    return [*found, Group(_symbol(units[after:]), "pause", after, len(units))] if pauses else found
 
 
-def timings(plan: Plan, offset_s: float = 0.0) -> list[dict[str, Any]]:
-    """When each word and phoneme is heard, in seconds from the start of the take.
+def after(word: PlannedWord) -> str:
+    """What separates a word from the next: ", " or " "."""
+    heard = [i for i, u in enumerate(word.units) if u.kind in ("phone", "mark")]
+    rest = word.units[heard[-1] + 1 :] if heard else word.units
+    return "".join(u.symbol for u in rest if u.kind == "pause")
+
+
+def _symbol(units: Sequence[Unit]) -> str:
+    return "".join(u.symbol for u in units if u.kind != "blank")
+
+
+def share(frames: Sequence[float], kinds: Sequence[Kind]) -> list[int]:
+    """Whole frames for durations in frames, so that their sum is kept.
+
+    Every unit ends where its share of the whole does, to the nearest frame; rounding each by
+    itself would add up. A phoneme keeps at least one frame.
+    """
+    given: list[int] = []
+    asked, done = 0.0, 0
+    for duration, kind in zip(frames, kinds, strict=True):
+        asked += duration
+        n = max(round(asked) - done, int(kind == "phone" and duration > 0))
+        given.append(n)
+        done += n
+    return given
+
+
+def timings(plan: Plan, heard_at: Callable[[int, bool], int] | None = None) -> list[dict[str, Any]]:
+    """When each word and phoneme is heard, in seconds.
 
     A word ends where its last phoneme does, not where the space after it does. A blank's time
     belongs to the symbol before it, a stress or length mark's to the phoneme it modifies.
+    `heard_at` says when a sample of the plan is heard, in samples: (sample, whether something
+    begins there) -> sample; without it, where it lies.
     """
-    spoken, frame, frame_s = [], 0, plan.hop / plan.sample_rate_hz
+    spoken, frame = [], 0
+
+    def seconds(at: int, begins: bool) -> float:
+        sample = at * plan.hop
+        heard = sample if heard_at is None else heard_at(sample, begins)
+        return round(heard / plan.sample_rate_hz, 6)
+
     for word in plan.words:
         phones: list[dict[str, Any]] = []
         pending = ""  # a stress mark that waits for its phoneme
@@ -143,8 +227,8 @@ def timings(plan: Plan, offset_s: float = 0.0) -> list[dict[str, Any]]:
         if not word.text or not phones:
             continue
         for p in phones:
-            p["start_s"] = round(offset_s + p.pop("start") * frame_s, 6)
-            p["end_s"] = round(offset_s + p.pop("end") * frame_s, 6)
+            p["start_s"] = seconds(p.pop("start"), True)
+            p["end_s"] = seconds(p.pop("end"), False)
         spoken.append(
             {
                 "text": word.text,

@@ -1,24 +1,27 @@
 """The page that knows the order of a take.
 
-parse -> phonemes -> [lease voice -> plan -> stream -> resample -> encode -> yield] -> close take.
-A take's sentences are planned and rendered one after another, so a scene costs no more memory and
-no later first audio than a line. Knows nothing of HTTP; imports no torch until a voice is loaded.
+markup -> phonemes -> [lease voice -> plan -> perform -> fit -> stream -> DSP -> resample -> encode
+-> yield] -> close take. A text is always planned first and the plan rendered, so that a plan that
+comes back unedited gives the same samples. Sentences are planned and rendered one after another,
+so a scene costs no more memory and no later first audio than a line. Knows nothing of HTTP;
+imports no torch until a voice is loaded.
 """
 
-import json
+import itertools
 import random
 import threading
 import time
-from collections import OrderedDict
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
-from typing import Annotated, Any, Literal
+from collections.abc import Callable, Generator, Iterator
+from dataclasses import dataclass, replace
+from typing import Any
 
-from pydantic import BaseModel, ConfigDict, Field
+import numpy as np
 
-from voicesvc import encode, metrics, packs, phonemes, plan, script
-from voicesvc.audio import Pcm, Resampler, resampled_length, silence
+from voicesvc import encode, lineplan, metrics, packs, phonemes, plan, score, script
+from voicesvc import line as lines
+from voicesvc.audio import Exactly, Pcm, Resampler
 from voicesvc.config import Settings
+from voicesvc.directions import Directed, Style
 from voicesvc.engines import Engine
 from voicesvc.errors import (
     BadSetting,
@@ -27,115 +30,31 @@ from voicesvc.errors import (
     PackRefused,
     TextTooLong,
     UnknownActor,
-    UnknownTake,
     VoiceError,
 )
+from voicesvc.line import Line
+from voicesvc.lineplan import LineHead, LinePlan
+from voicesvc.perform import Asked, Layer, Performer
+from voicesvc.render import Silence, sentence
+from voicesvc.score import Planned, Score, Sentence
+from voicesvc.sheet import Sheet, sheet
+from voicesvc.takes import Kept, Outcome, Rendering, Take
 from voicesvc.voices import Lease, Voices
 
-_KEPT_BYTES = 64 * 2**20  # of takes' texts and timings; the oldest go first
-MAX_SEED = 2**53 - 1  # what JSON's readers keep exactly
-Outcome = Literal["open", "complete", "cancelled", "failed"]
 LoadEngine = Callable[[packs.Pack, Settings, Callable[[str], None]], Engine]
-Sentence = tuple[script.Span, tuple[phonemes.Word, ...]]
 # What torch and the drivers below it raise: out of memory is a RuntimeError there.
 _ENGINE_ERRORS = (RuntimeError, ValueError, MemoryError, OSError)
 
 
-class Line(BaseModel):
-    """What is to be said, by whom, and how it is to be delivered as audio."""
+@dataclass(frozen=True, slots=True)
+class Request:
+    """A line that has been checked: what is left is to plan and to render it."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
-
-    actor: str = Field(description="actor id, as listed by /v1/actors")
-    text: str = Field(description="what is to be said", examples=["Hold the line."])
-    format: str = Field("wav", description="wav, flac, opus, mp3, pcm_s16le or pcm_f32le")
-    sample_rate_hz: int | None = Field(
-        None, description="8000 to 96000; unset: the voice's own, or the nearest the format takes"
-    )
-    bit_depth: Literal[16, 24, "32f"] | None = Field(
-        None, description="16, 24 or 32f for wav, 16 or 24 for flac; unset: 16"
-    )
-    seed: int | None = Field(
-        None,
-        ge=0,
-        le=MAX_SEED,
-        description="0 to 2^53 - 1; same seed, same samples; unset: drawn, and reported",
-    )
-    rate: Annotated[float, Field(ge=0.5, le=2.0, allow_inf_nan=False)] = Field(
-        1.0, description="speaking rate, 0.5 to 2.0, in the model's durations: 2.0 halves them"
-    )
-
-
-@dataclass
-class Take:
-    """One rendering of a line, as far as it has got."""
-
-    id: str
     line: Line
+    pack: packs.Pack
     seed: int
-    output: encode.Output
     skipped: tuple[script.Skipped, ...]
-    outcome: Outcome = "open"
-    words_json: list[bytes] = field(default_factory=list)  # one for each sentence planned so far
-    dropped: list[str] = field(default_factory=list)
-    model_sha256: str = ""
-    audio_s: float = 0.0  # made so far
-    compute_s: float = 0.0
-    stages_s: dict[str, float] = field(default_factory=dict)  # of the first sentence
-
-    @property
-    def kept_bytes(self) -> int:
-        """About what it takes to remember this take."""
-        return len(self.line.text) + sum(map(len, self.words_json))
-
-    def timings_json(self) -> bytes:
-        """When each word and phoneme is heard; grows until `complete`."""
-        facts = {
-            "take": self.id,
-            "actor": self.line.actor,
-            "seed": self.seed,
-            "model_sha256": self.model_sha256,
-            "outcome": self.outcome,
-            "complete": self.outcome == "complete",
-            "duration_s": round(self.audio_s, 6) if self.outcome == "complete" else None,
-            "sample_rate_hz": self.output.sample_rate_hz,
-            "dropped_symbols": sorted(set(self.dropped)),
-        }
-        words = b",".join(self.words_json)
-        return json.dumps(facts)[:-1].encode() + b', "words": [' + words + b"]}"
-
-
-class Rendering:
-    """A take being made: its first audio is there, the rest comes by `chunk`."""
-
-    def __init__(self, take: Take, chunks: Iterator[bytes]) -> None:
-        self.take = take
-        self._chunks = chunks
-        self._lock = threading.Lock()
-        self._closed = False
-        self.first = self._next() or b""
-
-    def chunk(self) -> bytes | None:
-        """The next bytes of the file, None at its end. From any thread."""
-        with self._lock:
-            return None if self._closed else self._next()
-
-    def _next(self) -> bytes | None:
-        begin = time.perf_counter()
-        try:
-            return next((c for c in self._chunks if c), None)
-        finally:
-            self.take.compute_s += time.perf_counter() - begin
-
-    def stop(self) -> None:
-        """Begin no further chunk; returns at once. `close` is still to be called."""
-        self._closed = True
-
-    def close(self) -> None:
-        """Stop the work and give the voice back; waits for the chunk that is being computed."""
-        self.stop()
-        with self._lock:
-            self._chunks.close()  # type: ignore[attr-defined]
+    plan: Callable[[Engine], Score]
 
 
 class Studio:
@@ -167,7 +86,7 @@ class Studio:
         self.voices: Voices[Engine] = Voices(
             self._load_voice, {a: p.resident_bytes for a, p in good.items()}, budget
         )
-        self._takes: OrderedDict[str, Take] = OrderedDict()
+        self.takes = Kept(settings.takes_kept)
         self._phonemizers: dict[tuple[str, str, bool], phonemes.Phonemizer] = {}
         self._lock = threading.Lock()
 
@@ -204,8 +123,9 @@ class Studio:
             )
         return found
 
-    def is_ready(self, actor: str) -> bool:
-        """Whether the voice would be leased without waiting for a load."""
+    def is_ready(self, line: Line) -> bool:
+        """Whether the line's voice would be leased without waiting for a load."""
+        actor = line.actor or (line.plan.actor if line.plan else "")
         state = self.voices.states().get(actor)
         return state is None or state.name in ("ready", "failed")
 
@@ -247,16 +167,57 @@ class Studio:
         """
         begin = time.perf_counter()
         received_s = begin if received_s is None else received_s
-        pack = self._pack(line.actor)
+        request = self._request(line)
+        actor = request.pack.actor_id
         output = encode.choose(
-            line.format, line.sample_rate_hz, line.bit_depth, native_rate_hz=pack.sample_rate_hz
+            line.format,
+            line.sample_rate_hz,
+            line.bit_depth,
+            native_rate_hz=request.pack.sample_rate_hz,
         )
+        take_id = f"tk_{self._entropy.getrandbits(80):020x}"
+        take = Take(take_id, actor, line, request.seed, output, request.skipped)
+        take.model_sha256 = request.pack.model_sha256
+        take.stages_s |= {"queue": begin - received_s, "text": time.perf_counter() - begin}
+        lease = self.voices.lease(actor)
+        rendering = Rendering(take, self._render(take, lease, request))
+        self.takes.add(take)
+        first_s = time.perf_counter() - received_s
+        metrics.FIRST_AUDIO.labels(actor, line.format).observe(first_s)
+        return rendering
+
+    def plan(self, line: Line) -> tuple[LinePlan, Score]:
+        """The line made explicit, and what was found out on the way.
+
+        Raises:
+            VoiceError: the line cannot be planned.
+        """
+        request = self._request(line)
+        lease = self.voices.lease(request.pack.actor_id)
+        try:
+            found = request.plan(lease.engine)
+            return score.document(found), found
+        except _ENGINE_ERRORS as e:
+            raise EngineFailed(f"the engine of {line.actor} failed: {e}") from e
+        finally:
+            lease.release()
+
+    def _request(self, line: Line) -> Request:
+        """Every check that needs no model."""
+        lines.check(line)
+        if line.plan is not None:
+            return self._of_plan(line, line.plan)
+        assert line.actor is not None
+        assert line.text is not None
+        pack = self._pack(line.actor)
         limit = self.settings.max_text_chars
         if len(line.text) > limit:
             raise TextTooLong(f"{len(line.text)} characters", where="text", valid=f"up to {limit}")
-        cleaned = script.clean(line.text)
-        sentences = self._sentences(cleaned.text, pack)
-        first = next(sentences, None)
+        directed = Directed(line.text)
+        cleaned = script.clean(directed.text)
+        directed = replace(directed, text=cleaned.text)
+        texts = self._sentences(directed, pack)
+        first = next(texts, None)
         if first is None:
             raise NothingSpeakable(
                 "nothing is left once what this voice cannot speak is taken out",
@@ -264,59 +225,51 @@ class Studio:
                 valid="letters, digits and words of " + pack.language,
             )
         seed = self._entropy.randrange(2**32) if line.seed is None else line.seed
-        take_id = f"tk_{self._entropy.getrandbits(80):020x}"
-        take = Take(take_id, line, seed, output, cleaned.skipped, model_sha256=pack.model_sha256)
-        take.stages_s |= {"queue": begin - received_s, "text": time.perf_counter() - begin}
-        lease = self.voices.lease(line.actor)
-        rendering = Rendering(take, self._render(take, lease, first, sentences))
-        self._keep(take)
-        first_s = time.perf_counter() - received_s
-        metrics.FIRST_AUDIO.labels(line.actor, line.format).observe(first_s)
-        return rendering
+        asked = Asked(directed, (Layer(0, len(directed.text), Style(rate=line.rate)),))
+        head = LineHead(
+            actor=pack.actor_id,
+            model_sha256=pack.model_sha256,
+            sample_rate_hz=pack.sample_rate_hz,
+            seed=seed,
+        )
 
-    def take(self, take_id: str) -> Take:
-        """A take made here, if it is still kept.
+        def planned(engine: Engine) -> Score:
+            return score.of_text(
+                engine, head, itertools.chain((first,), texts), Performer(asked), line.fit
+            )
 
-        Raises:
-            UnknownTake: it never was, or is no longer kept.
-        """
-        with self._lock:
-            if take_id not in self._takes:
-                kept = f"the newest {self.settings.takes_kept} takes are kept"
-                raise UnknownTake(f"no take {take_id!r}", where="take", valid=kept)
-            return self._takes[take_id]
+        return Request(line, pack, seed, cleaned.skipped, planned)
 
-    def _keep(self, take: Take) -> None:
-        with self._lock:
-            self._takes[take.id] = take
-            kept_bytes = sum(t.kept_bytes for t in self._takes.values())
-            while len(self._takes) > self.settings.takes_kept or (
-                kept_bytes > _KEPT_BYTES and len(self._takes) > 1
-            ):
-                kept_bytes -= self._takes.popitem(last=False)[1].kept_bytes
+    def _of_plan(self, line: Line, document: LinePlan) -> Request:
+        pack = self._pack(document.actor)
+        symbols = frozenset(s for s in pack.text.symbols if s)
+        lineplan.check(document, line.actor, pack.model_sha256, symbols)
 
-    def _sentences(self, text: str, pack: packs.Pack) -> Iterator[Sentence]:
+        def planned(engine: Engine) -> Score:
+            return score.of_document(engine, document, line.fit)
+
+        return Request(line, pack, document.seed, (), planned)
+
+    def _sentences(self, directed: Directed, pack: packs.Pack) -> Iterator[Sentence]:
         """What can be spoken, sentence by sentence, as it is needed."""
         phonemizer = self._phonemizer(pack)
         sounds = {s for s in pack.text.symbols if s and plan.kind_of(s, "phone") == "phone"}
-        for span in script.sentences(text):
+        for span in script.sentences(directed.text):
             words = phonemizer.words(span.text, span.start)
             if any(s in sounds for w in words for s in w.phones):
                 yield span, words
 
-    def _render(
-        self, take: Take, lease: Lease[Engine], first: Sentence, rest: Iterator[Sentence]
-    ) -> Iterator[bytes]:
+    def _render(self, take: Take, lease: Lease[Engine], request: Request) -> Generator[bytes]:
         outcome: Outcome = "failed"
         metrics.ACTIVE.inc()
         try:
-            yield from self._encode(take, lease.engine, first, rest)
+            yield from self._encode(take, lease.engine, request)
             outcome = "complete"
         except GeneratorExit:
             outcome = "cancelled"
             raise
         except _ENGINE_ERRORS as e:
-            raise EngineFailed(f"the engine of {take.line.actor} failed: {e}") from e
+            raise EngineFailed(f"the engine of {take.actor} failed: {e}") from e
         finally:
             take.outcome = outcome
             lease.release()
@@ -325,61 +278,33 @@ class Studio:
     @staticmethod
     def _count(take: Take) -> None:
         metrics.ACTIVE.dec()
-        metrics.TAKES.labels(take.line.actor, take.outcome).inc()
-        metrics.AUDIO.labels(take.line.actor, take.line.format).inc(take.audio_s)
+        metrics.TAKES.labels(take.actor, take.outcome).inc()
+        metrics.AUDIO.labels(take.actor, take.line.format).inc(take.audio_s)
         if take.outcome == "complete":
-            metrics.COMPUTE.labels(take.line.actor).observe(take.compute_s / take.audio_s)
+            metrics.COMPUTE.labels(take.actor).observe(take.compute_s / take.audio_s)
 
-    def _encode(
-        self, take: Take, engine: Engine, first: Sentence, rest: Iterator[Sentence]
-    ) -> Iterator[bytes]:
-        rate_hz = engine.sample_rate_hz
-        resampler = Resampler(rate_hz, take.output.sample_rate_hz)
+    def _encode(self, take: Take, engine: Engine, request: Request) -> Iterator[bytes]:
+        rate_hz, out_hz = engine.sample_rate_hz, take.output.sample_rate_hz
+        begin = time.perf_counter()
+        found = request.plan(engine)
+        take.fitted = found.fitted
+        resampler = Resampler(rate_hz, out_hz)
+        exactly = Exactly(found.length_at(out_hz))
         encoder: encode.Encoder | None = None
-        current: Sentence | None = first
-        number = 0
-        while current is not None:
-            span, words = current
-            current = next(rest, None)
-            line = self._plan(take, engine, words, number)
+        silence = Silence(rate_hz, _breath(rate_hz, found.head.seed))
+        for planned in found.planned:
+            laid = sheet(found.head, planned.sentence, planned.natural)
+            take.stages_s.setdefault("plan", time.perf_counter() - begin)
             if encoder is None:
-                alone = resampled_length(line.samples, rate_hz, take.output.sample_rate_hz)
-                encoder = encode.encoder(take.output, alone if current is None else None)
-            for pcm in self._stream(take, engine, line):
-                yield encoder.feed(resampler.feed(pcm))
-            if current is not None:
-                pause = silence(span.pause_s, rate_hz)
-                take.audio_s += len(pause) / rate_hz
-                yield encoder.feed(resampler.feed(pause))
-            number += 1
+                alone = laid.samples + planned.after_samples if planned.last else None
+                encoder = encode.encoder(take.output, found.length_at(out_hz, alone))
+            for pcm in _pieces(take, engine, planned, laid, silence):
+                yield encoder.feed(exactly.feed(resampler.feed(pcm)))
         assert encoder is not None
-        yield encoder.feed(resampler.flush()) + encoder.flush()
-
-    @staticmethod
-    def _plan(
-        take: Take, engine: Engine, words: tuple[phonemes.Word, ...], number: int
-    ) -> plan.Plan:
-        begin = time.perf_counter()
-        seed = take.seed if number == 0 else plan.derive_seed(take.seed, "sentence", number)
-        line = engine.plan(words, seed, take.line.rate)
-        timed = plan.timings(line, take.audio_s)
-        if timed:
-            take.words_json.append(json.dumps(timed, ensure_ascii=False)[1:-1].encode())
-        take.dropped += line.dropped
-        take.stages_s.setdefault("plan", time.perf_counter() - begin)
-        return line
-
-    @staticmethod
-    def _stream(take: Take, engine: Engine, line: plan.Plan) -> Iterator[Pcm]:
-        begin = time.perf_counter()
-        made = 0
-        for pcm in engine.stream(line):
-            take.stages_s.setdefault("first", time.perf_counter() - begin)
-            made += len(pcm)
-            take.audio_s += len(pcm) / line.sample_rate_hz
-            yield pcm
-        if made != line.samples:
-            raise EngineFailed(f"the engine made {made} samples, the plan says {line.samples}")
+        yield encoder.feed(exactly.feed(resampler.flush()))
+        if found.length_s is not None:
+            take.audio_s = float(found.length_s)
+        yield encoder.feed(exactly.flush()) + encoder.flush()
 
     def close(self) -> None:
         """Drop the voices and end the phoneme programs."""
@@ -388,6 +313,34 @@ class Studio:
             for phonemizer in self._phonemizers.values():
                 phonemizer.close()
             self._phonemizers.clear()
+
+
+def _pieces(
+    take: Take, engine: Engine, planned: Planned, laid: Sheet, silence: Silence
+) -> Iterator[Pcm]:
+    """One sentence with the silence before it, and after it if it is the last."""
+    rate_hz = engine.sample_rate_hz
+    if planned.before_samples:
+        take.audio_s += planned.before_samples / rate_hz
+        yield silence.take(planned.before_samples)
+    take.planned(laid, planned.natural.dropped)
+    begin = time.perf_counter()
+    for pcm in sentence(engine, laid, silence):
+        take.stages_s.setdefault("first", time.perf_counter() - begin)
+        take.audio_s += len(pcm) / rate_hz
+        yield pcm
+    if planned.after_samples:
+        take.audio_s += planned.after_samples / rate_hz
+        yield silence.take(planned.after_samples)
+
+
+def _breath(rate_hz: int, seed: int) -> Callable[[int, int], Pcm]:
+    """Makes the take's breaths, by their length in samples and their number."""
+
+    def inhale(n: int, number: int) -> Pcm:
+        return np.zeros(n, np.float32)
+
+    return inhale
 
 
 def load_engine(pack: packs.Pack, settings: Settings, say: Callable[[str], None]) -> Engine:

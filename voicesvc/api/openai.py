@@ -10,7 +10,8 @@ from pydantic import BaseModel, ConfigDict, Field
 from starlette.responses import Response
 
 from voicesvc.api.stream import respond
-from voicesvc.studio import MAX_SEED, Line
+from voicesvc.line import Line
+from voicesvc.lineplan import MAX_SEED
 
 router = APIRouter(tags=["speech"])
 FORMATS = {"mp3": "mp3", "opus": "opus", "flac": "flac", "wav": "wav", "pcm": "pcm_s16le"}

@@ -7,7 +7,7 @@ from starlette.responses import Response
 
 from voicesvc.api.stream import respond
 from voicesvc.encode import FORMATS
-from voicesvc.studio import Line
+from voicesvc.line import Line
 
 router = APIRouter(tags=["speech"])
 _AUDIO: dict[int | str, dict[str, Any]] = {

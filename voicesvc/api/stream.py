@@ -10,8 +10,10 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
+from voicesvc.line import Line
 from voicesvc.script import skipped_header
-from voicesvc.studio import Line, Rendering, Studio
+from voicesvc.studio import Studio
+from voicesvc.takes import Rendering
 
 _CLIENT_LEFT = 499  # nginx's word for it; nobody reads this answer
 
@@ -37,7 +39,7 @@ async def respond(request: Request, line: Line) -> Response:
     """
     studio: Studio = request.app.state.studio
     pools: Pools = request.app.state.pools
-    pool = pools.compute if studio.is_ready(line.actor) else pools.loading
+    pool = pools.compute if studio.is_ready(line) else pools.loading
     future = pool.submit(studio.open, line, time.perf_counter())
     opening = asyncio.wrap_future(future)
     listener = asyncio.create_task(_gone(request.receive))
@@ -68,6 +70,8 @@ def headers(rendering: Rendering) -> dict[str, str]:
         "Cache-Control": "no-store",
         "X-Accel-Buffering": "no",
     }
+    if take.fitted:
+        values["Voicesvc-Fit"] = take.fitted.header
     if take.skipped:
         values["Voicesvc-Skipped"] = skipped_header(take.skipped)
     return values

@@ -12,4 +12,4 @@ router = APIRouter(tags=["takes"])
 async def timings(take: str, request: Request) -> Response:
     """When each word and phoneme is heard, in seconds; grows while the take is being made."""
     studio: Studio = request.app.state.studio
-    return Response(studio.take(take).timings_json(), media_type="application/json")
+    return Response(studio.takes.get(take).timings_json(), media_type="application/json")

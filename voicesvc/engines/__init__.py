@@ -5,7 +5,7 @@ from typing import Protocol
 
 from voicesvc.audio import Pcm
 from voicesvc.phonemes import Word
-from voicesvc.plan import Plan
+from voicesvc.plan import AS_MADE, Plan, Variability
 
 
 class Engine(Protocol):
@@ -16,8 +16,8 @@ class Engine(Protocol):
     native: frozenset[str]  # what the model does itself: {"duration", ...}
     symbols: frozenset[str]  # what the model has learned to say
 
-    def plan(self, words: Sequence[Word], seed: int, rate: float = 1.0) -> Plan:
-        """Durations for one sentence; `rate` 2.0 asks for half of them."""
+    def plan(self, words: Sequence[Word], seed: int, variability: Variability = AS_MADE) -> Plan:
+        """One sentence with the durations that the model would give it."""
         ...
 
     def stream(self, plan: Plan) -> Iterator[Pcm]:

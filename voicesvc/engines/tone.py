@@ -14,7 +14,7 @@ import numpy as np
 from voicesvc.audio import Pcm
 from voicesvc.errors import BadPlan
 from voicesvc.phonemes import Word
-from voicesvc.plan import Kind, Plan, PlannedWord, Unit, derive_seed, kind_of
+from voicesvc.plan import AS_MADE, Kind, Plan, PlannedWord, Unit, Variability, derive_seed, kind_of
 
 CHUNK_FRAMES = (20, 40, 64, 128, 256)  # the last one repeats
 _LOWEST_HZ, _PITCHES = 110, 400  # a symbol's pitch is 110 to 509 Hz
@@ -29,7 +29,7 @@ class Tone:
         symbols: what it can say; any other symbol is dropped.
         model_sha256: what its plans name as their model.
         sample_rate_hz: its rate.
-        frames_per_symbol: how long each symbol lasts at rate 1, in frames of `hop` samples.
+        frames_per_symbol: how long each symbol lasts, in frames of `hop` samples.
         delay_s: waited before each chunk, as if it took that long to compute.
         fail_at: the chunk of a stream, counted from 1, that fails with a RuntimeError.
     """
@@ -56,7 +56,7 @@ class Tone:
         self.closed = False
         self._lock = threading.Lock()
 
-    def plan(self, words: Sequence[Word], seed: int, rate: float = 1.0) -> Plan:
+    def plan(self, words: Sequence[Word], seed: int, variability: Variability = AS_MADE) -> Plan:
         """Durations for one sentence.
 
         Raises:
@@ -64,7 +64,7 @@ class Tone:
         """
         with self._lock:
             self.planned += 1
-        frames_model = self.frames_per_symbol / rate
+        lasts = self.frames_per_symbol
         laid: list[PlannedWord] = []
         dropped: list[str] = []
         nth = Counter[str]()
@@ -73,7 +73,7 @@ class Tone:
             roles += [(s, "pause") for s in word.after]
             dropped += [s for s, _ in roles if s not in self.symbols]
             units = tuple(
-                Unit(s, ord(s[0]), kind_of(s, role), frames_model, -int(-frames_model // 1))
+                Unit(s, ord(s[0]), kind_of(s, role), float(lasts), lasts)
                 for s, role in roles
                 if s in self.symbols
             )
@@ -90,6 +90,7 @@ class Tone:
             seed=seed,
             words=tuple(laid),
             dropped=tuple(dropped),
+            variability=variability,
         )
 
     def stream(self, plan: Plan, chunks: tuple[int, ...] = CHUNK_FRAMES) -> Iterator[Pcm]:

@@ -27,7 +27,7 @@ from voicesvc.engines.convs import pack as pack_weights
 from voicesvc.engines.front import Durations, Encoder, StochasticDurations
 from voicesvc.errors import BadPlan, EngineFailed, PackRefused
 from voicesvc.packs import Pack
-from voicesvc.plan import Kind, Plan, PlannedWord, Unit, derive_seed, kind_of, whole_frames
+from voicesvc.plan import AS_MADE, Kind, Plan, PlannedWord, Unit, Variability, derive_seed, kind_of
 
 _MAX_FRAMES_PER_UNIT = 4096  # some 47 s at 22.05 kHz: beyond it the model has failed
 _M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD = -1, -3  # of glibc's malloc.h
@@ -54,8 +54,8 @@ def word_noise(word: PlannedWord, seed: int, purpose: str, shape: tuple[int, int
     return torch.randn(rows, wide, generator=generator)[:, :columns]
 
 
-def _lasting(unit: Unit, frames_model: float, frames: int) -> Unit:
-    return Unit(unit.symbol, unit.id, unit.kind, frames_model, frames)
+def _lasting(unit: Unit, frames_model: float) -> Unit:
+    return Unit(unit.symbol, unit.id, unit.kind, frames_model, math.ceil(frames_model))
 
 
 class _Prior:
@@ -111,8 +111,10 @@ class Vits:
         pack_weights(flow, decoder)
         self.speech = Speech(flow, decoder)
 
-    def plan(self, words: Sequence[phonemes.Word], seed: int, rate: float = 1.0) -> Plan:
-        """Durations for one sentence.
+    def plan(
+        self, words: Sequence[phonemes.Word], seed: int, variability: Variability = AS_MADE
+    ) -> Plan:
+        """One sentence with the model's own durations: whole frames, rounded up, as VITS does.
 
         Raises:
             BadPlan: none of the words has a symbol this voice knows.
@@ -125,15 +127,14 @@ class Vits:
             ids = torch.tensor([u.id for w in laid for u in w.units], device=self.device)
             h, mean, log_scale = self.encoder(ids)
             noise = torch.cat([word_noise(w, seed, "durations", (len(w.units), 2)) for w in laid])
-            noise = noise.to(self.device) * self.pack.vits.noise_scale_dp
+            noise = noise.to(self.device) * (self.pack.vits.noise_scale_dp * variability.timing)
             frames = (torch.exp(self.durations(h, noise)) * self.pack.vits.length_scale).tolist()
-            hidden = Hidden(mean, torch.exp(log_scale) * self.pack.vits.noise_scale)
+            hidden = self._prior(mean, log_scale, variability)
         if not all(0 <= f <= _MAX_FRAMES_PER_UNIT for f in frames):
             raise EngineFailed(f"the model predicts a symbol of {max(frames)} frames")
-        whole = whole_frames(frames, [u.kind for w in laid for u in w.units], rate)
-        at = zip(frames, whole, strict=True)
+        at = iter(frames)
         planned = tuple(
-            replace(w, units=tuple(_lasting(u, *next(at)) for u in w.units)) for w in laid
+            replace(w, units=tuple(_lasting(u, next(at)) for u in w.units)) for w in laid
         )
         return Plan(
             model_sha256=self.pack.model_sha256,
@@ -142,6 +143,7 @@ class Vits:
             seed=seed,
             words=planned,
             dropped=dropped,
+            variability=variability,
             hidden=hidden,
         )
 
@@ -202,7 +204,10 @@ class Vits:
         with torch.inference_mode():
             ids = torch.tensor([u.id for u in line.units()], device=self.device)
             _, mean, log_scale = self.encoder(ids)
-            return Hidden(mean, torch.exp(log_scale) * self.pack.vits.noise_scale)
+            return self._prior(mean, log_scale, line.variability)
+
+    def _prior(self, mean: Tensor, log_scale: Tensor, variability: Variability) -> Hidden:
+        return Hidden(mean, torch.exp(log_scale) * (self.pack.vits.noise_scale * variability.sound))
 
     def warm(self) -> None:
         """Run once through every shape of cell, so that no caller pays for a new one."""

@@ -1,0 +1,39 @@
+"""`/v1/plans`: a line made explicit, to be edited and sent back to `/v1/speech`."""
+
+import asyncio
+from typing import Any
+
+from fastapi import APIRouter, Request
+from pydantic import BaseModel, ConfigDict, Field
+
+from voicesvc.api.stream import Pools
+from voicesvc.line import Line
+from voicesvc.lineplan import LinePlan
+from voicesvc.studio import Studio
+
+router = APIRouter(tags=["plans"])
+
+
+class PlanAnswer(BaseModel):
+    """A plan, and what was found out while it was made."""
+
+    model_config = ConfigDict(frozen=True)
+
+    plan: LinePlan
+    duration_s: float = Field(description="length of the whole line")
+    fit: dict[str, Any] | None = Field(description="what a length that was asked for did")
+
+
+@router.post("/v1/plans")
+async def plan(line: Line, request: Request) -> PlanAnswer:
+    """The words, phonemes, durations and pauses that `/v1/speech` would speak."""
+    studio: Studio = request.app.state.studio
+    pools: Pools = request.app.state.pools
+    pool = pools.compute if studio.is_ready(line) else pools.loading
+    loop = asyncio.get_running_loop()
+    document, score = await loop.run_in_executor(pool, studio.plan, line)
+    return PlanAnswer(
+        plan=document,
+        duration_s=round(float(score.length_s or document.duration_ms / 1000), 6),
+        fit=None if score.fitted is None else score.fitted.json(),
+    )

@@ -1,0 +1,273 @@
+"""A plan stretched to a length, as speech does it: pauses first, then vowels, consonants least.
+
+That consonants give way less than vowels, and vowels less than pauses: Gay 1978 (J. Acoust. Soc.
+Am. 63), Crystal and House 1982 (J. Acoust. Soc. Am. 72); that no sound is shortened at will:
+Klatt 1976 (J. Acoust. Soc. Am. 59). Knows nothing of audio.
+"""
+
+import math
+import re
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from fractions import Fraction
+from typing import Annotated, Any
+
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+
+from voicesvc.errors import CannotFit
+from voicesvc.lineplan import SentencePlan, WordPlan, rounded_ms
+from voicesvc.plan import is_vowel, kind_of
+
+LIMITS = (0.6, 1.7)  # of the whole: beyond them speech sounds edited
+LONGEST_S = 3600.0
+# How much of the stretch each takes: a factor's logarithm is this times a common one.
+PAUSE, VOWEL, CONSONANT = 2.0, 1.0, 0.6
+_SETTLED_MS = 40.0  # what whole frames may leave for the silence at the end
+_DROP_FRAME = {"23.976": "24000/1001", "29.97": "30000/1001", "59.94": "60000/1001"}
+_FPS = re.compile(r"[1-9][0-9]{0,5}(/[1-9][0-9]{0,5})?")
+
+
+class Fit(BaseModel):
+    """How long the line is to last. One exact length, or bounds."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+
+    seconds: Annotated[float, Field(gt=0, le=LONGEST_S, allow_inf_nan=False)] | None = None
+    samples: Annotated[int, Field(ge=1, le=2**40)] | None = Field(None, description="with at_hz")
+    at_hz: Annotated[int, Field(ge=1, le=768_000)] | None = None
+    frames: Annotated[int, Field(ge=1, le=10_000_000)] | None = Field(None, description="with fps")
+    fps: Annotated[str | int | float, Field(description='24, "24000/1001", 23.976')] | None = None
+    max_seconds: Annotated[float, Field(gt=0, le=LONGEST_S, allow_inf_nan=False)] | None = None
+    min_seconds: Annotated[float, Field(gt=0, le=LONGEST_S, allow_inf_nan=False)] | None = None
+    limits: Annotated[
+        tuple[
+            Annotated[float, Field(ge=0.1, le=1.0, allow_inf_nan=False)],
+            Annotated[float, Field(ge=1.0, le=10.0, allow_inf_nan=False)],
+        ],
+        Field(strict=False, description="least and greatest stretch of the whole line"),
+    ] = LIMITS
+
+    @field_validator("fps")
+    @classmethod
+    def _rate(cls, fps: str | int | float | None) -> str | None:
+        if fps is None:
+            return None
+        said = _DROP_FRAME.get(str(fps), str(fps).removesuffix(".0"))
+        if not _FPS.fullmatch(said):
+            raise ValueError('valid: a number such as 24 or 25, "24000/1001", 23.976, 29.97, 59.94')
+        return said
+
+    @model_validator(mode="after")
+    def _one(self) -> "Fit":
+        exact = [n for n in ("seconds", "samples", "frames") if getattr(self, n) is not None]
+        bounds = [n for n in ("max_seconds", "min_seconds") if getattr(self, n) is not None]
+        if len(exact) + bool(bounds) != 1:
+            raise ValueError(
+                "valid: one of seconds, samples with at_hz, frames with fps, or bounds"
+                " (max_seconds, min_seconds)"
+            )
+        for number, unit in (("samples", "at_hz"), ("frames", "fps")):
+            if (getattr(self, number) is None) != (getattr(self, unit) is None):
+                raise ValueError(f"{number} and {unit} go together")
+        if self.max_seconds and self.min_seconds and self.min_seconds > self.max_seconds:
+            raise ValueError("min_seconds is greater than max_seconds")
+        return self
+
+    @property
+    def bounds(self) -> bool:
+        """Whether a length within bounds is wanted, and no exact one."""
+        return self.max_seconds is not None or self.min_seconds is not None
+
+    def target(self, natural_s: Fraction) -> Fraction | None:
+        """The exact length in seconds; None where `natural_s` already is within the bounds."""
+        if self.seconds is not None:
+            return _exactly(self.seconds)
+        if self.samples is not None and self.at_hz is not None:
+            return Fraction(self.samples, self.at_hz)
+        if self.frames is not None and self.fps is not None:
+            return self.frames / Fraction(str(self.fps))
+        if self.max_seconds is not None and natural_s > _exactly(self.max_seconds):
+            return _exactly(self.max_seconds)
+        if self.min_seconds is not None and natural_s < _exactly(self.min_seconds):
+            return _exactly(self.min_seconds)
+        return None
+
+
+def _exactly(seconds: float) -> Fraction:
+    """As it is written in decimals, to a nanosecond: 2.4 is 12/5."""
+    return Fraction(round(seconds * 1_000_000_000), 1_000_000_000)
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """What fitting did. Factors: 2.0 lasts twice as long."""
+
+    natural_s: float
+    target_s: float
+    stretch: float  # of the whole
+    pauses: float
+    vowels: float
+    consonants: float
+    worst: float  # the phoneme that is farthest from its own length
+    worst_phoneme: str
+
+    @property
+    def header(self) -> str:
+        """The numbers in one line of ASCII."""
+        return "; ".join(f"{n}={v}" for n, v in self.json().items() if isinstance(v, float))
+
+    def json(self) -> dict[str, Any]:
+        """For an answer."""
+        return {
+            name: round(value, 4) if isinstance(value, float) else value
+            for name, value in ((n, getattr(self, n)) for n in self.__slots__)
+        }
+
+
+Sentences = Sequence[SentencePlan]
+
+
+def fit(
+    line: Sentences, wanted: Fit, made_ms: Callable[[Sentences], float]
+) -> tuple[Sentences, Fraction | None, Report | None]:
+    """Sentences at the length that is wanted, that length in seconds, and what was done.
+
+    `made_ms` says how long sentences really come out. A line within bounds, if bounds are all
+    that is wanted, comes back as it is, with no length.
+
+    Raises:
+        CannotFit: the line would have to be stretched beyond the limits; says what is natural.
+    """
+    natural_ms = made_ms(line)
+    target_s = wanted.target(Fraction(natural_ms) / 1000)
+    if target_s is None:
+        return line, None, None
+    target_ms = float(target_s * 1000)
+    low, high = wanted.limits
+    stretch = target_ms / natural_ms
+    if not low <= stretch <= high:
+        raise CannotFit(
+            f"{target_ms / 1000:.3f} s is {stretch:.2f} times this line's natural"
+            f" {natural_ms / 1000:.3f} s; the limits are {low:g} and {high:g}",
+            where="fit",
+            valid=f"{low * natural_ms / 1000:.3f} to {high * natural_ms / 1000:.3f} s,"
+            " or other limits",
+        )
+    k, done = _settle(line, target_ms, made_ms)
+    return done, target_s, _report(line, done, natural_ms, target_ms, k)
+
+
+def stretched_by(line: Sentences, k: float) -> list[SentencePlan]:
+    """Every duration times e to its elasticity times `k`; 0 leaves all as it is."""
+    return [_sentence(s, k) for s in line]
+
+
+def elasticity(symbol: str) -> float:
+    """VOWEL or CONSONANT; a gap inside a word is a PAUSE."""
+    if is_vowel(symbol):
+        return VOWEL
+    return CONSONANT if any(kind_of(c, "phone") == "phone" for c in symbol) else PAUSE
+
+
+def _sentence(sentence: SentencePlan, k: float) -> SentencePlan:
+    silence = math.exp(PAUSE * k)
+    return sentence.model_copy(
+        update={
+            "lead_ms": rounded_ms(sentence.lead_ms * silence),
+            "words": tuple(stretched_word(w, k) for w in sentence.words),
+            "tail_ms": rounded_ms(sentence.tail_ms * silence),
+            "pause_ms": rounded_ms(sentence.pause_ms * silence),
+        }
+    )
+
+
+def stretched_word(word: WordPlan, k: float) -> WordPlan:
+    """One word as `stretched_by` would have it."""
+    return word.model_copy(
+        update={
+            "pause_ms": rounded_ms(word.pause_ms * math.exp(PAUSE * k)),
+            "phonemes": tuple(
+                p.model_copy(
+                    update={
+                        "duration_ms": rounded_ms(
+                            p.duration_ms * math.exp(elasticity(p.symbol) * k)
+                        )
+                    }
+                )
+                for p in word.phonemes
+            ),
+        }
+    )
+
+
+def _settle(
+    line: Sentences, target_ms: float, made_ms: Callable[[Sentences], float]
+) -> tuple[float, Sentences]:
+    """The common stretch and the sentences at `target_ms`.
+
+    Frames are whole, so a line comes out a few milliseconds beside its durations' sum; the aim is
+    moved until it comes out a little short, and the rest goes into the silence at its end.
+
+    Raises:
+        CannotFit: no stretch comes close, because every phoneme has its shortest length.
+    """
+    sums = _sums_ms(line)
+    aim_ms = target_ms
+    for _ in range(16):
+        k = _solve(sums, aim_ms)
+        stretched = stretched_by(line, k)
+        left_ms = target_ms - made_ms(stretched)
+        if 0 <= left_ms <= _SETTLED_MS:
+            last = stretched[-1]
+            longer = last.model_copy(update={"pause_ms": rounded_ms(last.pause_ms + left_ms)})
+            return k, [*stretched[:-1], longer]
+        aim_ms = max(aim_ms + left_ms - _SETTLED_MS / 4, 1.0)
+    raise CannotFit(
+        f"{target_ms / 1000:.3f} s: every phoneme is as short as it can be", where="fit"
+    )
+
+
+def _sums_ms(line: Sentences) -> dict[float, float]:
+    """How much of the line has each elasticity."""
+    sums = dict.fromkeys((PAUSE, VOWEL, CONSONANT), 0.0)
+    for sentence in line:
+        sums[PAUSE] += sentence.lead_ms + sentence.tail_ms + sentence.pause_ms
+        for word in sentence.words:
+            sums[PAUSE] += word.pause_ms
+            for p in word.phonemes:
+                sums[elasticity(p.symbol)] += p.duration_ms
+    return sums
+
+
+def _solve(sums_ms: dict[float, float], aim_ms: float) -> float:
+    """The common stretch at which the sums come to `aim_ms`, by bisection."""
+    low, high = -8.0, 8.0
+    while high - low > 1e-9:
+        middle = (low + high) / 2
+        if sum(total * math.exp(e * middle) for e, total in sums_ms.items()) <= aim_ms:
+            low = middle
+        else:
+            high = middle
+    return low
+
+
+def _report(
+    line: Sentences, done: Sentences, natural_ms: float, target_ms: float, k: float
+) -> Report:
+    worst, worst_phoneme = 1.0, ""
+    for before, after in zip(line, done, strict=True):
+        for a, b in zip(before.words, after.words, strict=True):
+            for p, q in zip(a.phonemes, b.phonemes, strict=True):
+                factor = q.duration_ms / p.duration_ms if p.duration_ms else 1.0
+                if abs(math.log(factor)) > abs(math.log(worst)):
+                    worst, worst_phoneme = factor, p.symbol
+    return Report(
+        natural_s=natural_ms / 1000,
+        target_s=target_ms / 1000,
+        stretch=target_ms / natural_ms,
+        pauses=math.exp(PAUSE * k),
+        vowels=math.exp(VOWEL * k),
+        consonants=math.exp(CONSONANT * k),
+        worst=worst,
+        worst_phoneme=worst_phoneme,
+    )

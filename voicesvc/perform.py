@@ -1,0 +1,317 @@
+"""A sentence's neutral plan, performed: what line, spans and markup ask for is laid on it.
+
+Rate, pauses and emphasis go into durations, the rest into what DSP is told for each phoneme and
+word. Knows nothing of models or sound.
+"""
+
+import math
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
+
+from voicesvc.delivery import Shape
+from voicesvc.directions import (
+    Bookmark,
+    Breath,
+    Contour,
+    Directed,
+    Emphasis,
+    Event,
+    Pause,
+    Strength,
+    Style,
+)
+from voicesvc.lineplan import EXTREME_ST, PITCH_ST, PhonemePlan, SentencePlan, WordPlan, rounded_ms
+from voicesvc.plan import STRESS, is_vowel
+
+BREATH_MS = 450.0  # what a breath adds to the pause it is in
+# Speakers breathe every 3 to 4 s: Winkworth et al. 1995 (J. Speech Hear. Res. 38).
+BREATH_EVERY_MS = 2800.0
+STRENGTH_MS: dict[Strength, float] = {
+    "none": 0.0,
+    "x-weak": 100.0,
+    "weak": 250.0,
+    "medium": 500.0,
+    "strong": 800.0,
+    "x-strong": 1200.0,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Stressing:
+    """What an emphasis does to a word: to its stressed vowel, and to the rest of it."""
+
+    vowel: float  # factor of duration
+    rest: float
+    pitch_st: float
+    energy_db: float
+
+
+# Duration, pitch and level together make prominence: Fry 1955 and 1958, Lieberman 1960; that the
+# whole word grows, its stressed syllable most: Turk and Sawusch 1997 (J. Phonetics 25).
+EMPHASIS: dict[Emphasis, Stressing] = {
+    "none": Stressing(1.0, 1.0, 0.0, 0.0),
+    "reduced": Stressing(0.85, 0.92, -1.0, -2.0),
+    "moderate": Stressing(1.18, 1.07, 1.5, 1.5),
+    "strong": Stressing(1.35, 1.12, 2.5, 3.0),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Layer:
+    """A style over the characters [start, end) of the text; outer ones come first."""
+
+    start: int
+    end: int
+    style: Style
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """All that was asked of a line.
+
+    `shape` says what an emotion of some intensity is (None: what is asked of the whole line).
+    """
+
+    directed: Directed
+    layers: tuple[Layer, ...] = ()
+    shape: Callable[[str | None, float | None], Shape] = lambda _, __: Shape()
+    breaths: bool = False  # at phrase borders, beside those that are marked
+    pivot_hz: float = 120.0
+    extreme: bool = False
+
+
+def value_at(value: float | Contour, position: float) -> float:
+    """A number, or a contour's value at a position, straight between its points."""
+    if isinstance(value, (int, float)):
+        return float(value)
+    before = value[0]
+    for point in value:
+        if position <= point[0]:
+            width = point[0] - before[0]
+            share = (position - before[0]) / width if width > 0 else 1.0
+            return before[1] + (point[1] - before[1]) * min(max(share, 0.0), 1.0)
+        before = point
+    return before[1]
+
+
+class Performer:
+    """Performs the sentences of one line in order; remembers when the last breath was."""
+
+    def __init__(self, asked: Asked) -> None:
+        self._asked = asked
+        self._events = asked.directed.events
+        self._since_breath_ms = 0.0
+        self._said_to = 0  # where the last word so far ends
+        self.limited = False  # whether more pitch was asked for in all than is allowed
+
+    @property
+    def needs_whole(self) -> bool:
+        """Whether something is asked that depends on the whole line's durations."""
+        return any(_has_contour(la.style) or la.style.duration_s for la in self._asked.layers)
+
+    def perform(self, neutral: Sequence[SentencePlan], following: int | None) -> list[SentencePlan]:
+        """Sentences that follow one another; `following` is where the next word after them is."""
+        clock = _Clock(neutral)
+        firsts = [s.words[0].start for s in neutral]
+        return [
+            self._sentence(s, clock, first_of_next)
+            for s, first_of_next in zip(neutral, [*firsts[1:], following], strict=True)
+        ]
+
+    def pause_ms(self, before: SentencePlan, after: SentencePlan, natural_s: float) -> float:
+        """Silence to put between two sentences, so that all of it is what was asked for."""
+        begin, end = before.words[-1].end, after.words[0].start
+        asked_ms = self._asked_pause_ms(begin, end + 1)
+        if asked_ms is None:
+            scale = self._shape_at(before.words[-1]).pause_scale
+            return rounded_ms(natural_s * 1000 * scale)
+        there_ms = before.words[-1].pause_ms + before.tail_ms + after.lead_ms
+        return rounded_ms(max(asked_ms - there_ms, 0.0))
+
+    def _sentence(
+        self, neutral: SentencePlan, clock: "_Clock", following: int | None
+    ) -> SentencePlan:
+        first = self._said_to == 0
+        words: list[WordPlan] = []
+        breath, lead_ms = False, neutral.lead_ms
+        start = neutral.words[0].start
+        if first:
+            lead_ms = max(lead_ms, self._asked_pause_ms(0, start + 1) or 0.0)
+        if self._breath_in(self._said_to, start + 1) or (
+            not first and self._asked.breaths and self._since_breath_ms > BREATH_EVERY_MS
+        ):
+            breath, lead_ms = True, lead_ms + BREATH_MS
+            self._since_breath_ms = 0.0
+        for i, word in enumerate(neutral.words):
+            ends = i + 1 == len(neutral.words)
+            until = following if ends else neutral.words[i + 1].start
+            performed = self._word(word, clock)
+            words.append(performed if ends else self._paused(performed, until))
+        last = neutral.words[-1]
+        trailing_ms = None if following is not None else self._asked_pause_ms(last.end, None)
+        marks = [m for m in self._marks(last.end, following) if following is None]
+        self._said_to = last.end
+        there_ms = words[-1].pause_ms + neutral.tail_ms
+        return neutral.model_copy(
+            update={
+                "lead_ms": rounded_ms(lead_ms),
+                "breath": breath,
+                "words": tuple(words),
+                "pause_ms": rounded_ms(max((trailing_ms or 0.0) - there_ms, 0.0)),
+                "marks": tuple(marks),
+            }
+        )
+
+    def _paused(self, word: WordPlan, until: int | None) -> WordPlan:
+        """A word with the pause and breath that are asked for between it and the next."""
+        asked_ms = self._asked_pause_ms(word.end, until)
+        pause_ms = word.pause_ms if asked_ms is None else asked_ms
+        due = self._asked.breaths and self._since_breath_ms > BREATH_EVERY_MS and word.pause_ms > 0
+        breath = self._breath_in(word.end, until) or due
+        if breath:
+            pause_ms = max(pause_ms, word.pause_ms + BREATH_MS)
+            self._since_breath_ms = 0.0
+        return word.model_copy(update={"pause_ms": rounded_ms(pause_ms), "breath": breath})
+
+    def _word(self, word: WordPlan, clock: "_Clock") -> WordPlan:
+        base = self._shape_at(word)
+        layers = [la for la in self._asked.layers if la.start < word.end and word.start < la.end]
+        stress = _emphasis(layers)
+        stressed = _stressed(word.phonemes)
+        phonemes = []
+        for i, p in enumerate(word.phonemes):
+            shape = _layered(base, layers, clock, clock.middle(word, i), self._asked.pivot_hz)
+            grown = stress.vowel if i == stressed else stress.rest
+            phonemes.append(
+                p.model_copy(
+                    update={
+                        "duration_ms": rounded_ms(p.duration_ms * grown / shape.rate),
+                        "pitch_st": self._within(shape.pitch_st + stress.pitch_st),
+                        "energy_db": round(shape.energy_db + stress.energy_db, 4),
+                    }
+                )
+            )
+            self._since_breath_ms += p.duration_ms
+        return word.model_copy(
+            update={
+                "phonemes": tuple(phonemes),
+                "pause_ms": rounded_ms(word.pause_ms * shape.pause_scale / shape.rate),
+                "range": round(min(shape.range, 3.0), 4),
+                "tilt_db": round(shape.tilt_db, 4),
+                "breathiness": round(min(shape.breathiness, 1.0), 4),
+                "whisper": round(shape.whisper, 4),
+                "marks": tuple(self._marks(word.start, word.end)),
+            }
+        )
+
+    def _shape_at(self, word: WordPlan) -> Shape:
+        """What the innermost emotion around a word asks for, else the line's."""
+        name, intensity = None, None
+        for la in self._asked.layers:
+            if la.style.emotion is not None and la.start <= word.start < la.end:
+                name, intensity = la.style.emotion, la.style.intensity
+        return self._asked.shape(name, intensity)
+
+    def _within(self, pitch_st: float) -> float:
+        low, high = EXTREME_ST if self._asked.extreme else PITCH_ST
+        kept = min(max(pitch_st, low), high)
+        self.limited = self.limited or kept != pitch_st
+        return round(kept, 4)
+
+    def _asked_pause_ms(self, begin: int, end: int | None) -> float | None:
+        found = [e for e in self._between(begin, end) if isinstance(e, Pause)]
+        lengths = [
+            e.length_s * 1000 if e.length_s is not None else STRENGTH_MS[e.strength or "medium"]
+            for e in found
+        ]
+        return sum(lengths) if lengths else None
+
+    def _breath_in(self, begin: int, end: int | None) -> bool:
+        return any(isinstance(e, Breath) for e in self._between(begin, end))
+
+    def _marks(self, begin: int, end: int | None) -> list[str]:
+        """Names at a place; those before a word are that word's."""
+        return [e.name for e in self._between(begin, end) if isinstance(e, Bookmark)]
+
+    def _between(self, begin: int, end: int | None) -> Iterator[Event]:
+        return (e for e in self._events if begin <= e.at and (end is None or e.at < end))
+
+
+class _Clock:
+    """When each phoneme of neutral sentences is, in ms from the first one's beginning."""
+
+    def __init__(self, sentences: Sequence[SentencePlan]) -> None:
+        self._begins: dict[int, float] = {}  # of a word, by its first character
+        self._ends: dict[int, float] = {}
+        now = 0.0
+        for s in sentences:
+            now += s.lead_ms
+            for w in s.words:
+                self._begins[w.start] = now
+                now += sum(p.duration_ms for p in w.phonemes)
+                self._ends[w.start] = now
+                now += w.pause_ms
+            now += s.tail_ms + s.pause_ms
+
+    def middle(self, word: WordPlan, i: int) -> float:
+        """The middle of the word's phoneme number `i`."""
+        before = sum(p.duration_ms for p in word.phonemes[:i])
+        return self._begins[word.start] + before + word.phonemes[i].duration_ms / 2
+
+    def position(self, at_ms: float, layer: Layer) -> float:
+        """0 at the beginning of a layer's first word, 1 at the end of its last."""
+        inside = [w for w in self._begins if layer.start <= w < layer.end]
+        if not inside:
+            return 0.0
+        begin, end = self._begins[inside[0]], self._ends[inside[-1]]
+        return min(max((at_ms - begin) / (end - begin), 0.0), 1.0) if end > begin else 0.0
+
+
+def _has_contour(style: Style) -> bool:
+    return any(isinstance(getattr(style, n), tuple) for n in ("pitch_st", "range", "energy_db"))
+
+
+def _layered(
+    base: Shape, layers: Sequence[Layer], clock: _Clock, at_ms: float, pivot_hz: float
+) -> Shape:
+    """What is asked for at one moment: factors multiply, semitones and decibels add."""
+    shape = base
+    for la in layers:
+        style = la.style
+        at = clock.position(at_ms, la) if _has_contour(style) else 0.0
+        pitch_st = shape.pitch_st + value_at(style.pitch_st or 0.0, at)
+        if style.pitch_hz is not None:
+            pitch_st = 12 * math.log2(style.pitch_hz / pivot_hz)
+        shape = replace(
+            shape,
+            rate=shape.rate * (style.rate or 1.0),
+            pause_scale=shape.pause_scale
+            * (1.0 if style.pause_scale is None else style.pause_scale),
+            pitch_st=pitch_st,
+            range=shape.range * (1.0 if style.range is None else value_at(style.range, at)),
+            energy_db=shape.energy_db + value_at(style.energy_db or 0.0, at),
+            tilt_db=shape.tilt_db + (style.tilt_db or 0.0),
+            breathiness=max(shape.breathiness, style.breathiness or 0.0),
+        )
+    return shape
+
+
+def _emphasis(layers: Sequence[Layer]) -> Stressing:
+    asked = [la.style.emphasis for la in layers if la.style.emphasis is not None]
+    return EMPHASIS[asked[-1] if asked else "none"]
+
+
+def _stressed(phonemes: Sequence[PhonemePlan]) -> int:
+    """The vowel that bears the main stress: that of the first primary, else secondary, else any."""
+    vowels = [i for i, p in enumerate(phonemes) if is_vowel(p.symbol)]
+    for sign in STRESS:
+        for i in vowels:
+            begun = max((j for j in range(i + 1) if phonemes[j].symbol[0] in STRESS), default=-1)
+            between = vowels[: vowels.index(i)]
+            if (
+                begun >= 0
+                and phonemes[begun].symbol[0] == sign
+                and not any(j >= begun for j in between)
+            ):
+                return i
+    return vowels[0] if vowels else -1

@@ -1,0 +1,226 @@
+"""A line's sentences, planned one after another as they are needed, or all at once.
+
+A scene is planned while it is spoken, so that it starts as fast as a line; what has to know the
+whole line (a length, a contour over all of it) plans all of it first. Knows nothing of sound.
+"""
+
+import math
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from fractions import Fraction
+
+from voicesvc import lineplan, sheet
+from voicesvc.audio import resampled_length
+from voicesvc.engines import Engine
+from voicesvc.errors import BadPlan
+from voicesvc.fit import Fit, Report, fit
+from voicesvc.lineplan import LineHead, LinePlan, SentencePlan
+from voicesvc.perform import Performer
+from voicesvc.phonemes import Word
+from voicesvc.plan import Plan, Variability, derive_seed
+from voicesvc.script import Span
+
+Sentence = tuple[Span, tuple[Word, ...]]
+OFF_MS = 60.0  # how far a plan's own length may be from the exact one that it names
+_HIDDEN_KEPT = 8  # sentences whose encoded text is kept; beyond, it is encoded again
+
+
+@dataclass(frozen=True, slots=True)
+class Planned:
+    """One sentence and what the model itself plans for its words."""
+
+    sentence: SentencePlan
+    natural: Plan
+    before_ms: float  # silence between the sentence before and this one
+    last: bool
+
+    @property
+    def before_samples(self) -> int:
+        """Silence before it."""
+        return sheet.samples_of(self.before_ms, self.natural.sample_rate_hz)
+
+    @property
+    def after_samples(self) -> int:
+        """Silence after it: only the last has some."""
+        pause_ms = self.sentence.pause_ms if self.last else 0.0
+        return sheet.samples_of(pause_ms, self.natural.sample_rate_hz)
+
+
+@dataclass(frozen=True, slots=True)
+class Score:
+    """A line, ready to be rendered sentence by sentence.
+
+    `samples` is its length at the voice's rate where that is known before it is rendered, and
+    `length_s` the exact length that the audio is to have, if one was asked for.
+    """
+
+    head: LineHead
+    planned: Iterator[Planned]
+    samples: int | None = None
+    length_s: Fraction | None = None
+    fitted: Report | None = None
+
+    def length_at(self, rate_hz: int, samples: int | None = None) -> int | None:
+        """How many samples the audio has at a rate, as far as that is known.
+
+        `samples` is the length at the voice's rate, where the caller knows it.
+        """
+        if self.length_s is not None:
+            return math.floor(self.length_s * rate_hz + Fraction(1, 2))
+        samples = self.samples if samples is None else samples
+        if samples is None:
+            return None
+        return resampled_length(samples, self.head.sample_rate_hz, rate_hz)
+
+
+def of_text(
+    engine: Engine,
+    head: LineHead,
+    texts: Iterator[Sentence],
+    performer: Performer,
+    wanted: Fit | None = None,
+) -> Score:
+    """A score of sentences as a phonemizer said them.
+
+    Raises:
+        CannotFit: the length that is wanted is out of reach.
+        EngineFailed, BadPlan: the model cannot plan them.
+    """
+    spoken = _spoken(engine, head, texts)
+    if wanted is not None or performer.needs_whole:
+        spoken = _without_hidden(spoken)
+    if not performer.needs_whole:
+        planned = _performed(spoken, performer)
+        return Score(head, planned) if wanted is None else _whole(head, planned, None, wanted)
+    found = list(spoken)
+    sentences = performer.perform([lineplan.describe(s.natural, 0.0) for s in found], None)
+    return _whole(head, _joined(found, sentences, performer), None, wanted)
+
+
+def of_document(engine: Engine, line: LinePlan, wanted: Fit | None = None) -> Score:
+    """A score of a plan's document.
+
+    Raises:
+        BadPlan: it is nowhere near the exact length that it names.
+        CannotFit: the length that is wanted is out of reach.
+    """
+    planned = _documented(engine, line)
+    if wanted is None and line.length is None:
+        return Score(line, planned)
+    return _whole(line, planned, line.length, wanted)
+
+
+def document(score: Score) -> LinePlan:
+    """All of a score as a document."""
+    found = list(score.planned)
+    head = {name: getattr(score.head, name) for name in LineHead.model_fields}
+    length = None if score.length_s is None else lineplan.length_of(score.length_s)
+    return LinePlan(**head, length=length, sentences=tuple(_with_pauses(found)))
+
+
+def _seed(seed: int, number: int) -> int:
+    return seed if number == 0 else derive_seed(seed, "sentence", number)
+
+
+def _variability(head: LineHead) -> Variability:
+    return Variability(head.variability.sound, head.variability.timing)
+
+
+@dataclass(frozen=True, slots=True)
+class _Spoken:
+    """What the model plans for one sentence, the silence after it, and where the next begins."""
+
+    natural: Plan
+    pause_s: float
+    following: int | None
+
+
+def _spoken(engine: Engine, head: LineHead, texts: Iterator[Sentence]) -> Iterator[_Spoken]:
+    current = next(texts, None)
+    number = 0
+    while current is not None:
+        span, words = current
+        current = next(texts, None)
+        natural = engine.plan(words, _seed(head.seed, number), _variability(head))
+        yield _Spoken(natural, span.pause_s, None if current is None else current[1][0].start)
+        number += 1
+
+
+def _performed(spoken: Iterator[_Spoken], performer: Performer) -> Iterator[Planned]:
+    """One by one."""
+    before: SentencePlan | None = None
+    silence_s = 0.0
+    for s in spoken:
+        (sentence,) = performer.perform([lineplan.describe(s.natural, 0.0)], s.following)
+        before_ms = 0.0 if before is None else performer.pause_ms(before, sentence, silence_s)
+        yield Planned(sentence, s.natural, before_ms, s.following is None)
+        before, silence_s = sentence, s.pause_s
+
+
+def _joined(
+    spoken: Sequence[_Spoken], sentences: Sequence[SentencePlan], performer: Performer
+) -> Iterator[Planned]:
+    """All that were performed together, with the silences between them."""
+    before_ms = 0.0
+    for i, (s, sentence) in enumerate(zip(spoken, sentences, strict=True)):
+        yield Planned(sentence, s.natural, before_ms, s.following is None)
+        if i + 1 < len(sentences):
+            before_ms = performer.pause_ms(sentence, sentences[i + 1], s.pause_s)
+
+
+def _documented(engine: Engine, line: LinePlan) -> Iterator[Planned]:
+    before_ms = 0.0
+    for i, sentence in enumerate(line.sentences):
+        words = lineplan.words_of(sentence)
+        natural = engine.plan(words, sentence.seed, _variability(line))
+        yield Planned(sentence, natural, before_ms, i + 1 == len(line.sentences))
+        before_ms = sentence.pause_ms
+
+
+def _without_hidden(spoken: Iterator[_Spoken]) -> Iterator[_Spoken]:
+    """All of them; what the encoder found is kept for the first few only."""
+    for i, s in enumerate(spoken):
+        yield s if i < _HIDDEN_KEPT else replace(s, natural=replace(s.natural, hidden=None))
+
+
+def _with_pauses(found: Sequence[Planned]) -> Iterator[SentencePlan]:
+    """The sentences, each with the silence after it."""
+    for i, p in enumerate(found):
+        pause_ms = p.sentence.pause_ms if p.last else found[i + 1].before_ms
+        yield p.sentence.model_copy(update={"pause_ms": lineplan.rounded_ms(pause_ms)})
+
+
+def _whole(
+    head: LineHead,
+    planned: Iterator[Planned],
+    length: lineplan.Length | None,
+    wanted: Fit | None,
+) -> Score:
+    found = list(planned)
+    rate_hz = found[0].natural.sample_rate_hz
+
+    def samples(line: Sequence[SentencePlan]) -> int:
+        made = sum(sheet.length(s, p.natural) for s, p in zip(line, found, strict=True))
+        return made + sum(sheet.samples_of(s.pause_ms, rate_hz) for s in line)
+
+    sentences: Sequence[SentencePlan] = list(_with_pauses(found))
+    length_s = None if length is None else Fraction(length.samples, length.at_hz)
+    fitted = None
+    if wanted is not None:
+        sentences, target_s, fitted = fit(
+            sentences, wanted, lambda line: samples(line) * 1000 / rate_hz
+        )
+        length_s = target_s or length_s if wanted.bounds else target_s
+    made_ms = samples(sentences) * 1000 / rate_hz
+    if length_s is not None and abs(made_ms - float(length_s * 1000)) > OFF_MS:
+        raise BadPlan(
+            f"the plan lasts {made_ms / 1000:.3f} s, its length says {float(length_s):.3f} s",
+            where="plan.length",
+            valid="null, or a request with fit",
+        )
+    befores = [0.0, *(s.pause_ms for s in sentences[:-1])]
+    again = [
+        replace(p, sentence=s, before_ms=b)
+        for p, s, b in zip(found, sentences, befores, strict=True)
+    ]
+    return Score(head, iter(again), samples(sentences), length_s, fitted)

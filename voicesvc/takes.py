@@ -1,0 +1,148 @@
+"""Takes: one rendering of a line each, while it is made and as long as it is remembered."""
+
+import json
+import threading
+import time
+from collections import OrderedDict
+from collections.abc import Generator, Iterable
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from voicesvc import encode
+from voicesvc.errors import UnknownTake
+from voicesvc.fit import Report
+from voicesvc.line import Line
+from voicesvc.script import Skipped
+from voicesvc.sheet import Sheet
+
+_KEPT_BYTES = 64 * 2**20  # of takes' texts and timings; the oldest go first
+Outcome = Literal["open", "complete", "cancelled", "failed"]
+
+
+@dataclass
+class Take:
+    """One rendering of a line, as far as it has got."""
+
+    id: str
+    actor: str
+    line: Line
+    seed: int
+    output: encode.Output
+    skipped: tuple[Skipped, ...]
+    outcome: Outcome = "open"
+    words_json: list[bytes] = field(default_factory=list)  # one for each sentence planned so far
+    marks: list[dict[str, Any]] = field(default_factory=list)
+    dropped: list[str] = field(default_factory=list)
+    model_sha256: str = ""
+    audio_s: float = 0.0  # made so far
+    compute_s: float = 0.0
+    stages_s: dict[str, float] = field(default_factory=dict)  # of the first sentence
+    fitted: Report | None = None
+
+    @property
+    def kept_bytes(self) -> int:
+        """About what it takes to remember this take."""
+        return len(self.line.text or "") + sum(map(len, self.words_json))
+
+    def planned(self, laid: Sheet, dropped: Iterable[str]) -> None:
+        """Note when the words of the next sentence are heard; it begins now."""
+        timed = [_later(word, self.audio_s) for word in laid.words]
+        if timed:
+            self.words_json.append(json.dumps(timed, ensure_ascii=False)[1:-1].encode())
+        self.marks += [{"name": n, "at_s": round(t + self.audio_s, 6)} for n, t in laid.marks]
+        self.dropped += dropped
+
+    def timings_json(self) -> bytes:
+        """When each word and phoneme is heard; grows until `complete`."""
+        facts = {
+            "take": self.id,
+            "actor": self.actor,
+            "seed": self.seed,
+            "model_sha256": self.model_sha256,
+            "outcome": self.outcome,
+            "complete": self.outcome == "complete",
+            "duration_s": round(self.audio_s, 6) if self.outcome == "complete" else None,
+            "sample_rate_hz": self.output.sample_rate_hz,
+            "dropped_symbols": sorted(set(self.dropped)),
+            "marks": self.marks,
+        }
+        words = b",".join(self.words_json)
+        return json.dumps(facts)[:-1].encode() + b', "words": [' + words + b"]}"
+
+
+def _later(timed: dict[str, Any], offset_s: float) -> dict[str, Any]:
+    """A word's timings, moved."""
+    moved = {name: round(timed[name] + offset_s, 6) for name in ("start_s", "end_s")}
+    if "phonemes" in timed:
+        moved["phonemes"] = [_later(p, offset_s) for p in timed["phonemes"]]
+    return timed | moved
+
+
+class Rendering:
+    """A take being made: its first audio is there, the rest comes by `chunk`."""
+
+    def __init__(self, take: Take, chunks: Generator[bytes]) -> None:
+        self.take = take
+        self._chunks = chunks
+        self._lock = threading.Lock()
+        self._closed = False
+        self.first = self._next() or b""
+
+    def chunk(self) -> bytes | None:
+        """The next bytes of the file, None at its end. From any thread."""
+        with self._lock:
+            return None if self._closed else self._next()
+
+    def _next(self) -> bytes | None:
+        begin = time.perf_counter()
+        try:
+            return next((c for c in self._chunks if c), None)
+        finally:
+            self.take.compute_s += time.perf_counter() - begin
+
+    def stop(self) -> None:
+        """Begin no further chunk; returns at once. `close` is still to be called."""
+        self._closed = True
+
+    def close(self) -> None:
+        """Stop the work and give the voice back; waits for the chunk that is being computed."""
+        self.stop()
+        with self._lock:
+            self._chunks.close()
+
+
+class Kept:
+    """The newest takes, in memory. Any method may be called from any thread."""
+
+    def __init__(self, most: int) -> None:
+        self._most = most
+        self._takes: OrderedDict[str, Take] = OrderedDict()
+        self._lock = threading.Lock()
+
+    def add(self, take: Take) -> None:
+        """Remember one more; the oldest are forgotten."""
+        with self._lock:
+            self._takes[take.id] = take
+            kept_bytes = sum(t.kept_bytes for t in self._takes.values())
+            while len(self._takes) > self._most or (
+                kept_bytes > _KEPT_BYTES and len(self._takes) > 1
+            ):
+                kept_bytes -= self._takes.popitem(last=False)[1].kept_bytes
+
+    @property
+    def ids(self) -> list[str]:
+        """Of all takes that are remembered, the oldest first."""
+        with self._lock:
+            return list(self._takes)
+
+    def get(self, take_id: str) -> Take:
+        """A take that is still remembered.
+
+        Raises:
+            UnknownTake: it never was made, or is no longer kept.
+        """
+        with self._lock:
+            if take_id not in self._takes:
+                kept = f"the newest {self._most} takes are kept"
+                raise UnknownTake(f"no take {take_id!r}", where="take", valid=kept)
+            return self._takes[take_id]
