@@ -102,6 +102,12 @@ class BadPlan(VoiceError):
     status, slug, title = 422, "bad-plan", "The plan is not valid"
 
 
+class BadMarkup(VoiceError):
+    """The markup of a text cannot be read, or asks for what is not done here."""
+
+    status, slug, title = 422, "bad-markup", "The markup is not valid"
+
+
 PROBLEMS: tuple[type[VoiceError], ...] = (
     InvalidRequest,
     MalformedBody,
@@ -115,4 +121,5 @@ PROBLEMS: tuple[type[VoiceError], ...] = (
     Unforeseen,
     BadSetting,
     BadPlan,
+    BadMarkup,
 )
