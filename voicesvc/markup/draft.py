@@ -13,6 +13,7 @@ from voicesvc.directions import Breath, Directed, Event, Ignored, Pause, Said, S
 from voicesvc.errors import BadMarkup
 from voicesvc.script import clean, speakable
 
+DEEPEST = 32  # elements or spans in one another
 JOINER = "\u2060"  # invisible inside a word: words go on over it, and no one says it
 _PLACEHOLDER = "x"  # written where a reading has no letter of its own to stand for it
 _LOOK_BACK = 16  # characters before a place that decide whether it is punctuated

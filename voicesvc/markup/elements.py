@@ -19,6 +19,7 @@ from voicesvc.markup.xml import Open
 
 T = TypeVar("T")
 
+LONGEST_VALUE = 1000  # characters of an attribute
 STYLE_DEGREES = (0.01, 2.0)
 ALPHABETS = {"ipa": "ipa", "x-sampa": "x-sampa", "xsampa": "x-sampa"}
 EFFECTS = {"whispered": "whispered"}
@@ -120,7 +121,11 @@ def overridden(tag: Open) -> tuple[str, ...]:
 
 
 def check(tag: Open) -> None:
-    """Values that ask for nothing but have to be right. Raises Invalid."""
+    """Values that are too long, or ask for nothing but have to be right. Raises Invalid."""
+    for name, value in tag.attributes.items():
+        if len(value) > LONGEST_VALUE:
+            error = Invalid(f"{len(value)} characters", f"up to {LONGEST_VALUE}")
+            raise attribute_error(name, error)
     if tag.name == "speak":
         _given(tag, "version", lambda v: values.one_of(v, _VERSIONS))
     if tag.name == "phoneme":

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from voicesvc.directions import Bookmark, Breath, Directed, Ignored, Pause, Style
 from voicesvc.markup import values
-from voicesvc.markup.draft import Draft, Stretch
+from voicesvc.markup.draft import DEEPEST, Draft, Stretch
 from voicesvc.markup.names import DELIVERIES
 from voicesvc.markup.values import Invalid, Level
 
@@ -163,6 +163,8 @@ class _Marks:
     def _span(self, token: re.Match[str], name: str, slash: str, value: str) -> None:
         start, end = token.span()
         level = self._spans[-1].level if self._spans else values.NEUTRAL
+        if not slash and len(self._spans) == DEEPEST:
+            raise Invalid(f"more than {DEEPEST} spans in one another", "[/rate]")
         if not slash:
             style = SPANS[name](value, level)
             stretch = self._draft.open(end, style)

@@ -12,6 +12,7 @@ from voicesvc.markup.sayas_forms import currency, date, duration, in_order, time
 from voicesvc.markup.values import Invalid
 
 BLEEP = "bleep"
+LONGEST = 200  # characters of one text to read
 _FIGURES = 36  # digits of a number: num2words has names up to there
 _SIGNS = {
     ".": "dot",
@@ -225,6 +226,8 @@ def reading(text: str, kind: str, form: str) -> str:
         error = Invalid(f"{kind} has no formats", "no format", skippable=True)
         error.attribute = "format"
         raise error
+    if len(text) > LONGEST:
+        raise Invalid(f"{len(text)} characters to read as one", f"up to {LONGEST}")
     try:
         said = READINGS[kind](text.strip(), form.strip().lower())
     except Invalid as error:

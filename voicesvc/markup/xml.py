@@ -16,9 +16,8 @@ from xml.sax.xmlreader import AttributesImpl
 from defusedxml.common import DTDForbidden
 from defusedxml.expatreader import create_parser
 
-from voicesvc.markup.draft import JOINER, bad_markup
+from voicesvc.markup.draft import DEEPEST, JOINER, bad_markup
 
-DEEPEST = 32
 MOST_ELEMENTS = 20_000
 
 _NOT_XML = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\ud800-\udfff\ufffe\uffff]")
