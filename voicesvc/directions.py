@@ -35,6 +35,7 @@ class Style:
     rate: float | None = None  # factor: 2.0 is twice as fast
     pitch_st: float | Contour | None = None
     pitch_hz: float | None = None  # absolute mean pitch; wins over `pitch_st` at its level
+    pitch_delta_hz: float | Contour | None = None  # added to the pitch as it is without it
     range: float | Contour | None = None  # factor of the intonation's span
     energy_db: float | Contour | None = None
     tilt_db: float | None = None

@@ -108,6 +108,12 @@ class CannotFit(VoiceError):
     status, slug, title = 422, "cannot-fit", "The line does not fit the length"
 
 
+class BadMarkup(VoiceError):
+    """The markup of a text cannot be read, or asks for what is not done here."""
+
+    status, slug, title = 422, "bad-markup", "The markup is not valid"
+
+
 PROBLEMS: tuple[type[VoiceError], ...] = (
     InvalidRequest,
     MalformedBody,
@@ -122,4 +128,5 @@ PROBLEMS: tuple[type[VoiceError], ...] = (
     BadSetting,
     BadPlan,
     CannotFit,
+    BadMarkup,
 )
