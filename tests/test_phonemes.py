@@ -17,6 +17,7 @@ from voicesvc import errors
 from voicesvc.directions import Said
 from voicesvc.phonemes import PHONEMIZERS, Espeak, Graphemes, Gruut, Word, phonemizer
 from voicesvc.script import clean, sentences
+from voicesvc.spoken import readings
 
 LINES = (Path(__file__).parent / "data" / "lines_en.txt").read_text("utf-8").splitlines()
 
@@ -75,7 +76,8 @@ def test_espeak_says_what_the_voice_learned(espeak: Espeak, text: str, said: str
 
 
 def test_each_written_word_has_its_share(espeak: Espeak) -> None:
-    said = shares(espeak.words("It costs $3.50 at the end of the U.S. road, this one.", 0))
+    text = "It costs $3.50 at the end of the U.S. road, this one."
+    said = shares(espeak.words(text, 0, readings(text, 0, (), "en-us")))
     assert said == [
         ("It", "ɪt"),
         ("costs", "kˈɔsts"),
@@ -292,7 +294,8 @@ def test_a_sentence_costs_little_after_the_first(espeak: Espeak) -> None:
 
 
 def test_gruut_speaks_in_learned_symbols(gruut: Gruut, learned: frozenset[str]) -> None:
-    words = gruut.words("Dr. Smith paid $3.50, in 1999!", 3)
+    text = "Dr. Smith paid $3.50, in 1999!"
+    words = gruut.words(text, 3, readings(text, 3, (), "en-us"))
     assert shares(words) == [
         ("Dr.", "dˈɑːktɚ"),
         ("Smith", "smˈɪθ"),
@@ -361,8 +364,11 @@ def test_gruut_and_graphemes_read_stretches_otherwise(gruut: Gruut, said: list[S
     words = gruut.words(READ, 100, said)
     assert shares(words)[-1] == ("Elena", "ɛlˈeɪnə")
     assert shares(words)[3][1].startswith("ˈɔːltɚn")
-    words = Graphemes(lowercase=True).words(READ, 100, said)
-    assert heard(words) == "ask the doctor, 1999, of alternating current dc, to call ɛlˈeɪnə."
+    words = Graphemes("en", lowercase=True).words(READ, 100, said)
+    assert (
+        heard(words)
+        == "ask the doctor, nineteen ninety nine, of alternating current dc, to call ɛlˈeɪnə."
+    )
     assert [w.text for w in words] == ["Ask", "Dr. Who", "of", "AC", "DC", "to", "call", "Elena"]
 
 

@@ -16,7 +16,7 @@ from typing import Any, Protocol
 from voicesvc import errors
 from voicesvc.directions import Said
 from voicesvc.script import written_words
-from voicesvc.spoken import is_short_form, spoken
+from voicesvc.spoken import is_short_form, readings, spoken
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,21 +111,31 @@ def _clauses(words: Sequence[_Written]) -> Iterator[Sequence[_Written]]:
             start = i
 
 
-def _instead(word: _Written) -> str:
-    return word.said.text if word.said and word.said.text is not None else word.text
+def _instead(word: _Written, language: str) -> str:
+    """What is said for the word, its figures written out where they stand for something else."""
+    if not word.said or word.said.text is None:
+        return word.text.replace("\u2060", "")
+    text = word.said.text
+    if not any(c.isdigit() for c in text):
+        return text
+    out, at = "", 0
+    for s in readings(text, 0, (), language):
+        out += text[at : s.start] + (s.text or "")
+        at = s.end
+    return out + text[at:]
 
 
-def _to_say(words: Sequence[_Written], english: bool) -> list[str]:
+def _to_say(words: Sequence[_Written], language: str) -> list[str]:
     """What a phoneme program is given for each word."""
-    plain = [w.text.replace("\u2060", "") for w in words]
-    around = ["", *plain, ""]
+    english = language.startswith("en")
+    plain = [_instead(w, language) for w in words]
+    after = [*plain[1:], ""]
     out = []
-    for i, (w, written) in enumerate(zip(words, plain, strict=True)):
+    for i, (w, text) in enumerate(zip(words, plain, strict=True)):
         if w.said:
-            out.append(" ".join(_to_say(_written(_instead(w)), english)))
+            out.append(" ".join(_to_say(_written(text), language)))
         else:
-            said = spoken(written, around[i], around[i + 2]) if english else written.rstrip(".")
-            out.append(said)
+            out.append(spoken(text, after[i]) if english else text.rstrip("."))
     return out
 
 
@@ -185,7 +195,7 @@ class Espeak:
         written = _written(text, start, said)
         if not written:
             return ()
-        to_say = iter(_to_say(written, self.language.startswith("en")))
+        to_say = iter(_to_say(written, self.language))
         answers = self._ask(
             [
                 {"words": [next(to_say) for _ in clause], "end": clause[-1].mark}
@@ -326,7 +336,7 @@ class Gruut:
     def words(self, text: str, start: int, said: Sequence[Said] = ()) -> tuple[Word, ...]:
         """The words of one sentence; see Phonemizer."""
         written = _written(text, start, said)
-        to_say = _to_say(written, self.language.startswith("en"))
+        to_say = _to_say(written, self.language)
         with self._lock:
             return _joined(written, [self._alone(one) for one in to_say], start)
 
@@ -351,7 +361,7 @@ class Graphemes:
     def words(self, text: str, start: int, said: Sequence[Said] = ()) -> tuple[Word, ...]:
         """The words of one sentence; one symbol a character. Raises nothing."""
         written = _written(text, start, said)
-        plain = [_instead(w).replace("\u2060", "") for w in written]
+        plain = [_instead(w, self.language) for w in written]
         shares = [f"{p.lower() if self._lowercase else p} " for p in plain]
         return _joined(written, shares, start)
 
