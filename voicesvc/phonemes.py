@@ -34,7 +34,9 @@ class Word:
 
 
 class Phonemizer(Protocol):
-    """Says words. `words` may be called from any thread."""
+    """Says words of `language`. `words` may be called from any thread."""
+
+    language: str
 
     def words(self, text: str, start: int, said: Sequence[Said] = ()) -> tuple[Word, ...]:
         """The words of one sentence of cleaned text that begins at `start` of the request.

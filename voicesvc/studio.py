@@ -16,7 +16,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from voicesvc import encode, metrics, packs, phonemes, plan, script
+from voicesvc import encode, lexicon, metrics, packs, phonemes, plan, script, spoken
 from voicesvc.audio import Pcm, Resampler, resampled_length, silence
 from voicesvc.config import Settings
 from voicesvc.engines import Engine
@@ -167,6 +167,7 @@ class Studio:
         self.voices: Voices[Engine] = Voices(
             self._load_voice, {a: p.resident_bytes for a, p in good.items()}, budget
         )
+        self.lexicons = lexicon.Lexicons(settings.data_path / "lexicons")
         self._takes: OrderedDict[str, Take] = OrderedDict()
         self._phonemizers: dict[tuple[str, str, bool], phonemes.Phonemizer] = {}
         self._lock = threading.Lock()
@@ -299,8 +300,10 @@ class Studio:
         """What can be spoken, sentence by sentence, as it is needed."""
         phonemizer = self._phonemizer(pack)
         sounds = {s for s in pack.text.symbols if s and plan.kind_of(s, "phone") == "phone"}
-        for span in script.sentences(text):
-            words = phonemizer.words(span.text, span.start)
+        said = lexicon.hits(text, self.lexicons.of((), pack.folder), phonemizer, sounds)
+        for span in script.sentences(text, said):
+            read = spoken.with_readings(span.text, span.start, said, pack.language)
+            words = phonemizer.words(span.text, span.start, read)
             if any(s in sounds for w in words for s in w.phones):
                 yield span, words
 

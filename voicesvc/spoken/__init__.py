@@ -6,7 +6,7 @@
 
 from voicesvc.spoken.acronyms import shouted
 from voicesvc.spoken.forms import COUNTED, ENDINGS, INITIALS, TITLES, is_short_form, spoken
-from voicesvc.spoken.readings import readings
+from voicesvc.spoken.readings import readings, with_readings
 
 __all__ = (
     "COUNTED",
@@ -17,4 +17,5 @@ __all__ = (
     "readings",
     "shouted",
     "spoken",
+    "with_readings",
 )

@@ -3,7 +3,7 @@
 import re
 from collections.abc import Sequence
 
-from voicesvc.directions import Said
+from voicesvc.directions import Said, within
 from voicesvc.spoken import amounts, codes, dates, dialogue
 from voicesvc.spoken.acronyms import capitals
 from voicesvc.spoken.rules import Rule
@@ -61,6 +61,16 @@ def readings(text: str, start: int, taken: Sequence[Said], language: str) -> tup
         Said(start + begin, start + end, text=said)
         for begin, end, said in _ranges(sorted(found), text, quantities)
     )
+
+
+def with_readings(text: str, start: int, said: Sequence[Said], language: str) -> tuple[Said, ...]:
+    """What of one sentence is said otherwise: those of `said` that are in it, and its readings.
+
+    `said` (of the whole request, in order) wins.
+    """
+    here = within(said, start, start + len(text))
+    found = readings(text, start, here, language)
+    return tuple(sorted((*here, *found), key=lambda s: s.start)) if here else found
 
 
 def _any(used: bytearray, begin: int, end: int) -> bool:
