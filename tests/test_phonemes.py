@@ -9,12 +9,15 @@ import warnings
 from collections.abc import Iterator
 from importlib import resources
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from voicesvc import errors
+from voicesvc.directions import Said
 from voicesvc.phonemes import PHONEMIZERS, Espeak, Graphemes, Gruut, Word, phonemizer
 from voicesvc.script import clean, sentences
+from voicesvc.spoken import readings
 
 LINES = (Path(__file__).parent / "data" / "lines_en.txt").read_text("utf-8").splitlines()
 
@@ -73,7 +76,8 @@ def test_espeak_says_what_the_voice_learned(espeak: Espeak, text: str, said: str
 
 
 def test_each_written_word_has_its_share(espeak: Espeak) -> None:
-    said = shares(espeak.words("It costs $3.50 at the end of the U.S. road, this one.", 0))
+    text = "It costs $3.50 at the end of the U.S. road, this one."
+    said = shares(espeak.words(text, 0, readings(text, 0, (), "en-us")))
     assert said == [
         ("It", "ɪt"),
         ("costs", "kˈɔsts"),
@@ -290,7 +294,8 @@ def test_a_sentence_costs_little_after_the_first(espeak: Espeak) -> None:
 
 
 def test_gruut_speaks_in_learned_symbols(gruut: Gruut, learned: frozenset[str]) -> None:
-    words = gruut.words("Dr. Smith paid $3.50, in 1999!", 3)
+    text = "Dr. Smith paid $3.50, in 1999!"
+    words = gruut.words(text, 3, readings(text, 3, (), "en-us"))
     assert shares(words) == [
         ("Dr.", "dˈɑːktɚ"),
         ("Smith", "smˈɪθ"),
@@ -304,6 +309,67 @@ def test_gruut_speaks_in_learned_symbols(gruut: Gruut, learned: frozenset[str]) 
     assert words[0].start == 3
     for line in LINES[::10]:
         assert {s for w in gruut.words(line, 0) for s in w.phones + w.after} <= learned, line
+
+
+def at(line: str, stretch: str, **how: Any) -> Said:
+    start = 100 + line.index(stretch)
+    return Said(start, start + len(stretch), **how)
+
+
+READ = "Ask Dr. Who, of AC/DC, to call Elena."
+
+
+@pytest.fixture
+def said() -> list[Said]:
+    return [
+        at(READ, "Dr. Who", text="the doctor, 1999"),
+        at(READ, "AC", text="alternating current"),
+        at(READ, "Elena", phones=("ɛ", "l", "ˈ", "eɪ", "n", "ə")),
+    ]
+
+
+def test_stretches_are_read_otherwise(espeak: Espeak, said: list[Said]) -> None:
+    words = espeak.words(READ, 100, said)
+    assert shares(words) == [
+        ("Ask", "ˈæsk"),
+        ("Dr. Who", "ðə dˈɑːktɚ nˈaɪntiːn nˈaɪnti nˈaɪn"),
+        ("of", "ʌv"),
+        ("AC", "ˈɔːltɚnˌeɪɾɪŋ kˈɜːɹənt"),
+        ("DC", "dˌiːsˈiː"),
+        ("to", "tə"),
+        ("call", "kˈɔːl"),
+        ("Elena", "ɛlˈeɪnə"),
+    ]
+    assert words[-1].phones == ("ɛ", "l", "ˈ", "eɪ", "n", "ə")
+    assert words[1].after == (",", " ")
+    assert words[-1].after == (".",)
+    assert all(READ[w.start - 100 : w.end - 100] == w.text for w in words)
+
+
+def test_what_is_around_given_symbols_is_said_as_in_context(espeak: Espeak) -> None:
+    text = "the apple of the XQZ fell"
+    plain = espeak.words("the apple of the orange fell", 100)
+    words = espeak.words(text, 100, [at(text, "XQZ", phones=tuple("bˈeɪb"))])
+    assert [w.phones for w in words[:3]] == [w.phones for w in plain[:3]]
+    assert heard(words).endswith("ðɪ bˈeɪb fˈɛl")
+
+
+def test_the_dot_of_a_last_stretch_ends_the_sentence(espeak: Espeak) -> None:
+    text = "At 9 p.m."
+    assert heard(espeak.words(text, 100, [at(text, "p.m.", text="pee em")])).endswith("ˈɛm.")
+    assert espeak.words("! ###", 100, [at("! ###", "###", text="")]) == ()
+
+
+def test_gruut_and_graphemes_read_stretches_otherwise(gruut: Gruut, said: list[Said]) -> None:
+    words = gruut.words(READ, 100, said)
+    assert shares(words)[-1] == ("Elena", "ɛlˈeɪnə")
+    assert shares(words)[3][1].startswith("ˈɔːltɚn")
+    words = Graphemes("en", lowercase=True).words(READ, 100, said)
+    assert (
+        heard(words)
+        == "ask the doctor, nineteen ninety nine, of alternating current dc, to call ɛlˈeɪnə."
+    )
+    assert [w.text for w in words] == ["Ask", "Dr. Who", "of", "AC", "DC", "to", "call", "Elena"]
 
 
 def test_gruut_refuses_an_unknown_language(gruut: Gruut) -> None:

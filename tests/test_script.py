@@ -5,6 +5,7 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
+from voicesvc.directions import Said
 from voicesvc.script import (
     CUT,
     LONGEST,
@@ -232,3 +233,46 @@ def test_every_speakable_character_is_in_exactly_one_span(text: str) -> None:
         outside += cleaned[at : s.start]
         at = s.end
     assert not any(speakable(c) for c in outside + cleaned[at:])
+
+
+@pytest.mark.parametrize(
+    ("text", "stretch", "split"),
+    [
+        ("I saw Dr. Who! Then I left.", "Dr. Who!", ["I saw Dr. Who! Then I left."]),
+        ("The Yahoo! Office. It burns.", "Yahoo!", ["The Yahoo! Office.", "It burns."]),
+        ("See W3C. Then go.", "W3C.", ["See W3C.", "Then go."]),
+        ("The U.S. Army came.", "U.S.", ["The U.S. Army came."]),
+        ("one\nTwo", "one\nTwo", ["one\nTwo"]),
+        ("He said. :-) Good.", ":-)", ["He said.", ":-) Good."]),
+        ("Oh. ### Good.", "###", ["Oh.", "### Good."]),
+    ],
+)
+def test_what_is_read_as_one_is_not_split(text: str, stretch: str, split: list[str]) -> None:
+    at = text.index(stretch)
+    assert [s.text for s in sentences(text, [Said(at, at + len(stretch), text="x")])] == split
+
+
+def test_a_blank_stretch_that_is_read_is_kept_whole() -> None:
+    assert [s.start for s in sentences("Oh.     ", [Said(4, 7, phones=("a",))])] == [0, 4]
+
+
+@pytest.mark.parametrize("filler", ["b", "b c. D "])
+def test_a_cut_is_never_within_what_is_read_as_one(filler: str) -> None:
+    text = "a " + filler * (1000 // len(filler)) + " e. " + filler * 100
+    for start in range(0, 600, 37):
+        said = [Said(start, start + 250, text="x")]
+        spans = list(sentences(text, said))
+        assert any(s.start <= start and start + 250 <= s.end for s in spans)
+        assert all(s.text == text[s.start : s.end] for s in spans)
+
+
+@given(LOOSE_TEXT, st.lists(st.integers(0, 60), max_size=6))
+def test_stretches_stay_whole_whatever_the_text(text: str, borders: list[int]) -> None:
+    cleaned = clean(text).text
+    ordered = sorted({min(b, len(cleaned)) for b in borders})
+    said = [Said(a, b, text="x") for a, b in zip(ordered[::2], ordered[1::2], strict=False)]
+    spans = list(sentences(cleaned, said))
+    for s in said:
+        inside = [p for p in spans if p.start < s.end and s.start < p.end]
+        assert len(inside) <= 1
+    assert all(a.end <= b.start for a, b in pairwise(spans))

@@ -46,7 +46,7 @@ def one_more(outcome: str) -> Iterator[None]:
 
 def newest(service: Service) -> Take:
     """The take opened last."""
-    return list(service.studio.takes.ids.values())[-1]
+    return service.studio.takes.get(service.studio.takes.ids[-1])
 
 
 def ask(service: Service, received_bytes: int | None = None, **fields: Any) -> socket.socket:

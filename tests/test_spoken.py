@@ -1,62 +1,210 @@
-import pytest
+from itertools import pairwise
+from pathlib import Path
 
-from voicesvc.spoken import is_short_form, spoken
+import pytest
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
+
+from voicesvc.directions import Said
+from voicesvc.phonemes import Espeak
+from voicesvc.script import clean, sentences
+from voicesvc.spoken import is_short_form, readings, shouted, spoken
+
+DATA = Path(__file__).parent / "data"
+# Written, a tab, and the same with what is said instead in angle brackets.
+ROWS = [row.split("\t") for row in (DATA / "readings_en.tsv").read_text("utf-8").splitlines()]
+LINES = (DATA / "lines_en.txt").read_text("utf-8").splitlines()
+LOOSE_TEXT = st.one_of(
+    st.text(st.characters()),
+    st.text("aAbIVX mpk0159 $%#@&'\".,:;/-—()\n°½é"),
+    st.lists(
+        st.sampled_from(
+            (
+                "Henry",
+                "VIII",
+                "10",
+                "km",
+                "$",
+                "-",
+                "May",
+                "5",
+                ":30",
+                "pm",
+                "w-",
+                "NO",
+                "1/2",
+                "’",
+                "x",
+            )
+        )
+    ).map(" ".join),
+)
+
+
+def read(text: str, taken: tuple[Said, ...] = (), language: str = "en-us") -> str:
+    """The text with what is said instead in angle brackets."""
+    out, at = "", 0
+    for s in readings(text, 0, taken, language):
+        out += f"{text[at : s.start]}<{s.text}>"
+        at = s.end
+    return out + text[at:]
+
+
+@pytest.mark.parametrize(("text", "said"), ROWS, ids=[row[0] for row in ROWS])
+def test_readings(text: str, said: str) -> None:
+    assert read(text) == said
+
+
+def test_the_table_is_long() -> None:
+    assert len(ROWS) >= 150
 
 
 @pytest.mark.parametrize(
-    ("before", "word", "after", "said"),
+    ("text", "said"),
     [
-        ("", "harbour", "", "harbour"),
-        ("", "Dr.", "Smith", "doctor"),
-        ("", "Ms", "Hart", "miz"),
-        ("", "U.S.", "Army", "US"),
-        ("", "J.", "R.", "J"),
-        ("the", "Ph.D.", "student", "P H D"),
-        ("Baker", "St.", "near", "street"),
-        ("", "St.", "Mary's", "saint"),
-        ("", "INT.", "KITCHEN", "interior"),
-        ("", "No.", "5", "number"),
-        ("say", "No.", "", "No."),
-        ("", "$3.50", "", "3 dollars 50"),
-        ("", "$1,250.05", "", "1,250 dollars oh 5"),
-        ("", "$1", "", "1 dollar"),
-        ("", "$0.99", "", "99 cents"),
-        ("", "£0.01", "", "1 penny"),
-        ("", "£0.20", "", "20 pence"),
-        ("a", "$20", "bill", "20 dollar"),
-        ("", "$1.5", "million", "1.5"),
-        ("$1.5", "million", "now", "million dollars"),
-        ("five", "million", "", "million"),
-        ("", "1999", "", "19 99"),
-        ("", "1905", "", "19 oh 5"),
-        ("", "1900", "", "19 hundred"),
-        ("", "2024", "", "20 24"),
-        ("", "2005", "", "2005"),
-        ("", "1066", "", "1066"),
-        ("", "1980s", "", "19 eighties"),
-        ("", "'60s", "", "sixties"),
-        ("", "12/05/1971", "", "december 5th 19 71"),
-        ("", "12/21/2010", "", "december 21st 20 10"),
-        ("", "3/4", "", "three quarters"),
-        ("", "and/or", "", "and or"),
-        ("", "10-15", "", "10 to 15"),
-        ("", "555-1234", "", "5 5 5 1 2 3 4"),
-        ("at", "5:00", "sharp", "5 o'clock"),
-        ("at", "5:00", "p.m.", "5"),
-        ("at", "5:05", "", "5 oh 5"),
-        ("at", "5:45", "", "5:45"),
-        ("", "#1", "", "number 1"),
-        ("the", "100th", "", "1 hundredth"),
-        ("Chapter", "IV", "", "4"),
-        ("War", "II", "", "2"),
-        ("Henry", "VIII", "", "the 8th"),
-        ("Scene", "I", "", "1"),
-        ("John", "I", "never", "I"),
-        ("vitamin", "IV", "", "IV"),
+        ("on 3/4/2024", "on <the third of april twenty twenty four>"),
+        ("1,024 men", "<one thousand and twenty four> men"),
+        ("2024-03-14", "<the fourteenth of march twenty twenty four>"),
     ],
 )
-def test_spoken(before: str, word: str, after: str, said: str) -> None:
-    assert spoken(word, before, after) == said
+def test_british_readings(text: str, said: str) -> None:
+    assert read(text, language="en-gb") == said
+
+
+def test_other_languages_are_left_alone() -> None:
+    assert readings("5 km, w-what", 0, (), "de") == ()
+    assert readings("5 km", 0, (), "en_US")
+
+
+def test_what_is_taken_is_left_alone() -> None:
+    text = "$5 and 6 km at 7 pm"
+    taken = (Said(100, 102, text="x"), Said(107, 108, text="y"))
+    found = readings(text, 100, taken, "en-us")
+    assert [(s.start, s.end, s.text) for s in found] == [(115, 119, "seven PM")]
+
+
+def test_plain_lines_have_no_readings() -> None:
+    assert [line for line in LINES[:60] if readings(line, 0, (), "en-us")] == []
+
+
+@given(LOOSE_TEXT, st.integers(0, 50))
+@example("1" * 400, 0)
+@example("I thou—", 3)
+@settings(deadline=None)
+def test_readings_of_any_text(text: str, start: int) -> None:
+    taken = (Said(start + 2, start + 4, text="x"),)
+    for t in (text, clean(text).text):
+        found = readings(t, start, taken, "en-us")
+        assert all(start <= s.start < s.end <= start + len(t) for s in found)
+        assert all(a.end <= b.start for a, b in pairwise(found))
+        assert all(s.end <= start + 2 or s.start >= start + 4 for s in found)
+        assert all(s.text and s.phones is None for s in found)
+        ranges = shouted(t, start)
+        assert all(start <= a < b <= start + len(t) for a, b in ranges)
+        assert all(a[1] <= b[0] for a, b in pairwise(ranges))
+
+
+@pytest.mark.parametrize(
+    "unit",
+    [
+        "a",
+        "A",
+        "1",
+        "1,",
+        "1-",
+        "a-",
+        "I-",
+        "$5 ",
+        "a@",
+        "a.",
+        "A.",
+        "(5",
+        "01:",
+        "a/",
+        "A1-",
+        "w-",
+    ],
+)
+def test_pages_of_anything_are_read(unit: str) -> None:
+    # Quadratic rules would not end within the time that a test may take.
+    text = (unit * 160_000)[:160_000]
+    readings(text, 0, (), "en-us")
+    shouted(text, 0)
+
+
+@pytest.mark.parametrize(
+    ("text", "loud"),
+    [
+        ("Get OUT of here, you FOOL!", ["OUT", "FOOL"]),
+        ("GET OUT now", ["GET OUT"]),
+        ("GET OUT! NOW! I mean it.", ["GET OUT! NOW"]),
+        ("I AM THE FBI!", ["I AM THE FBI"]),
+        ("The FBI and NASA said OK.", []),
+        ("I know. I", []),
+        ("INT. HOUSE - DAY", []),
+        ("CUT TO:", []),
+        ("JOHN: I never said that.", []),
+        ("JOHN (CONT'D)", []),
+        ("Henry VIII", []),
+        ("quiet\nDON'T MOVE\nquiet", ["DON'T MOVE"]),
+        ("quiet\nRUN\nHIDE", ["RUN", "HIDE"]),
+        ("Tell US that the US is IN IT", ["IN IT"]),
+    ],
+)
+def test_shouted(text: str, loud: list[str]) -> None:
+    assert [text[a - 7 : b - 7] for a, b in shouted(text, 7)] == loud
+
+
+@pytest.mark.parametrize(
+    ("text", "heard"),
+    [
+        ("48kHz", "fˈɔːɹɾi ˈeɪt kˈɪləhˌɜːts"),
+        ("apt. 4C", "ɐpˈɑːɹtmənt fˈɔːɹ sˈiː"),
+        ("I want IT now", "aɪ wˈɔnt ɪt nˈaʊ"),
+        ("w-what", "wˈʌ wˈʌt"),
+        ("I thou—", "aɪ θˈɔː;"),
+        ("10.30pm", "tˈɛn θˈɜːɾi pˌiːˈɛm"),
+    ],
+)
+def test_readings_are_heard(text: str, heard: str) -> None:
+    espeak = Espeak("en-us")
+    words = espeak.words(text, 0, readings(text, 0, (), "en-us"))
+    espeak.close()
+    assert "".join("".join(w.phones + w.after) for w in words) == heard
+
+
+@pytest.mark.parametrize(
+    ("word", "after", "said"),
+    [
+        ("harbour", "", "harbour"),
+        ("Dr.", "Smith", "doctor"),
+        ("Ms", "Hart", "miz"),
+        ("U.S.", "Army", "US"),
+        ("J.", "R.", "J"),
+        ("Ph.D.", "student", "P H D"),
+        ("St.", "near", "street"),
+        ("St.", "Mary's", "saint"),
+        ("INT.", "KITCHEN", "interior"),
+        ("No.", "5", "number"),
+        ("No.", "", "No."),
+    ],
+)
+def test_spoken(word: str, after: str, said: str) -> None:
+    assert spoken(word, after) == said
+
+
+@given(st.sampled_from(ROWS))
+def test_what_is_said_is_not_read_again(row: list[str]) -> None:
+    for s in readings(row[0], 0, (), "en-us"):
+        assert s.text
+        words = s.text.split()
+        assert [spoken(w, after) for w, after in zip(words, [*words[1:], ""], strict=True)] == words
+
+
+def test_lines_are_read_sentence_by_sentence() -> None:
+    text = "He is 5. Mr. Ray has 6 km."
+    found = [s for p in sentences(text) for s in readings(p.text, p.start, (), "en-us")]
+    assert [text[s.start : s.end] for s in found] == ["5", "6 km"]
 
 
 def test_short_forms() -> None:

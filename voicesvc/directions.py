@@ -3,6 +3,8 @@
 Offsets are characters of the request's text. Knows nothing of how markup is written or obeyed.
 """
 
+from bisect import bisect_left
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -22,6 +24,12 @@ class Said:
     end: int
     text: str | None = None
     phones: tuple[str, ...] | None = None
+
+
+def within(said: Sequence[Said], start: int, end: int) -> Sequence[Said]:
+    """Those of `said` (in order, none overlapping another) that reach into [start, end)."""
+    first = bisect_left(said, start + 1, key=lambda s: s.end)
+    return said[first : bisect_left(said, end, key=lambda s: s.start)]
 
 
 @dataclass(frozen=True, slots=True)

@@ -114,6 +114,18 @@ class BadMarkup(VoiceError):
     status, slug, title = 422, "bad-markup", "The markup is not valid"
 
 
+class BadLexicon(VoiceError):
+    """A lexicon cannot be read, or holds a sound that is none, or none of the voice's."""
+
+    status, slug, title = 422, "bad-lexicon", "The lexicon is not valid"
+
+
+class UnknownLexicon(VoiceError):
+    """No lexicon of this name is kept."""
+
+    status, slug, title = 404, "unknown-lexicon", "No such lexicon"
+
+
 PROBLEMS: tuple[type[VoiceError], ...] = (
     InvalidRequest,
     MalformedBody,
@@ -129,4 +141,6 @@ PROBLEMS: tuple[type[VoiceError], ...] = (
     BadPlan,
     CannotFit,
     BadMarkup,
+    BadLexicon,
+    UnknownLexicon,
 )

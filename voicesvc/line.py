@@ -27,6 +27,9 @@ class Line(BaseModel):
     lenient: bool = Field(
         False, description="skip markup that is not known, and report it, in place of refusing it"
     )
+    lexicons: tuple[str, ...] = Field(
+        (), strict=False, max_length=20, description="names of lexicons to use, the first wins"
+    )
     format: str = Field("wav", description="wav, flac, opus, mp3, pcm_s16le or pcm_f32le")
     sample_rate_hz: int | None = Field(
         None, description="8000 to 96000; unset: the voice's own, or the nearest the format takes"

@@ -14,8 +14,9 @@ from functools import lru_cache
 from typing import Any, Protocol
 
 from voicesvc import errors
+from voicesvc.directions import Said
 from voicesvc.script import written_words
-from voicesvc.spoken import is_short_form, spoken
+from voicesvc.spoken import is_short_form, readings, spoken
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,12 +34,17 @@ class Word:
 
 
 class Phonemizer(Protocol):
-    """Says words. `words` may be called from any thread."""
+    """Says words of `language`. `words` may be called from any thread."""
 
-    def words(self, text: str, start: int) -> tuple[Word, ...]:
+    language: str
+
+    def words(self, text: str, start: int, said: Sequence[Said] = ()) -> tuple[Word, ...]:
         """The words of one sentence of cleaned text that begins at `start` of the request.
 
-        Raises errors.EngineFailed when a phoneme program fails.
+        Each stretch of `said` (in order, within the sentence, none overlapping another) is one
+        word, said as it asks; the rest is said as written, and a word that a stretch covers in
+        part is words of their own around it. Raises errors.EngineFailed when a phoneme program
+        fails.
         """
         ...
 
@@ -53,6 +59,7 @@ class _Written:
     start: int
     end: int
     mark: str  # the punctuation after it as one symbol, "" for none
+    said: Said | None = None  # how it is read, if otherwise than written
 
 
 # The strongest first. espeak's voices learned ";" for a dash.
@@ -72,17 +79,30 @@ def _mark(between: str, last: bool) -> str:
     return "," if "," in between else ""
 
 
-def _written(text: str) -> Iterator[_Written]:
-    matches = list(written_words(text))
-    for i, m in enumerate(matches):
-        last = i + 1 == len(matches)
-        end = m.end()
-        after = "" if last else matches[i + 1].group()
-        between = text[end : len(text) if last else matches[i + 1].start()]
-        if between[:1] == "." and between[:2] != ".." and is_short_form(m.group() + ".", after):
+def _written(text: str, start: int = 0, said: Sequence[Said] = ()) -> list[_Written]:
+    """Words and read stretches in order; `text` begins at `start`, as the stretches count."""
+    found = _found(text, start, said)
+    out = []
+    for i, (begin, end, reading) in enumerate(found):
+        last = i + 1 == len(found)
+        next_begin, next_end, _ = (len(text), len(text), None) if last else found[i + 1]
+        word, after, between = text[begin:end], text[next_begin:next_end], text[end:next_begin]
+        if reading:
+            between = "." + between if last and word.endswith(".") else between
+        elif between[:1] == "." and between[:2] != ".." and is_short_form(word + ".", after):
             end += 1
             between = between if last else between[1:]
-        yield _Written(text[m.start() : end], m.start(), end, _mark(between, last))
+        out.append(_Written(text[begin:end], begin, end, _mark(between, last), reading))
+    return out
+
+
+def _found(text: str, start: int, said: Sequence[Said]) -> list[tuple[int, int, Said | None]]:
+    """(begin, end, how it is read) of every word, offsets in `text`."""
+    stretches = [(max(s.start - start, 0), min(s.end - start, len(text)), s) for s in said]
+    for begin, end, _ in stretches:
+        text = f"{text[:begin]}{' ' * (end - begin)}{text[end:]}"
+    words = [(m.start(), m.end(), None) for m in written_words(text)]
+    return sorted([*words, *stretches], key=lambda found: found[0])
 
 
 def _clauses(words: Sequence[_Written]) -> Iterator[Sequence[_Written]]:
@@ -93,22 +113,45 @@ def _clauses(words: Sequence[_Written]) -> Iterator[Sequence[_Written]]:
             start = i
 
 
-def _to_say(words: Sequence[_Written], english: bool) -> list[str]:
-    plain = [w.text.replace("\u2060", "") for w in words]
-    if not english:
-        return [p.rstrip(".") for p in plain]
-    around = ["", *plain, ""]
-    return [spoken(p, around[i], around[i + 2]) for i, p in enumerate(plain)]
+def _instead(word: _Written, language: str) -> str:
+    """What is said for the word, its figures written out where they stand for something else."""
+    if not word.said or word.said.text is None:
+        return word.text.replace("\u2060", "")
+    text = word.said.text
+    if not any(c.isdigit() for c in text):
+        return text
+    out, at = "", 0
+    for s in readings(text, 0, (), language):
+        out += text[at : s.start] + (s.text or "")
+        at = s.end
+    return out + text[at:]
 
 
-def _joined(written: Sequence[_Written], said: Sequence[str], start: int) -> tuple[Word, ...]:
+def _to_say(words: Sequence[_Written], language: str) -> list[str]:
+    """What a phoneme program is given for each word."""
+    english = language.startswith("en")
+    plain = [_instead(w, language) for w in words]
+    after = [*plain[1:], ""]
+    out = []
+    for i, (w, text) in enumerate(zip(words, plain, strict=True)):
+        if w.said:
+            out.append(" ".join(_to_say(_written(text), language)))
+        else:
+            out.append(spoken(text, after[i]) if english else text.rstrip("."))
+    return out
+
+
+def _joined(written: Sequence[_Written], shares: Sequence[str], start: int) -> tuple[Word, ...]:
     """Words from what is said for each: a share that ends in a space has one before the next."""
     out: list[Word] = []
-    for i, (w, share) in enumerate(zip(written, said, strict=True)):
+    symbols = [w.said.phones if w.said else None for w in written]
+    for i, (w, share) in enumerate(zip(written, shares, strict=True)):
+        given = symbols[i]
         more = i + 1 < len(written)
-        space = (" ",) if more and (w.mark or share.endswith(" ")) else ()
+        apart = w.mark or share.endswith(" ") or symbols[i : i + 2] != [None] * 2
+        space = (" ",) if more and apart else ()
         after = (w.mark, *space) if w.mark else space
-        phones = tuple(share.rstrip(" "))
+        phones = tuple(share.strip(" ")) if given is None else given
         if phones:
             out.append(Word(w.text, start + w.start, start + w.end, phones, after))
         elif out and w.mark:  # a word that is not heard leaves its punctuation to the one before
@@ -149,12 +192,12 @@ class Espeak:
             self.close()
             raise
 
-    def words(self, text: str, start: int) -> tuple[Word, ...]:
+    def words(self, text: str, start: int, said: Sequence[Said] = ()) -> tuple[Word, ...]:
         """The words of one sentence; see Phonemizer. Raises errors.EngineFailed."""
-        written = list(_written(text))
+        written = _written(text, start, said)
         if not written:
             return ()
-        to_say = iter(_to_say(written, self.language.startswith("en")))
+        to_say = iter(_to_say(written, self.language))
         answers = self._ask(
             [
                 {"words": [next(to_say) for _ in clause], "end": clause[-1].mark}
@@ -292,12 +335,12 @@ class Gruut:
         self._lock = threading.Lock()
         self._alone = lru_cache(maxsize=16384)(self._say_alone)
 
-    def words(self, text: str, start: int) -> tuple[Word, ...]:
+    def words(self, text: str, start: int, said: Sequence[Said] = ()) -> tuple[Word, ...]:
         """The words of one sentence; see Phonemizer."""
-        written = list(_written(text))
-        to_say = _to_say(written, self.language.startswith("en"))
+        written = _written(text, start, said)
+        to_say = _to_say(written, self.language)
         with self._lock:
-            return _joined(written, [self._alone(said) for said in to_say], start)
+            return _joined(written, [self._alone(one) for one in to_say], start)
 
     def close(self) -> None:
         """Nothing was started."""
@@ -317,11 +360,12 @@ class Graphemes:
         self.language = language
         self._lowercase = lowercase
 
-    def words(self, text: str, start: int) -> tuple[Word, ...]:
+    def words(self, text: str, start: int, said: Sequence[Said] = ()) -> tuple[Word, ...]:
         """The words of one sentence; one symbol a character. Raises nothing."""
-        written = list(_written(text))
-        said = [f"{w.text} ".replace("\u2060", "") for w in written]
-        return _joined(written, [s.lower() for s in said] if self._lowercase else said, start)
+        written = _written(text, start, said)
+        plain = [_instead(w, self.language) for w in written]
+        shares = [f"{p.lower() if self._lowercase else p} " for p in plain]
+        return _joined(written, shares, start)
 
     def close(self) -> None:
         """Nothing was started."""

@@ -16,11 +16,9 @@ from voicesvc.errors import BadPlan
 from voicesvc.fit import Fit, Report, fit
 from voicesvc.lineplan import LineHead, LinePlan, SentencePlan
 from voicesvc.perform import Performer
-from voicesvc.phonemes import Word
 from voicesvc.plan import Plan, Variability, derive_seed
-from voicesvc.script import Span
+from voicesvc.reading import Sentence
 
-Sentence = tuple[Span, tuple[Word, ...]]
 OFF_MS = 60.0  # how far a plan's own length may be from the exact one that it names
 _HIDDEN_KEPT = 8  # sentences whose encoded text is kept; beyond, it is encoded again
 

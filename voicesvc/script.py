@@ -5,10 +5,12 @@ Every step keeps the length of the text, so that an offset here is an offset in 
 
 import re
 import unicodedata
-from collections.abc import Iterable, Iterator
+from bisect import bisect_left
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 
+from voicesvc.directions import Said
 from voicesvc.spoken import COUNTED, ENDINGS, INITIALS, TITLES
 
 PAUSE_SENTENCE_S = 0.2
@@ -70,6 +72,7 @@ _FIRST_WORD = re.compile(
 _END = re.compile(r"(?<![.!?…])[.!?…]++[\"')\]}]*+(?=\s|\Z)|(?<!\s)\s*\n\s*+")
 _CUT_CLAUSE = re.compile(r"[,;:)—…][\"')\]]*\s|\s[—-]\s")
 _SPACE = re.compile(r"\s+")
+_IN_READING = re.compile(r"[^\w.]|_")
 
 
 def speakable(text: str) -> bool:
@@ -82,19 +85,25 @@ def written_words(text: str) -> Iterator[re.Match[str]]:
     return _WORD.finditer(text)
 
 
-def sentences(text: str) -> Iterator[Span]:
+def sentences(text: str, said: Sequence[Said] = ()) -> Iterator[Span]:
     """Cleaned text, sentence by sentence, found as they are asked for.
 
     A blank line ends a paragraph. A single newline ends a sentence too, unless it looks like a
     wrapped line: the next one goes on in lower case, or this one is at least WRAPPED characters
     long, or ends in a comma. A sentence over LONGEST characters is cut at a clause border before
     CUT, else at a space, with no pause there. What holds nothing speakable is left out.
+
+    A stretch of `said` (in order, none overlapping another) stays whole: what is in it ends no
+    sentence, unless it ends in a dot.
     """
+    shown = _whole(text, said)
     held: Span | None = None
     at = 0
     while at < len(text):
-        end, pause_s = _sentence_end(text, at)
-        piece = text[at:end]
+        end, pause_s = _sentence_end(shown, at)
+        if pause_s == 0.0:
+            end = _outside(end, at, said)
+        piece = shown[at:end]
         start = at + len(piece) - len(piece.lstrip())
         stop = at + len(piece.rstrip())
         at = end
@@ -107,6 +116,24 @@ def sentences(text: str) -> Iterator[Span]:
         held = Span(text[start:stop], start, stop, pause_s)
     if held:
         yield Span(held.text, held.start, held.end, 0.0)
+
+
+def _whole(text: str, said: Sequence[Said]) -> str:
+    """The text with every stretch that is read otherwise as one word, at the same length."""
+    parts: list[str] = []
+    at = 0
+    for s in said:
+        parts += text[at : s.start], _IN_READING.sub("x", text[s.start : s.end])
+        at = s.end
+    return "".join([*parts, text[at:]])
+
+
+def _outside(cut: int, begin: int, said: Sequence[Said]) -> int:
+    """A place for the cut outside of what is read as one."""
+    i = bisect_left(said, cut, key=lambda s: s.start) - 1
+    if i < 0 or said[i].end <= cut:
+        return cut
+    return said[i].start if said[i].start > begin else said[i].end
 
 
 def _sentence_end(text: str, start: int) -> tuple[int, float]:

@@ -17,11 +17,22 @@ from typing import Any
 
 import numpy as np
 
-from voicesvc import encode, lineplan, metrics, packs, phonemes, plan, score, script
+from voicesvc import (
+    encode,
+    lexicon,
+    lineplan,
+    markup,
+    metrics,
+    packs,
+    phonemes,
+    reading,
+    score,
+    script,
+)
 from voicesvc import line as lines
 from voicesvc.audio import Exactly, Pcm, Resampler
 from voicesvc.config import Settings
-from voicesvc.directions import Directed, Style
+from voicesvc.directions import Style
 from voicesvc.engines import Engine
 from voicesvc.errors import (
     BadSetting,
@@ -36,7 +47,7 @@ from voicesvc.line import Line
 from voicesvc.lineplan import LineHead, LinePlan
 from voicesvc.perform import Asked, Layer, Performer
 from voicesvc.render import Silence, sentence
-from voicesvc.score import Planned, Score, Sentence
+from voicesvc.score import Planned, Score
 from voicesvc.sheet import Sheet, sheet
 from voicesvc.takes import Kept, Outcome, Rendering, Take
 from voicesvc.voices import Lease, Voices
@@ -86,6 +97,7 @@ class Studio:
         self.voices: Voices[Engine] = Voices(
             self._load_voice, {a: p.resident_bytes for a, p in good.items()}, budget
         )
+        self.lexicons = lexicon.Lexicons(settings.data_path / "lexicons")
         self.takes = Kept(settings.takes_kept)
         self._phonemizers: dict[tuple[str, str, bool], phonemes.Phonemizer] = {}
         self._lock = threading.Lock()
@@ -213,10 +225,11 @@ class Studio:
         limit = self.settings.max_text_chars
         if len(line.text) > limit:
             raise TextTooLong(f"{len(line.text)} characters", where="text", valid=f"up to {limit}")
-        directed = Directed(line.text)
+        directed = markup.parse(line.text, line.markup, lenient=line.lenient)
         cleaned = script.clean(directed.text)
         directed = replace(directed, text=cleaned.text)
-        texts = self._sentences(directed, pack)
+        given = self.lexicons.of(line.lexicons, pack.folder)
+        texts = reading.sentences(directed, pack, self._phonemizer(pack), given)
         first = next(texts, None)
         if first is None:
             raise NothingSpeakable(
@@ -225,7 +238,7 @@ class Studio:
                 valid="letters, digits and words of " + pack.language,
             )
         seed = self._entropy.randrange(2**32) if line.seed is None else line.seed
-        asked = Asked(directed, (Layer(0, len(directed.text), Style(rate=line.rate)),))
+        asked = Asked(directed, self._layers(line, directed, pack))
         head = LineHead(
             actor=pack.actor_id,
             model_sha256=pack.model_sha256,
@@ -240,6 +253,12 @@ class Studio:
 
         return Request(line, pack, seed, cleaned.skipped, planned)
 
+    def _layers(self, line: Line, directed: Directed, pack: packs.Pack) -> tuple[Layer, ...]:
+        """What the line, what is in capitals and the markup ask for, outer ones first."""
+        styled = (*reading.shouted(directed, pack.language), *directed.styled)
+        whole = Layer(0, len(directed.text), Style(rate=line.rate))
+        return (whole, *(Layer(s.start, s.end, s.style) for s in styled))
+
     def _of_plan(self, line: Line, document: LinePlan) -> Request:
         pack = self._pack(document.actor)
         symbols = frozenset(s for s in pack.text.symbols if s)
@@ -249,15 +268,6 @@ class Studio:
             return score.of_document(engine, document, line.fit)
 
         return Request(line, pack, document.seed, (), planned)
-
-    def _sentences(self, directed: Directed, pack: packs.Pack) -> Iterator[Sentence]:
-        """What can be spoken, sentence by sentence, as it is needed."""
-        phonemizer = self._phonemizer(pack)
-        sounds = {s for s in pack.text.symbols if s and plan.kind_of(s, "phone") == "phone"}
-        for span in script.sentences(directed.text):
-            words = phonemizer.words(span.text, span.start)
-            if any(s in sounds for w in words for s in w.phones):
-                yield span, words
 
     def _render(self, take: Take, lease: Lease[Engine], request: Request) -> Generator[bytes]:
         outcome: Outcome = "failed"

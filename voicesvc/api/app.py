@@ -11,7 +11,17 @@ from fastapi import FastAPI
 from fastapi.responses import FileResponse
 from fastapi.staticfiles import StaticFiles
 
-from voicesvc.api import actors, health, openai, plans, problems, reference, speech, takes
+from voicesvc.api import (
+    actors,
+    health,
+    lexicons,
+    openai,
+    plans,
+    problems,
+    reference,
+    speech,
+    takes,
+)
 from voicesvc.api.limits import BodyLimit, CountRequests
 from voicesvc.api.stream import Pools
 from voicesvc.studio import Studio
@@ -49,7 +59,7 @@ def create_app(studio: Studio, workers: int) -> FastAPI:
         redoc_url=None,
     )
     app.state.studio = studio
-    for module in (speech, plans, openai, takes, actors, health):
+    for module in (speech, plans, openai, takes, actors, lexicons, health):
         app.include_router(module.router)
     app.mount("/static", StaticFiles(directory=STATIC), name="static")
     app.get("/", include_in_schema=False)(_page)

@@ -1,0 +1,56 @@
+"""A directed text into sentences of words: lexicons, readings, phonemes. Nothing acoustic."""
+
+from collections.abc import Collection, Iterator, Sequence
+from dataclasses import replace
+
+from voicesvc import lexicon, packs, phonemes, plan, script, spoken
+from voicesvc.directions import Directed, Said, Style, Styled
+from voicesvc.errors import BadLexicon, BadMarkup
+
+Sentence = tuple[script.Span, tuple[phonemes.Word, ...]]
+
+
+def sentences(
+    directed: Directed,
+    pack: packs.Pack,
+    phonemizer: phonemes.Phonemizer,
+    lexicons: Sequence[lexicon.Lexicon],
+) -> Iterator[Sentence]:
+    """What can be spoken, sentence by sentence, as it is needed.
+
+    Inline readings win over lexicons, lexicons over how figures and codes are read.
+
+    Raises:
+        BadMarkup: inline phonemes have a symbol that the voice never learned.
+        BadLexicon: an entry has.
+        EngineFailed: the phoneme program failed.
+    """
+    sounds = {s for s in pack.text.symbols if s and plan.kind_of(s, "phone") == "phone"}
+    symbols = sounds | {s for s in pack.text.symbols if s and plan.kind_of(s, "phone") == "mark"}
+    inline = tuple(_known(s, symbols) for s in directed.said)
+    found = lexicon.hits(directed.text, lexicons, phonemizer, symbols, inline)
+    said = tuple(sorted((*inline, *found), key=lambda s: s.start))
+    for span in script.sentences(directed.text, said):
+        read = spoken.with_readings(span.text, span.start, said, pack.language)
+        words = phonemizer.words(span.text, span.start, read)
+        if any(s in sounds for w in words for s in w.phones):
+            yield span, words
+
+
+def _known(said: Said, symbols: Collection[str]) -> Said:
+    """Inline phonemes in the voice's own symbols."""
+    if said.phones is None:
+        return said
+    try:
+        return replace(said, phones=lexicon.phones_of("".join(said.phones), symbols))
+    except BadLexicon as e:
+        where = f"text, characters {said.start} to {said.end}, phoneme {e.where}"
+        raise BadMarkup(e.detail, where=where, valid=e.valid) from e
+
+
+def shouted(directed: Directed, language: str) -> tuple[Styled, ...]:
+    """Words in capitals, emphasised as what is shouted is."""
+    if not language.startswith("en"):
+        return ()
+    loud = Style(emphasis="strong", energy_db=3.0)
+    return tuple(Styled(b, e, loud) for b, e in spoken.shouted(directed.text, 0))
