@@ -32,7 +32,7 @@ from voicesvc import (
 from voicesvc import line as lines
 from voicesvc.audio import Exactly, Pcm, Resampler
 from voicesvc.config import Settings
-from voicesvc.directions import Style
+from voicesvc.directions import Directed, Style
 from voicesvc.engines import Engine
 from voicesvc.errors import (
     BadSetting,
