@@ -46,7 +46,6 @@ class Aspiration:
         self._whisper_tail: Floats = np.zeros(frame)
         self._share_tail: Floats = np.zeros(frame)
         self._next = 0  # frame
-        self.lookahead = self._half + 2 * frame
 
     @property
     def done(self) -> int:
@@ -83,7 +82,7 @@ class Aspiration:
         self._breath_tail, breath = breath[cut:], breath[:cut]
         self._whisper_tail, whisper = whisper[cut:], whisper[:cut]
         self._share_tail, share = share[cut:], share[:cut]
-        if self._controls.breathiness.is_constant(0.0):
+        if not n or self._controls.breathiness.is_constant(0.0):
             return breath[first:], whisper[first:], share[first:]
         breath, self._state = sosfilt(self._sos, breath, zi=self._state)
         return breath[first:], whisper[first:], share[first:]

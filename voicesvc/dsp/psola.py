@@ -50,10 +50,10 @@ class Grain:
 
 
 class Psola:
-    """F0 of a stream changed as `controls` ask; the input in `x` is overwritten in place.
+    """F0 of a stream changed as `controls` ask: the input in `x`, the output in `out`.
 
-    `step` is called with every block after it was appended to `x`; the samples of `x` before
-    `done` have their last value.
+    The samples of `out` before `done` have their last value; whoever takes them drops them. Both
+    are kept as far back as a grain may reach.
     """
 
     def __init__(self, controls: Controls, rate_hz: int, frame: int, seed: int) -> None:
@@ -64,7 +64,7 @@ class Psola:
         self.analysis = Analysis(rate_hz, frame)
         lowered = self.analysis.lowered
         self.marker = Marker(rate_hz, frame, lowered.out, lowered.factor)
-        self._x = History()  # the input
+        self.x = History()  # the input
         self.out = History()
         self.done = 0
         self.f0_hz: list[float] = []  # by frame
@@ -74,11 +74,22 @@ class Psola:
 
     def step(self, block: Floats) -> None:
         """Take one block of input, [size]."""
-        self._x.append(block)
+        self.x.append(block)
         self.out.append(block)
         f0 = self.analysis.step(block)
         self.f0_hz += f0
-        self.marker.step(f0)
+        if not self._controls.moves_pitch:
+            done = (len(self.f0_hz) - 0.5) * self._frame
+        else:
+            self.marker.step(f0)
+            done = self._synthesise()
+        self.done = max(self.done, int(done))
+        keep = self.done - math.ceil(4 * self._rate_hz / FLOOR_HZ)
+        self.x.drop(keep)
+        self.analysis.lowered.out.drop(keep // self.analysis.lowered.factor - 1)
+
+    def _synthesise(self) -> float:
+        """Go on with the stretches; up to where samples have their last value."""
         stretches = self.marker.stretches
         while stretches:
             stretch = stretches[0]
@@ -94,15 +105,8 @@ class Psola:
             self._run = None
             stretches.pop(0)
         if not stretches:
-            done = self.marker.decided
-        elif self._run is not None:
-            done = self._run.done
-        else:
-            done = stretches[0].start - self._rate_hz / FLOOR_HZ
-        self.done = max(self.done, int(done))
-        keep = self.done - math.ceil(4 * self._rate_hz / FLOOR_HZ)
-        self._x.drop(keep)
-        self.analysis.lowered.out.drop(keep // self.analysis.lowered.factor - 1)
+            return self.marker.decided
+        return stretches[0].start if self._run is None else self._run.done
 
 
 class _Run:
@@ -181,7 +185,7 @@ class _Run:
     def _grain(self, at: float, j: int) -> Grain:
         marks = self._stretch.marks
         left, right = marks[max(j - 1, 0)], marks[min(j + 1, len(marks) - 1)]
-        x = self._psola._x.between(round(left), round(right))
+        x = self._psola.x.between(round(left), round(right))
         period = (right - left) / (min(j + 1, len(marks) - 1) - max(j - 1, 0))
         return Grain(at, at - marks[j], period, float(x @ x) / len(x))
 
@@ -232,7 +236,7 @@ class _Run:
         a, b = math.ceil(old.at), math.ceil(new.at)
         same = self._untouched(i)
         if same:
-            y = self._psola._x.between(a, b)
+            y = self._psola.x.between(a, b)
         else:
             before, after = self._untouched(i - 1), self._untouched(i + 1)
             first = old.at if before else grains[i - 1].at
@@ -277,11 +281,11 @@ class _Run:
     def _shifted(self, a: int, b: int, shift: float) -> Floats:
         """Input samples [a, b) less `shift`."""
         if shift == 0.0:
-            return self._psola._x.between(a, b)
+            return self._psola.x.between(a, b)
         k = round(-shift * PHASES)
         whole, phase = divmod(k, PHASES)
         half = TAPS // 2
-        x = self._psola._x.between(a + whole - half + 1, b + whole + half)
+        x = self._psola.x.between(a + whole - half + 1, b + whole + half)
         return np.correlate(x, INTERPOLATORS[phase], "valid")
 
 
