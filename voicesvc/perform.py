@@ -4,6 +4,7 @@ Rate, pauses and emphasis go into durations, the rest into what DSP is told for 
 word. Knows nothing of models or sound.
 """
 
+import itertools
 import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -22,6 +23,7 @@ from voicesvc.directions import (
 )
 from voicesvc.lineplan import EXTREME_ST, PITCH_ST, PhonemePlan, SentencePlan, WordPlan, rounded_ms
 from voicesvc.plan import STRESS, is_vowel
+from voicesvc.stretch import PAUSE, solve, stretched_word, word_sums_ms
 
 BREATH_MS = 450.0  # what a breath adds to the pause it is in
 # Speakers breathe every 3 to 4 s: Winkworth et al. 1995 (J. Speech Hear. Res. 38).
@@ -34,6 +36,9 @@ STRENGTH_MS: dict[Strength, float] = {
     "strong": 800.0,
     "x-strong": 1200.0,
 }
+
+
+_CONTOURED = ("pitch_st", "pitch_delta_hz", "range", "energy_db")
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,6 +107,7 @@ class Performer:
         self._events = asked.directed.events
         self._since_breath_ms = 0.0
         self._said_to = 0  # where the last word so far ends
+        self._marked_to = 0  # up to where names have been given to words
         self.limited = False  # whether more pitch was asked for in all than is allowed
 
     @property
@@ -113,10 +119,14 @@ class Performer:
         """Sentences that follow one another; `following` is where the next word after them is."""
         clock = _Clock(neutral)
         firsts = [s.words[0].start for s in neutral]
-        return [
+        performed = [
             self._sentence(s, clock, first_of_next)
             for s, first_of_next in zip(neutral, [*firsts[1:], following], strict=True)
         ]
+        for la in self._asked.layers:
+            if la.style.duration_s is not None:
+                performed = _lasting(performed, la, la.style.duration_s * 1000)
+        return performed
 
     def pause_ms(self, before: SentencePlan, after: SentencePlan, natural_s: float) -> float:
         """Silence to put between two sentences, so that all of it is what was asked for."""
@@ -149,7 +159,7 @@ class Performer:
             words.append(performed if ends else self._paused(performed, until))
         last = neutral.words[-1]
         trailing_ms = None if following is not None else self._asked_pause_ms(last.end, None)
-        marks = [m for m in self._marks(last.end, following) if following is None]
+        marks = self._marks(None) if following is None else ()
         self._said_to = last.end
         there_ms = words[-1].pause_ms + neutral.tail_ms
         return neutral.model_copy(
@@ -158,7 +168,7 @@ class Performer:
                 "breath": breath,
                 "words": tuple(words),
                 "pause_ms": rounded_ms(max((trailing_ms or 0.0) - there_ms, 0.0)),
-                "marks": tuple(marks),
+                "marks": marks,
             }
         )
 
@@ -200,7 +210,7 @@ class Performer:
                 "tilt_db": round(shape.tilt_db, 4),
                 "breathiness": round(min(shape.breathiness, 1.0), 4),
                 "whisper": round(shape.whisper, 4),
-                "marks": tuple(self._marks(word.start, word.end)),
+                "marks": self._marks(word.end),
             }
         )
 
@@ -229,9 +239,10 @@ class Performer:
     def _breath_in(self, begin: int, end: int | None) -> bool:
         return any(isinstance(e, Breath) for e in self._between(begin, end))
 
-    def _marks(self, begin: int, end: int | None) -> list[str]:
-        """Names at a place; those before a word are that word's."""
-        return [e.name for e in self._between(begin, end) if isinstance(e, Bookmark)]
+    def _marks(self, end: int | None) -> tuple[str, ...]:
+        """Names that no word has yet; one that stands before a word is that word's."""
+        begin, self._marked_to = self._marked_to, end or self._marked_to
+        return tuple(e.name for e in self._between(begin, end) if isinstance(e, Bookmark))
 
     def _between(self, begin: int, end: int | None) -> Iterator[Event]:
         return (e for e in self._events if begin <= e.at and (end is None or e.at < end))
@@ -267,8 +278,40 @@ class _Clock:
         return min(max((at_ms - begin) / (end - begin), 0.0), 1.0) if end > begin else 0.0
 
 
+def _lasting(
+    sentences: Sequence[SentencePlan], layer: Layer, length_ms: float
+) -> list[SentencePlan]:
+    """The layer's words, and what is between them, stretched to a length."""
+    inside = [w for s in sentences for w in s.words if layer.start <= w.start < layer.end]
+    if not inside:
+        return list(sentences)
+    last = inside[-1]
+    paused_ms = sum(w.pause_ms for w in inside[:-1])
+    between = sum(
+        s.tail_ms + s.pause_ms + after.lead_ms
+        for s, after in itertools.pairwise(sentences)
+        if layer.start <= s.words[-1].start and after.words[0].start < layer.end
+    )
+    sums = word_sums_ms(inside)
+    sums[PAUSE] += paused_ms
+    k = solve(sums, max(length_ms - between, 1.0))
+    return [
+        s.model_copy(
+            update={
+                "words": tuple(
+                    stretched_word(w, k, pause=w is not last)
+                    if layer.start <= w.start < layer.end
+                    else w
+                    for w in s.words
+                )
+            }
+        )
+        for s in sentences
+    ]
+
+
 def _has_contour(style: Style) -> bool:
-    return any(isinstance(getattr(style, n), tuple) for n in ("pitch_st", "range", "energy_db"))
+    return any(isinstance(getattr(style, n), tuple) for n in _CONTOURED)
 
 
 def _layered(
@@ -282,6 +325,9 @@ def _layered(
         pitch_st = shape.pitch_st + value_at(style.pitch_st or 0.0, at)
         if style.pitch_hz is not None:
             pitch_st = 12 * math.log2(style.pitch_hz / pivot_hz)
+        if style.pitch_delta_hz is not None:
+            moved_hz = pivot_hz + value_at(style.pitch_delta_hz, at)
+            pitch_st += 12 * math.log2(max(moved_hz, 20.0) / pivot_hz)
         shape = replace(
             shape,
             rate=shape.rate * (style.rate or 1.0),

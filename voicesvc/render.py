@@ -143,13 +143,20 @@ def sentence(engine: Engine, sheet: Sheet, silence: Silence) -> Iterator[Pcm]:
     """
     line = sheet.plan
     rate_hz = line.sample_rate_hz
-    shaper = dsp.Shaper(sheet.controls, rate_hz, line.seed)
     splicer = Splicer(sheet.cuts, line.samples, rate_hz, silence)
     made = 0
+    shaper = dsp.Shaper(sheet.controls, rate_hz, line.seed)
+    limiter = None if sheet.controls.identity else dsp.Limiter(rate_hz)
+
+    def limited(pcm: Pcm) -> Pcm:
+        return pcm if limiter is None else limiter.feed(pcm)
+
     for pcm in engine.stream(line):
         made += len(pcm)
-        yield splicer.feed(shaper.feed(pcm))
+        yield splicer.feed(limited(shaper.feed(pcm)))
     if made != line.samples:
         raise EngineFailed(f"the engine made {made} samples, the plan says {line.samples}")
-    yield splicer.feed(shaper.flush())
+    yield splicer.feed(limited(shaper.flush()))
+    if limiter is not None:
+        yield splicer.feed(limiter.flush())
     yield splicer.flush()

@@ -15,9 +15,8 @@ from collections.abc import Callable, Generator, Iterator
 from dataclasses import dataclass, replace
 from typing import Any
 
-import numpy as np
-
 from voicesvc import (
+    dsp,
     encode,
     lexicon,
     lineplan,
@@ -25,6 +24,7 @@ from voicesvc import (
     metrics,
     packs,
     phonemes,
+    plan,
     reading,
     score,
     script,
@@ -301,7 +301,7 @@ class Studio:
         resampler = Resampler(rate_hz, out_hz)
         exactly = Exactly(found.length_at(out_hz))
         encoder: encode.Encoder | None = None
-        silence = Silence(rate_hz, _breath(rate_hz, found.head.seed))
+        silence = _silence(rate_hz, found.head)
         for planned in found.planned:
             laid = sheet(found.head, planned.sentence, planned.natural)
             take.stages_s.setdefault("plan", time.perf_counter() - begin)
@@ -344,13 +344,14 @@ def _pieces(
         yield silence.take(planned.after_samples)
 
 
-def _breath(rate_hz: int, seed: int) -> Callable[[int, int], Pcm]:
-    """Makes the take's breaths, by their length in samples and their number."""
+def _silence(rate_hz: int, head: LineHead) -> Silence:
+    """What this take's pauses are filled with."""
 
     def inhale(n: int, number: int) -> Pcm:
-        return np.zeros(n, np.float32)
+        seed = plan.derive_seed(head.seed, "breath", number)
+        return dsp.breath(rate_hz, seed, n / rate_hz)
 
-    return inhale
+    return Silence(rate_hz, inhale)
 
 
 def load_engine(pack: packs.Pack, settings: Settings, say: Callable[[str], None]) -> Engine:
