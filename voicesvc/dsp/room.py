@@ -21,7 +21,7 @@ RESONANCES = (  # Hz, width in Hz, level: an open tract, its resonances wide and
     (6200.0, 2500.0, 0.14),
 )
 BANDS_HZ = (63.0, 125.0, 250.0, 500.0, 1000.0, 2000.0, 4000.0, 8000.0, 16000.0)  # IEC 61260 octaves
-FLOOR_SHARE = 0.1  # of a recording's frames, the quietest, are its floor
+FLOOR_SHARE = 0.05  # of a recording's frames, the quietest, are its floor
 FLOOR_FRAME_S = 0.032
 DIGITAL_SILENCE_DB = -110.0  # a quieter frame was never recorded, and is no floor
 TONE_TAPS_S = 0.02
@@ -32,9 +32,10 @@ def breath(
 ) -> Pcm:
     """One inhaled breath of `level_db` dBFS RMS: [round(length_s * rate_hz)].
 
-    Turbulent noise through an open vocal tract, without a glottal source (R. Werner, S. Fuchs,
-    J. Trouvain, S. Kürbis, B. Möbius, P. Birkholz (2024), "Acoustics of breath noises in human
-    speech", JSLHR 67(10S), 3947-3961). `tract` scales its resonances: above 1 for a shorter tract.
+    Noise whose spectrum falls, with weak peaks below 3 kHz about where a central vowel has its
+    resonances (R. Werner et al. (2023), "Acoustics of breath noises in human speech: descriptive
+    and three-dimensional modeling approaches", JSLHR, doi 10.1044/2023_JSLHR-23-00112). `tract`
+    scales the resonances: above 1 for a shorter vocal tract.
 
     Raises:
         ValueError: the length is not positive.
@@ -57,8 +58,8 @@ def breath(
     slow = np.exp(-2 * np.pi * 70.0 / rate_hz)  # the air's flutter, below 70 Hz
     flutter = lfilter([1 - slow], [1.0, -slow], random.standard_normal(n))
     out = out * rise * fall * (1 + 0.15 * flutter / max(float(flutter.std()), 1e-9))
-    wanted = 10 ** (level_db / 20)
-    return (out * wanted / max(float(np.sqrt(np.mean(out * out))), 1e-12)).astype(np.float32)
+    level = 10 ** (level_db / 20) / max(float(np.sqrt(np.mean(out * out))), 1e-12)
+    return np.asarray(out * level, np.float32)
 
 
 @dataclass(frozen=True, slots=True)
