@@ -131,10 +131,9 @@ class Performer:
     def pause_ms(self, before: SentencePlan, after: SentencePlan, natural_s: float) -> float:
         """Silence to put between two sentences, so that all of it is what was asked for."""
         begin, end = before.words[-1].end, after.words[0].start
-        asked_ms = self._asked_pause_ms(begin, end + 1)
+        asked_ms = self._asked_pause_ms(begin, end)
         if asked_ms is None:
-            scale = self._shape_at(before.words[-1]).pause_scale
-            return rounded_ms(natural_s * 1000 * scale)
+            return rounded_ms(natural_s * 1000 * self._pause_scale(before.words[-1]))
         there_ms = before.words[-1].pause_ms + before.tail_ms + after.lead_ms
         return rounded_ms(max(asked_ms - there_ms, 0.0))
 
@@ -146,8 +145,8 @@ class Performer:
         breath, lead_ms = False, neutral.lead_ms
         start = neutral.words[0].start
         if first:
-            lead_ms = max(lead_ms, self._asked_pause_ms(0, start + 1) or 0.0)
-        if self._breath_in(self._said_to, start + 1) or (
+            lead_ms = max(lead_ms, self._asked_pause_ms(0, start) or 0.0)
+        if self._breath_in(self._said_to, start) or (
             not first and self._asked.breaths and self._since_breath_ms > BREATH_EVERY_MS
         ):
             breath, lead_ms = True, lead_ms + BREATH_MS
@@ -214,6 +213,13 @@ class Performer:
             }
         )
 
+    def _pause_scale(self, word: WordPlan) -> float:
+        scale = self._shape_at(word).pause_scale
+        for la in self._asked.layers:
+            if la.style.pause_scale is not None and la.start <= word.start < la.end:
+                scale *= la.style.pause_scale
+        return scale
+
     def _shape_at(self, word: WordPlan) -> Shape:
         """What the innermost emotion around a word asks for, else the line's."""
         name, intensity = None, None
@@ -242,10 +248,15 @@ class Performer:
     def _marks(self, end: int | None) -> tuple[str, ...]:
         """Names that no word has yet; one that stands before a word is that word's."""
         begin, self._marked_to = self._marked_to, end or self._marked_to
-        return tuple(e.name for e in self._between(begin, end) if isinstance(e, Bookmark))
+        return tuple(
+            e.name
+            for e in self._events
+            if isinstance(e, Bookmark) and begin <= e.at and (end is None or e.at < end)
+        )
 
     def _between(self, begin: int, end: int | None) -> Iterator[Event]:
-        return (e for e in self._events if begin <= e.at and (end is None or e.at < end))
+        """What happens between two words, the second one's beginning included."""
+        return (e for e in self._events if begin <= e.at and (end is None or e.at <= end))
 
 
 class _Clock:
