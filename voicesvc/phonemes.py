@@ -48,6 +48,13 @@ class Phonemizer(Protocol):
         """
         ...
 
+    def foreign(self, text: str, start: int, language: str) -> tuple[Word, ...]:
+        """Words of cleaned text as `language` ("fr") says them.
+
+        Raises errors.PackRefused where that language cannot be said.
+        """
+        ...
+
     def close(self) -> None:
         """End what was started; nothing is said after it."""
         ...
@@ -187,22 +194,29 @@ class Espeak:
         self._complaint = b""  # the end of what it wrote to stderr
         self._closed = False
         try:
-            self._ask([])
+            self._ask([], language)
         except errors.VoiceError:
             self.close()
             raise
 
     def words(self, text: str, start: int, said: Sequence[Said] = ()) -> tuple[Word, ...]:
         """The words of one sentence; see Phonemizer. Raises errors.EngineFailed."""
-        written = _written(text, start, said)
+        return self._words(_written(text, start, said), start, self.language)
+
+    def foreign(self, text: str, start: int, language: str) -> tuple[Word, ...]:
+        """The same as another language says them; see Phonemizer."""
+        return self._words(_written(text, start, ()), start, language)
+
+    def _words(self, written: Sequence[_Written], start: int, language: str) -> tuple[Word, ...]:
         if not written:
             return ()
-        to_say = iter(_to_say(written, self.language))
+        to_say = iter(_to_say(written, language))
         answers = self._ask(
             [
                 {"words": [next(to_say) for _ in clause], "end": clause[-1].mark}
                 for clause in _clauses(written)
-            ]
+            ],
+            language,
         )
         shares = [share for clause in answers for share in clause]
         if len(shares) != len(written):
@@ -215,8 +229,8 @@ class Espeak:
             self._closed = True
             self._end()
 
-    def _ask(self, clauses: list[dict[str, Any]]) -> list[list[str]]:
-        line = json.dumps({"language": self.language, "clauses": clauses}).encode() + b"\n"
+    def _ask(self, clauses: list[dict[str, Any]], language: str) -> list[list[str]]:
+        line = json.dumps({"language": language, "clauses": clauses}).encode() + b"\n"
         with self._lock:
             if self._closed:
                 raise errors.EngineFailed("the phoneme program was closed")
@@ -342,6 +356,12 @@ class Gruut:
         with self._lock:
             return _joined(written, [self._alone(one) for one in to_say], start)
 
+    def foreign(self, text: str, start: int, language: str) -> tuple[Word, ...]:
+        """Only its own language is spoken here. Raises errors.PackRefused."""
+        raise errors.PackRefused(
+            f"this voice cannot say {language!r}", where="language", valid=[self.language]
+        )
+
     def close(self) -> None:
         """Nothing was started."""
 
@@ -366,6 +386,12 @@ class Graphemes:
         plain = [_instead(w, self.language) for w in written]
         shares = [f"{p.lower() if self._lowercase else p} " for p in plain]
         return _joined(written, shares, start)
+
+    def foreign(self, text: str, start: int, language: str) -> tuple[Word, ...]:
+        """Only its own language is spoken here. Raises errors.PackRefused."""
+        raise errors.PackRefused(
+            f"this voice cannot say {language!r}", where="language", valid=[self.language]
+        )
 
     def close(self) -> None:
         """Nothing was started."""
