@@ -163,7 +163,8 @@ def inner(line: Plan) -> tuple[PlannedWord | None, tuple[PlannedWord, ...], Plan
 def describe(line: Plan, pause_ms: float) -> SentencePlan:
     """The model's own plan of one sentence as a document; `pause_ms` is the silence after it."""
     lead, words, tail = inner(line)
-    return SentencePlan(
+    # Checking what was just made would cost a millisecond of the first audio's.
+    return SentencePlan.model_construct(
         seed=line.seed,
         lead_ms=ms(lead.frames, line) if lead else 0.0,
         words=tuple(_word(w, line) for w in words),
@@ -175,12 +176,12 @@ def describe(line: Plan, pause_ms: float) -> SentencePlan:
 def _word(word: PlannedWord, line: Plan) -> WordPlan:
     found = plan.groups(word)
     lasting = {g: sum(u.frames for u in word.units[g.begin : g.end]) for g in found}
-    return WordPlan(
+    return WordPlan.model_construct(
         text=word.text,
         start=word.start,
         end=word.end,
         phonemes=tuple(
-            PhonemePlan(symbol=g.symbol, duration_ms=ms(n, line))
+            PhonemePlan.model_construct(symbol=g.symbol, duration_ms=ms(n, line))
             for g, n in lasting.items()
             if g.kind != "pause"
         ),

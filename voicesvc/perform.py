@@ -38,6 +38,7 @@ STRENGTH_MS: dict[Strength, float] = {
 }
 
 
+_NEUTRAL = Shape()
 _CONTOURED = ("pitch_st", "pitch_delta_hz", "range", "energy_db")
 
 
@@ -185,22 +186,31 @@ class Performer:
     def _word(self, word: WordPlan, clock: "_Clock") -> WordPlan:
         base = self._shape_at(word)
         layers = [la for la in self._asked.layers if la.start < word.end and word.start < la.end]
+        self._since_breath_ms += sum(p.duration_ms for p in word.phonemes)
+        marks = self._marks(word.end)
+        if base == _NEUTRAL and not layers:
+            return word.model_copy(update={"marks": marks}) if marks else word
+        pivot_hz = self._asked.pivot_hz
+        if any(_has_contour(la.style) for la in layers):
+            middles = [clock.middle(word, i) for i in range(len(word.phonemes))]
+            shapes = [_layered(base, layers, clock, at_ms, pivot_hz) for at_ms in middles]
+        else:
+            shapes = [_layered(base, layers, clock, 0.0, pivot_hz)] * len(word.phonemes)
         stress = _emphasis(layers)
         stressed = _stressed(word.phonemes)
-        phonemes = []
-        for i, p in enumerate(word.phonemes):
-            shape = _layered(base, layers, clock, clock.middle(word, i), self._asked.pivot_hz)
-            grown = stress.vowel if i == stressed else stress.rest
-            phonemes.append(
-                p.model_copy(
-                    update={
-                        "duration_ms": rounded_ms(p.duration_ms * grown / shape.rate),
-                        "pitch_st": self._within(shape.pitch_st + stress.pitch_st),
-                        "energy_db": round(shape.energy_db + stress.energy_db, 4),
-                    }
-                )
+        phonemes = [
+            p.model_copy(
+                update={
+                    "duration_ms": rounded_ms(
+                        p.duration_ms * (stress.vowel if i == stressed else stress.rest) / shape.rate
+                    ),
+                    "pitch_st": self._within(shape.pitch_st + stress.pitch_st),
+                    "energy_db": round(shape.energy_db + stress.energy_db, 4),
+                }
             )
-            self._since_breath_ms += p.duration_ms
+            for i, (p, shape) in enumerate(zip(word.phonemes, shapes, strict=True))
+        ]
+        shape = shapes[len(shapes) // 2]
         return word.model_copy(
             update={
                 "phonemes": tuple(phonemes),
@@ -209,7 +219,7 @@ class Performer:
                 "tilt_db": round(shape.tilt_db, 4),
                 "breathiness": round(min(shape.breathiness, 1.0), 4),
                 "whisper": round(shape.whisper, 4),
-                "marks": self._marks(word.end),
+                "marks": marks,
             }
         )
 

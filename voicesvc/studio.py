@@ -13,6 +13,7 @@ import threading
 import time
 from collections.abc import Callable, Generator, Iterator
 from dataclasses import dataclass, replace
+from http import HTTPStatus
 from typing import Any
 
 from voicesvc import (
@@ -257,7 +258,8 @@ class Studio:
         """What the line, what is in capitals and the markup ask for, outer ones first."""
         styled = (*reading.shouted(directed, pack.language), *directed.styled)
         whole = Layer(0, len(directed.text), Style(rate=line.rate))
-        return (whole, *(Layer(s.start, s.end, s.style) for s in styled))
+        said = () if line.rate == 1.0 else (whole,)
+        return (*said, *(Layer(s.start, s.end, s.style) for s in styled))
 
     def _of_plan(self, line: Line, document: LinePlan) -> Request:
         pack = self._pack(document.actor)
@@ -280,6 +282,9 @@ class Studio:
             raise
         except _ENGINE_ERRORS as e:
             raise EngineFailed(f"the engine of {take.actor} failed: {e}") from e
+        except VoiceError as e:
+            outcome = "refused" if e.status < HTTPStatus.INTERNAL_SERVER_ERROR else "failed"
+            raise
         finally:
             take.outcome = outcome
             lease.release()
@@ -288,6 +293,8 @@ class Studio:
     @staticmethod
     def _count(take: Take) -> None:
         metrics.ACTIVE.dec()
+        if take.outcome == "refused":
+            return
         metrics.TAKES.labels(take.actor, take.outcome).inc()
         metrics.AUDIO.labels(take.actor, take.line.format).inc(take.audio_s)
         if take.outcome == "complete":

@@ -16,7 +16,7 @@ from voicesvc.script import Skipped
 from voicesvc.sheet import Sheet
 
 _KEPT_BYTES = 64 * 2**20  # of takes' texts and timings; the oldest go first
-Outcome = Literal["open", "complete", "cancelled", "failed"]
+Outcome = Literal["open", "complete", "cancelled", "failed", "refused"]
 
 
 @dataclass
