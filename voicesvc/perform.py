@@ -51,6 +51,10 @@ class Stressing:
     pitch_st: float
     energy_db: float
 
+    def of(self, *, vowel: bool) -> float:
+        """The factor for its stressed vowel, or for another phoneme."""
+        return self.vowel if vowel else self.rest
+
 
 # Duration, pitch and level together make prominence: Fry 1955 and 1958, Lieberman 1960; that the
 # whole word grows, its stressed syllable most: Turk and Sawusch 1997 (J. Phonetics 25).
@@ -202,7 +206,7 @@ class Performer:
             p.model_copy(
                 update={
                     "duration_ms": rounded_ms(
-                        p.duration_ms * (stress.vowel if i == stressed else stress.rest) / shape.rate
+                        p.duration_ms / shape.rate * stress.of(vowel=i == stressed)
                     ),
                     "pitch_st": self._within(shape.pitch_st + stress.pitch_st),
                     "energy_db": round(shape.energy_db + stress.energy_db, 4),
