@@ -16,9 +16,9 @@ from voicesvc.dsp.curves import Floats
 from voicesvc.dsp.history import Blocks, History
 
 FRAME_S = 0.005
-FLOOR_HZ = 60.0
+FLOOR_HZ = 55.0
 CEILING_HZ = 600.0
-DECIDE_AFTER_S = 0.07  # of path are seen before a frame is decided
+DECIDE_AFTER_S = 0.065  # of path are seen before a frame is decided
 CANDIDATES = 8
 SILENCE_PEAK = 0.01  # -40 dBFS: a frame whose peak is below is not voiced
 VOICING_THRESHOLD = 0.45  # Boersma's parameters, as Praat has them
@@ -167,7 +167,7 @@ class Analysis:
 class Tracker:
     """F0 of a stream every 5 ms: frame i is the time i * 5 ms, 0 Hz is unvoiced.
 
-    However the stream is cut, the frames are the same. From 60 to 600 Hz.
+    However the stream is cut, the frames are the same. From 55 to 600 Hz.
     """
 
     def __init__(self, rate_hz: int) -> None:
