@@ -193,6 +193,12 @@ def test_the_longest_whole_words_are_found(espeak: Espeak) -> None:
     ]
 
 
+def test_a_page_with_a_large_lexicon_is_read_in_time(espeak: Espeak) -> None:
+    # Trying each of the 20,000 at each word would not end within the time that a test may take.
+    large = lexicon(*({"grapheme": f"word {i}", "ipa": "a"} for i in range(20_000)))
+    assert len(hits("word 7 " * 20_000, (large,), espeak, IPA)) == 20_000
+
+
 def test_the_first_lexicon_wins_and_what_is_taken_is_left(espeak: Espeak) -> None:
     one = lexicon({"grapheme": "bow", "ipa": "a"})
     two = lexicon({"grapheme": "bow", "ipa": "b"}, {"grapheme": "tie", "ipa": "d"})
