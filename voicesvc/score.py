@@ -117,7 +117,7 @@ def document(score: Score) -> LinePlan:
 
 
 def _seed(seed: int, number: int) -> int:
-    return seed if number == 0 else derive_seed(seed, "sentence", number)
+    return seed if number == 0 else derive_seed(seed, "sentence", number) & lineplan.MAX_SEED
 
 
 def _variability(head: LineHead) -> Variability:

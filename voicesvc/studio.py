@@ -199,8 +199,8 @@ class Studio:
         metrics.FIRST_AUDIO.labels(actor, line.format).observe(first_s)
         return rendering
 
-    def plan(self, line: Line) -> tuple[LinePlan, Score]:
-        """The line made explicit, and what was found out on the way.
+    def plan(self, line: Line) -> tuple[LinePlan, Score, tuple[script.Skipped, ...]]:
+        """The line made explicit, what was found out on the way, and what is not spoken.
 
         Raises:
             VoiceError: the line cannot be planned.
@@ -209,7 +209,7 @@ class Studio:
         lease = self.voices.lease(request.pack.actor_id)
         try:
             found = request.plan(lease.engine)
-            return score.document(found), found
+            return score.document(found), found, request.skipped
         except _ENGINE_ERRORS as e:
             raise EngineFailed(f"the engine of {line.actor} failed: {e}") from e
         finally:

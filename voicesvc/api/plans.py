@@ -3,12 +3,13 @@
 import asyncio
 from typing import Any
 
-from fastapi import APIRouter, Request
+from fastapi import APIRouter, Request, Response
 from pydantic import BaseModel, ConfigDict, Field
 
 from voicesvc.api.stream import Pools
 from voicesvc.line import Line
 from voicesvc.lineplan import LinePlan
+from voicesvc.script import skipped_header
 from voicesvc.studio import Studio
 
 router = APIRouter(tags=["plans"])
@@ -25,13 +26,15 @@ class PlanAnswer(BaseModel):
 
 
 @router.post("/v1/plans")
-async def plan(line: Line, request: Request) -> PlanAnswer:
+async def plan(line: Line, request: Request, response: Response) -> PlanAnswer:
     """The words, phonemes, durations and pauses that `/v1/speech` would speak."""
     studio: Studio = request.app.state.studio
     pools: Pools = request.app.state.pools
     pool = pools.compute if studio.is_ready(line) else pools.loading
     loop = asyncio.get_running_loop()
-    document, score = await loop.run_in_executor(pool, studio.plan, line)
+    document, score, skipped = await loop.run_in_executor(pool, studio.plan, line)
+    if skipped:
+        response.headers["Voicesvc-Skipped"] = skipped_header(skipped)
     return PlanAnswer(
         plan=document,
         duration_s=round(float(score.length_s or document.duration_ms / 1000), 6),
