@@ -2,9 +2,11 @@
 
 P. Boersma (1993), "Accurate short-term analysis of the fundamental frequency and the
 harmonics-to-noise ratio of a sampled sound", IFA Proceedings 17, 97-110. Two things differ, so
-that it can follow a stream: the path through the candidates is decided `DECIDE_AFTER` frames
+that it can follow a stream: the path through the candidates is decided `DECIDE_AFTER_S`
 behind the newest, and silence is an absolute level, not one relative to the whole recording.
 """
+
+import math
 
 import numpy as np
 from scipy.signal import firwin
@@ -16,7 +18,7 @@ from voicesvc.dsp.history import Blocks, History
 FRAME_S = 0.005
 FLOOR_HZ = 60.0
 CEILING_HZ = 600.0
-DECIDE_AFTER = 14  # frames of path seen before one is decided
+DECIDE_AFTER_S = 0.07  # of path are seen before a frame is decided
 CANDIDATES = 8
 SILENCE_PEAK = 0.01  # -40 dBFS: a frame whose peak is below is not voiced
 VOICING_THRESHOLD = 0.45  # Boersma's parameters, as Praat has them
@@ -55,9 +57,10 @@ class Lowered:
 
 
 class Path:
-    """Boersma's Viterbi path, each frame decided `DECIDE_AFTER` frames behind the newest."""
+    """Boersma's Viterbi path, each frame decided `DECIDE_AFTER_S` behind the newest."""
 
     def __init__(self, frame_s: float) -> None:
+        self.waits = math.ceil(DECIDE_AFTER_S / frame_s)  # frames
         self._per_frame = 0.01 / frame_s  # costs are defined for 10 ms, as in Praat
         self._best: Floats = np.zeros(CANDIDATES + 1)
         self._octave: Floats = np.zeros(CANDIDATES + 1)
@@ -80,7 +83,7 @@ class Path:
             best = through.max(0) + strength[k]
             self._best = best - best.max()
             self._f0.append(f0_hz[k].tolist())
-            if len(self._f0) > DECIDE_AFTER:
+            if len(self._f0) > self.waits:
                 state = int(self._best.argmax())
                 for back in self._back[:0:-1]:
                     state = back[state]
@@ -112,7 +115,7 @@ class Analysis:
         self._path = Path(frame / rate_hz)
         self._next = 0  # frame
         waits = self._half * factor + self.lowered.delay + factor
-        self.lookahead = waits + int((DECIDE_AFTER + 1) * frame) + 1
+        self.lookahead = waits + int((self._path.waits + 1) * frame) + 1
 
     def _autocorrelation(self, x: Floats) -> Floats:
         """Of rows, at the doubled rate: [n, window] -> [n, size]."""
