@@ -4,10 +4,26 @@ Offsets are characters of the request's text. Knows nothing of how markup is wri
 """
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, get_args
 
 Emphasis = Literal["none", "reduced", "moderate", "strong"]
 Strength = Literal["none", "x-weak", "weak", "medium", "strong", "x-strong"]
+EmotionName = Literal[
+    "neutral",
+    "happy",
+    "excited",
+    "sad",
+    "angry",
+    "angry-cold",
+    "fearful",
+    "disgusted",
+    "surprised",
+    "tender",
+    "intimate",
+    "whispered",
+    "shouted",
+]
+EMOTION_NAMES: tuple[EmotionName, ...] = get_args(EmotionName)
 Contour = tuple[tuple[float, float], ...]  # (position 0 to 1 in the stretch's time, value), rising
 
 
@@ -35,6 +51,7 @@ class Style:
     rate: float | None = None  # factor: 2.0 is twice as fast
     pitch_st: float | Contour | None = None
     pitch_hz: float | None = None  # absolute mean pitch; wins over `pitch_st` at its level
+    pitch_delta_hz: float | Contour | None = None  # added to the pitch as it is without it
     range: float | Contour | None = None  # factor of the intonation's span
     energy_db: float | Contour | None = None
     tilt_db: float | None = None
