@@ -19,8 +19,9 @@ from voicesvc.dsp.history import History
 from voicesvc.dsp.marks import Marker, Stretch
 from voicesvc.dsp.tracker import FLOOR_HZ, Analysis
 
-GLIDE = 0.08  # of a period, per period: how fast the shift returns to zero
+GLIDE = 0.12  # of a period, per period: how fast the shift returns to zero
 LIMIT_ST = 15.0  # no period is changed by more, whatever the curves add up to
+LOWEST_HZ = 45.0  # f0 is lowered no further
 PHASES = 64  # fractions of a sample that a shift is rounded to
 TAPS = 32  # of the interpolator
 GAIN_LIMIT = 2.0  # factor, of the level correction
@@ -69,11 +70,15 @@ class Psola:
         self.done = 0
         self.f0_hz: list[float] = []  # by frame
         self._run: _Run | None = None
-        periods = rate_hz / FLOOR_HZ
-        self.lookahead = self.analysis.lookahead + self.marker.lookahead + math.ceil(4 * periods)
+        self.slowest = rate_hz / LOWEST_HZ
+        grains = math.ceil(3 * self.slowest + rate_hz / FLOOR_HZ)
+        self.lookahead = self.analysis.lookahead + self.marker.lookahead + grains
 
     def step(self, block: Floats) -> None:
         """Take one block of input, [size]."""
+        keep = self.done - math.ceil(4 * self._rate_hz / FLOOR_HZ)
+        self.x.drop(keep)
+        self.analysis.lowered.out.drop(keep // self.analysis.lowered.factor - 1)
         self.x.append(block)
         self.out.append(block)
         f0 = self.analysis.step(block)
@@ -84,9 +89,6 @@ class Psola:
             self.marker.step(f0)
             done = self._synthesise()
         self.done = max(self.done, int(done))
-        keep = self.done - math.ceil(4 * self._rate_hz / FLOOR_HZ)
-        self.x.drop(keep)
-        self.analysis.lowered.out.drop(keep // self.analysis.lowered.factor - 1)
 
     def _synthesise(self) -> float:
         """Go on with the stretches; up to where samples have their last value."""
@@ -156,11 +158,11 @@ class _Run:
             period = self._period(last.at, factor)
             if math.isnan(period):
                 return None
-            at = last.at + period * factor
+            at = last.at + min(period * factor, self._psola.slowest)
         k = j
         while k + 1 < len(marks) and abs(marks[k + 1] - at) <= abs(marks[k] - at):
             k += 1
-        if k + 2 >= len(marks) and not closed:
+        if k + 1 >= len(marks) and not closed:
             return None
         if at > min(self._stretch.end - 0.5 * period, marks[-1] + 0.5 * period):
             end = min(last.at + period, self._stretch.end) if last.shift else last.at

@@ -14,11 +14,10 @@ from voicesvc.dsp.psola import Psola
 from voicesvc.dsp.tracker import FRAME_S
 
 BLOCK_FRAMES = 4
-ZONE_MS = 60.0
-"""A change of the controls or of the input changes samples up to the end of the voiced stretch that
-it falls in, and this much to both sides. Where the controls ask for nothing again within a voiced
-stretch, the output is the input again after this much, or six periods of the voice if they last
-longer."""
+ZONE_MS = 120.0
+"""A change of the controls or of the input at one place changes samples up to the end of the voiced
+stretch it falls in, and this much around it. Where the controls ask for nothing again within a
+voiced stretch, the output is the input again after this much at the latest."""
 
 
 class Shaper:
@@ -70,9 +69,12 @@ class Shaper:
         """The samples that waited for what comes next. Nothing may be fed afterwards."""
         if self._psola is None:
             return np.zeros(0, np.float32)
-        left = self._blocks.fed - self._given
-        more = self.lookahead_samples // self._blocks.size + 2
-        return self._run(self._psola, self._blocks.flush(more))[:left]
+        end = self._blocks.fed
+        left = end - self._given
+        parts = [self._run(self._psola, self._blocks.flush(0))]
+        while self._given < end:
+            parts.append(self._run(self._psola, self._blocks.flush(1)))
+        return np.concatenate(parts)[:left]
 
     def _run(self, psola: Psola, blocks: list[Floats]) -> Pcm:
         parts = [np.zeros(0, np.float32)]
