@@ -69,6 +69,9 @@ class SentencePlan(_Strict):
     words: Annotated[tuple[WordPlan, ...], Field(strict=False, min_length=1, max_length=400)]
     tail_ms: Ms = Field(description="the model's own fade, part of the sentence")
     pause_ms: Ms = Field(description="silence before the next sentence")
+    jitter_st: Annotated[float, _in(0.0, 2.0)] = Field(
+        0.0, description="irregularity of the pitch, standard deviation"
+    )
     marks: Names = Field((), description="names whose time is this sentence's end")
 
     @property
@@ -104,9 +107,6 @@ class LineHead(_Strict):
     variability: VariabilityPlan = VariabilityPlan()
     pivot_hz: Annotated[float, _in(20.0, 1000.0)] = Field(
         120.0, description="the pitch that `range` scales around"
-    )
-    jitter_st: Annotated[float, _in(0.0, 2.0)] = Field(
-        0.0, description="irregularity of the pitch, standard deviation"
     )
     room_tone: bool = Field(False, description="pauses carry the voice's own noise floor")
     extreme: bool = Field(False, description="pitch_st beyond -4 to +8 is meant")
