@@ -17,6 +17,7 @@ from typing import Any
 
 from voicesvc import (
     calibration,
+    delivery,
     dsp,
     encode,
     lexicon,
