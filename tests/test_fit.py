@@ -10,8 +10,9 @@ from pydantic import ValidationError
 from test_lineplan import document
 
 from voicesvc.errors import CannotFit
-from voicesvc.fit import Fit, elasticity, fit, stretched_by
+from voicesvc.fit import Fit, fit
 from voicesvc.lineplan import SentencePlan, length_of
+from voicesvc.stretch import elasticity, stretched_by
 
 LINE = list(document().sentences)
 

@@ -10,7 +10,7 @@ from voicesvc.markup.values import Invalid
     ("x_sampa", "ipa"),
     [
         ('h"A:r\\b@`', "hˈɑːɹbɚ"),
-        ('t@"meIt@U', "təˈmeɪtəʊ"),
+        ('t@"meIt@U', "təmˈeɪtəʊ"),
         ("dZIn", "dʒɪn"),
         ("p_h{t", "pʰæt"),
         ("bVtn=", "bʌtn̩"),
@@ -42,8 +42,24 @@ def test_x_sampa_has_the_whole_chart() -> None:
 
 def test_ipa_is_one_symbol_each() -> None:
     assert symbols("t͡ʃˈiːz", "ipa") == ("t", "ʃ", "ˈ", "i", "ː", "z")
-    assert symbols("ʤ.'gã:", "ipa") == ("d", "ʒ", "ˈ", "ɡ", "a", "\u0303", "ː")
+    assert symbols("ʤ.'gã:", "ipa") == ("d", "ʒ", "ɡ", "ˈ", "a", "\u0303", "ː")
     assert symbols(" a  b ", "ipa") == ("a", " ", "b")
+
+
+@pytest.mark.parametrize(
+    ("written", "heard"),
+    [
+        ("ˈtʃuːz", "tʃˈuːz"),
+        ("tʃˈuːz", "tʃˈuːz"),
+        ("ˌɪntəˈstɹʌkt", "ˌɪntəstɹˈʌkt"),
+        ("ˈl̩", "ˈl̩"),
+        ("ˈsn̩a", "sˈn̩a"),
+        ("ˈst ˈma", "ˈst mˈa"),
+        ("aˈ", "aˈ"),
+    ],
+)
+def test_stress_stands_before_the_vowel(written: str, heard: str) -> None:
+    assert "".join(symbols(written, "ipa")) == unicodedata.normalize("NFD", heard)
 
 
 @pytest.mark.parametrize(

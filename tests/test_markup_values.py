@@ -60,8 +60,14 @@ def test_forms(read: Callable[[str], Style], value: str, style: Style) -> None:
 @pytest.mark.parametrize(
     ("read", "wrong"),
     [
-        (values.rate, ["", "0", "0%", "-100%", "fast!", "20", "+2st", "1e1", "inf", "9" * 400 + "%"]),
-        (values.pitch, ["2st", "10%", "-100%", "10", "+10", "0Hz", "9999Hz", "+25st", "higher", "١st"]),
+        (
+            values.rate,
+            ["", "0", "0%", "-100%", "fast!", "20", "+2st", "1e1", "inf", "9" * 400 + "%"],
+        ),
+        (
+            values.pitch,
+            ["2st", "10%", "-100%", "10", "+10", "0Hz", "9999Hz", "+25st", "higher", "١st"],
+        ),
         (values.span, ["120Hz", "+10Hz", "20%", "2st", "+900%", "-101%", "+99999st"]),
         (values.volume, ["101", "50%", "+25dB", "-97dB", "+2st", "quiet", "+99999999%"]),
     ],

@@ -1,13 +1,11 @@
-"""A plan stretched to a length, as speech does it: pauses first, then vowels, consonants least.
+"""A plan fitted to a length: what is wanted, and how it is met to the sample.
 
-That consonants give way less than vowels, and vowels less than pauses: Gay 1978 (J. Acoust. Soc.
-Am. 63), Crystal and House 1982 (J. Acoust. Soc. Am. 72); that no sound is shortened at will:
-Klatt 1976 (J. Acoust. Soc. Am. 59). Knows nothing of audio.
+Knows nothing of audio; how speech gives way is in `stretch`.
 """
 
 import math
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from fractions import Fraction
 from typing import Annotated, Any
@@ -15,13 +13,11 @@ from typing import Annotated, Any
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 from voicesvc.errors import CannotFit
-from voicesvc.lineplan import SentencePlan, WordPlan, rounded_ms
-from voicesvc.plan import is_vowel, kind_of
+from voicesvc.lineplan import rounded_ms
+from voicesvc.stretch import CONSONANT, PAUSE, VOWEL, Sentences, solve, stretched_by, sums_ms
 
 LIMITS = (0.6, 1.7)  # of the whole: beyond them speech sounds edited
 LONGEST_S = 3600.0
-# How much of the stretch each takes: a factor's logarithm is this times a common one.
-PAUSE, VOWEL, CONSONANT = 2.0, 1.0, 0.6
 _SETTLED_MS = 40.0  # what whole frames may leave for the silence at the end
 _DROP_FRAME = {"23.976": "24000/1001", "29.97": "30000/1001", "59.94": "60000/1001"}
 _FPS = re.compile(r"[1-9][0-9]{0,5}(/[1-9][0-9]{0,5})?")
@@ -124,9 +120,6 @@ class Report:
         }
 
 
-Sentences = Sequence[SentencePlan]
-
-
 def fit(
     line: Sentences, wanted: Fit, made_ms: Callable[[Sentences], float]
 ) -> tuple[Sentences, Fraction | None, Report | None]:
@@ -157,49 +150,6 @@ def fit(
     return done, target_s, _report(line, done, natural_ms, target_ms, k)
 
 
-def stretched_by(line: Sentences, k: float) -> list[SentencePlan]:
-    """Every duration times e to its elasticity times `k`; 0 leaves all as it is."""
-    return [_sentence(s, k) for s in line]
-
-
-def elasticity(symbol: str) -> float:
-    """VOWEL or CONSONANT; a gap inside a word is a PAUSE."""
-    if is_vowel(symbol):
-        return VOWEL
-    return CONSONANT if any(kind_of(c, "phone") == "phone" for c in symbol) else PAUSE
-
-
-def _sentence(sentence: SentencePlan, k: float) -> SentencePlan:
-    silence = math.exp(PAUSE * k)
-    return sentence.model_copy(
-        update={
-            "lead_ms": rounded_ms(sentence.lead_ms * silence),
-            "words": tuple(stretched_word(w, k) for w in sentence.words),
-            "tail_ms": rounded_ms(sentence.tail_ms * silence),
-            "pause_ms": rounded_ms(sentence.pause_ms * silence),
-        }
-    )
-
-
-def stretched_word(word: WordPlan, k: float) -> WordPlan:
-    """One word as `stretched_by` would have it."""
-    return word.model_copy(
-        update={
-            "pause_ms": rounded_ms(word.pause_ms * math.exp(PAUSE * k)),
-            "phonemes": tuple(
-                p.model_copy(
-                    update={
-                        "duration_ms": rounded_ms(
-                            p.duration_ms * math.exp(elasticity(p.symbol) * k)
-                        )
-                    }
-                )
-                for p in word.phonemes
-            ),
-        }
-    )
-
-
 def _settle(
     line: Sentences, target_ms: float, made_ms: Callable[[Sentences], float]
 ) -> tuple[float, Sentences]:
@@ -211,10 +161,10 @@ def _settle(
     Raises:
         CannotFit: no stretch comes close, because every phoneme has its shortest length.
     """
-    sums = _sums_ms(line)
+    sums = sums_ms(line)
     aim_ms = target_ms
     for _ in range(16):
-        k = _solve(sums, aim_ms)
+        k = solve(sums, aim_ms)
         stretched = stretched_by(line, k)
         left_ms = target_ms - made_ms(stretched)
         if 0 <= left_ms <= _SETTLED_MS:
@@ -225,30 +175,6 @@ def _settle(
     raise CannotFit(
         f"{target_ms / 1000:.3f} s: every phoneme is as short as it can be", where="fit"
     )
-
-
-def _sums_ms(line: Sentences) -> dict[float, float]:
-    """How much of the line has each elasticity."""
-    sums = dict.fromkeys((PAUSE, VOWEL, CONSONANT), 0.0)
-    for sentence in line:
-        sums[PAUSE] += sentence.lead_ms + sentence.tail_ms + sentence.pause_ms
-        for word in sentence.words:
-            sums[PAUSE] += word.pause_ms
-            for p in word.phonemes:
-                sums[elasticity(p.symbol)] += p.duration_ms
-    return sums
-
-
-def _solve(sums_ms: dict[float, float], aim_ms: float) -> float:
-    """The common stretch at which the sums come to `aim_ms`, by bisection."""
-    low, high = -8.0, 8.0
-    while high - low > 1e-9:
-        middle = (low + high) / 2
-        if sum(total * math.exp(e * middle) for e, total in sums_ms.items()) <= aim_ms:
-            low = middle
-        else:
-            high = middle
-    return low
 
 
 def _report(

@@ -69,6 +69,9 @@ class SentencePlan(_Strict):
     words: Annotated[tuple[WordPlan, ...], Field(strict=False, min_length=1, max_length=400)]
     tail_ms: Ms = Field(description="the model's own fade, part of the sentence")
     pause_ms: Ms = Field(description="silence before the next sentence")
+    jitter_st: Annotated[float, _in(0.0, 2.0)] = Field(
+        0.0, description="irregularity of the pitch, standard deviation"
+    )
     marks: Names = Field((), description="names whose time is this sentence's end")
 
     @property
@@ -104,9 +107,6 @@ class LineHead(_Strict):
     variability: VariabilityPlan = VariabilityPlan()
     pivot_hz: Annotated[float, _in(20.0, 1000.0)] = Field(
         120.0, description="the pitch that `range` scales around"
-    )
-    jitter_st: Annotated[float, _in(0.0, 2.0)] = Field(
-        0.0, description="irregularity of the pitch, standard deviation"
     )
     room_tone: bool = Field(False, description="pauses carry the voice's own noise floor")
     extreme: bool = Field(False, description="pitch_st beyond -4 to +8 is meant")
@@ -162,7 +162,8 @@ def inner(line: Plan) -> tuple[PlannedWord | None, tuple[PlannedWord, ...], Plan
 def describe(line: Plan, pause_ms: float) -> SentencePlan:
     """The model's own plan of one sentence as a document; `pause_ms` is the silence after it."""
     lead, words, tail = inner(line)
-    return SentencePlan(
+    # Checking what was just made would cost a millisecond of the first audio's.
+    return SentencePlan.model_construct(
         seed=line.seed,
         lead_ms=ms(lead.frames, line) if lead else 0.0,
         words=tuple(_word(w, line) for w in words),
@@ -174,12 +175,12 @@ def describe(line: Plan, pause_ms: float) -> SentencePlan:
 def _word(word: PlannedWord, line: Plan) -> WordPlan:
     found = plan.groups(word)
     lasting = {g: sum(u.frames for u in word.units[g.begin : g.end]) for g in found}
-    return WordPlan(
+    return WordPlan.model_construct(
         text=word.text,
         start=word.start,
         end=word.end,
         phonemes=tuple(
-            PhonemePlan(symbol=g.symbol, duration_ms=ms(n, line))
+            PhonemePlan.model_construct(symbol=g.symbol, duration_ms=ms(n, line))
             for g, n in lasting.items()
             if g.kind != "pause"
         ),

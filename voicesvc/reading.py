@@ -5,7 +5,7 @@ from dataclasses import replace
 
 from voicesvc import lexicon, packs, phonemes, plan, script, spoken
 from voicesvc.directions import Directed, Said, Style, Styled
-from voicesvc.errors import BadLexicon, BadMarkup
+from voicesvc.errors import BadLexicon, BadMarkup, PackRefused
 
 Sentence = tuple[script.Span, tuple[phonemes.Word, ...]]
 
@@ -18,16 +18,19 @@ def sentences(
 ) -> Iterator[Sentence]:
     """What can be spoken, sentence by sentence, as it is needed.
 
-    Inline readings win over lexicons, lexicons over how figures and codes are read.
+    Inline readings win over lexicons, lexicons over how figures and codes are read. Words in
+    another language are phonemized in it, and said with what symbols the voice has.
 
     Raises:
-        BadMarkup: inline phonemes have a symbol that the voice never learned.
+        BadMarkup: inline phonemes have a symbol that the voice never learned, or a language is
+            not known.
         BadLexicon: an entry has.
         EngineFailed: the phoneme program failed.
     """
     sounds = {s for s in pack.text.symbols if s and plan.kind_of(s, "phone") == "phone"}
     symbols = sounds | {s for s in pack.text.symbols if s and plan.kind_of(s, "phone") == "mark"}
-    inline = tuple(_known(s, symbols) for s in directed.said)
+    inline = [_known(s, symbols) for s in directed.said]
+    inline = sorted((*inline, *_foreign(directed, pack, phonemizer)), key=lambda s: s.start)
     found = lexicon.hits(directed.text, lexicons, phonemizer, symbols, inline)
     said = tuple(sorted((*inline, *found), key=lambda s: s.start))
     for span in script.sentences(directed.text, said):
@@ -45,6 +48,39 @@ def _known(said: Said, symbols: Collection[str]) -> Said:
         return replace(said, phones=lexicon.phones_of("".join(said.phones), symbols))
     except BadLexicon as e:
         where = f"text, characters {said.start} to {said.end}, phoneme {e.where}"
+        raise BadMarkup(e.detail, where=where, valid=e.valid) from e
+
+
+def _foreign(
+    directed: Directed, pack: packs.Pack, phonemizer: phonemes.Phonemizer
+) -> Iterator[Said]:
+    """Words of stretches in another language than the voice's, as that language says them."""
+    taken = [(s.start, s.end) for s in directed.said]
+    for stretch in reversed(directed.styled):  # the innermost first
+        if stretch.style.language is None:
+            continue
+        language = stretch.style.language.lower()
+        if language.partition("-")[0] != pack.language.partition("-")[0]:
+            for word in _in_language(directed.text, stretch, language, phonemizer):
+                if all(word.end <= b or e <= word.start for b, e in taken):
+                    yield Said(word.start, word.end, phones=word.phones)
+        taken.append((stretch.start, stretch.end))
+
+
+def _in_language(
+    text: str, stretch: Styled, language: str, phonemizer: phonemes.Phonemizer
+) -> tuple[phonemes.Word, ...]:
+    part = text[stretch.start : stretch.end]
+    where = f"text, characters {stretch.start} to {stretch.end}, language"
+    try:
+        return phonemizer.foreign(part, stretch.start, language)
+    except PackRefused as e:
+        general = language.partition("-")[0]
+        if general == language:
+            raise BadMarkup(e.detail, where=where, valid=e.valid) from e
+    try:
+        return phonemizer.foreign(part, stretch.start, general)
+    except PackRefused as e:
         raise BadMarkup(e.detail, where=where, valid=e.valid) from e
 
 

@@ -48,5 +48,6 @@ async def speak(body: OpenAiSpeech, request: Request) -> Response:
         sample_rate_hz=PCM_RATE_HZ if body.response_format == "pcm" else None,
         seed=body.seed,
         rate=body.speed,
+        markup="plain",
     )
     return await respond(request, line)

@@ -1,6 +1,7 @@
 """`/v1/plans`: a line made explicit, to be edited and sent back to `/v1/speech`."""
 
 import asyncio
+from dataclasses import asdict
 from typing import Any
 
 from fastapi import APIRouter, Request, Response
@@ -23,6 +24,8 @@ class PlanAnswer(BaseModel):
     plan: LinePlan
     duration_s: float = Field(description="length of the whole line")
     fit: dict[str, Any] | None = Field(description="what a length that was asked for did")
+    delivery: dict[str, str] = Field(description="what does each thing that was asked for")
+    ignored: list[dict[str, Any]] = Field(description="markup that was skipped, and why")
 
 
 @router.post("/v1/plans")
@@ -32,11 +35,14 @@ async def plan(line: Line, request: Request, response: Response) -> PlanAnswer:
     pools: Pools = request.app.state.pools
     pool = pools.compute if studio.is_ready(line) else pools.loading
     loop = asyncio.get_running_loop()
-    document, score, skipped = await loop.run_in_executor(pool, studio.plan, line)
-    if skipped:
-        response.headers["Voicesvc-Skipped"] = skipped_header(skipped)
+    document, score, asked = await loop.run_in_executor(pool, studio.plan, line)
+    if asked.skipped:
+        response.headers["Voicesvc-Skipped"] = skipped_header(asked.skipped)
+    limited = {"limited": "pitch_st"} if score.limited() else {}
     return PlanAnswer(
         plan=document,
         duration_s=round(float(score.length_s or document.duration_ms / 1000), 6),
         fit=None if score.fitted is None else score.fitted.json(),
+        delivery=(asked.sources or {}) | limited,
+        ignored=[asdict(i) for i in asked.ignored],
     )

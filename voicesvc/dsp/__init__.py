@@ -1,7 +1,21 @@
-"""Pitch, intonation range, energy, tilt, breathiness and whisper of a stream of samples."""
+"""Pitch, intonation range, energy, tilt, breathiness and whisper of a stream; breaths and rooms."""
 
 from voicesvc.dsp.curves import Controls, Curve
-from voicesvc.dsp.shaper import Shaper
+from voicesvc.dsp.levels import Limiter
+from voicesvc.dsp.room import Floor, RoomTone, breath, floor_of
+from voicesvc.dsp.shaper import ZONE_MS, Shaper
 from voicesvc.dsp.tracker import Tracker, track
 
-__all__ = ["Controls", "Curve", "Shaper", "Tracker", "track"]
+__all__ = [
+    "ZONE_MS",
+    "Controls",
+    "Curve",
+    "Floor",
+    "Limiter",
+    "RoomTone",
+    "Shaper",
+    "Tracker",
+    "breath",
+    "floor_of",
+    "track",
+]

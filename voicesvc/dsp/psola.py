@@ -19,8 +19,9 @@ from voicesvc.dsp.history import History
 from voicesvc.dsp.marks import Marker, Stretch
 from voicesvc.dsp.tracker import FLOOR_HZ, Analysis
 
-GLIDE = 0.08  # of a period, per period: how fast the shift returns to zero
+GLIDE = 0.12  # of a period, per period: how fast the shift returns to zero
 LIMIT_ST = 15.0  # no period is changed by more, whatever the curves add up to
+LOWEST_HZ = 45.0  # f0 is lowered no further
 PHASES = 64  # fractions of a sample that a shift is rounded to
 TAPS = 32  # of the interpolator
 GAIN_LIMIT = 2.0  # factor, of the level correction
@@ -50,10 +51,10 @@ class Grain:
 
 
 class Psola:
-    """F0 of a stream changed as `controls` ask; the input in `x` is overwritten in place.
+    """F0 of a stream changed as `controls` ask: the input in `x`, the output in `out`.
 
-    `step` is called with every block after it was appended to `x`; the samples of `x` before
-    `done` have their last value.
+    The samples of `out` before `done` have their last value; whoever takes them drops them. Both
+    are kept as far back as a grain may reach.
     """
 
     def __init__(self, controls: Controls, rate_hz: int, frame: int, seed: int) -> None:
@@ -64,21 +65,33 @@ class Psola:
         self.analysis = Analysis(rate_hz, frame)
         lowered = self.analysis.lowered
         self.marker = Marker(rate_hz, frame, lowered.out, lowered.factor)
-        self._x = History()  # the input
+        self.x = History()  # the input
         self.out = History()
         self.done = 0
         self.f0_hz: list[float] = []  # by frame
         self._run: _Run | None = None
-        periods = rate_hz / FLOOR_HZ
-        self.lookahead = self.analysis.lookahead + self.marker.lookahead + math.ceil(3 * periods)
+        self.slowest = rate_hz / LOWEST_HZ
+        grains = math.ceil(3 * self.slowest + rate_hz / FLOOR_HZ)
+        self.lookahead = self.analysis.lookahead + self.marker.lookahead + grains
 
     def step(self, block: Floats) -> None:
         """Take one block of input, [size]."""
-        self._x.append(block)
+        keep = self.done - math.ceil(4 * self._rate_hz / FLOOR_HZ)
+        self.x.drop(keep)
+        self.analysis.lowered.out.drop(keep // self.analysis.lowered.factor - 1)
+        self.x.append(block)
         self.out.append(block)
         f0 = self.analysis.step(block)
         self.f0_hz += f0
-        self.marker.step(f0)
+        if not self._controls.moves_pitch:
+            done = (len(self.f0_hz) - 0.5) * self._frame
+        else:
+            self.marker.step(f0)
+            done = self._synthesise()
+        self.done = max(self.done, int(done))
+
+    def _synthesise(self) -> float:
+        """Go on with the stretches; up to where samples have their last value."""
         stretches = self.marker.stretches
         while stretches:
             stretch = stretches[0]
@@ -94,15 +107,8 @@ class Psola:
             self._run = None
             stretches.pop(0)
         if not stretches:
-            done = self.marker.decided
-        elif self._run is not None:
-            done = self._run.done
-        else:
-            done = stretches[0].start - self._rate_hz / FLOOR_HZ
-        self.done = max(self.done, int(done))
-        keep = self.done - math.ceil(4 * self._rate_hz / FLOOR_HZ)
-        self._x.drop(keep)
-        self.analysis.lowered.out.drop(keep // self.analysis.lowered.factor - 1)
+            return self.marker.decided
+        return stretches[0].start if self._run is None else self._run.done
 
 
 class _Run:
@@ -132,7 +138,7 @@ class _Run:
             found = self._following()
             if found is None:
                 return False
-            self._segment(found)
+            self._add(found)
             if math.isnan(found.power):
                 return True
 
@@ -152,11 +158,11 @@ class _Run:
             period = self._period(last.at, factor)
             if math.isnan(period):
                 return None
-            at = last.at + period * factor
+            at = last.at + min(period * factor, self._psola.slowest)
         k = j
         while k + 1 < len(marks) and abs(marks[k + 1] - at) <= abs(marks[k] - at):
             k += 1
-        if k + 2 >= len(marks) and not closed:
+        if k + 1 >= len(marks) and not closed:
             return None
         if at > min(self._stretch.end - 0.5 * period, marks[-1] + 0.5 * period):
             end = min(last.at + period, self._stretch.end) if last.shift else last.at
@@ -181,7 +187,7 @@ class _Run:
     def _grain(self, at: float, j: int) -> Grain:
         marks = self._stretch.marks
         left, right = marks[max(j - 1, 0)], marks[min(j + 1, len(marks) - 1)]
-        x = self._psola._x.between(round(left), round(right))
+        x = self._psola.x.between(round(left), round(right))
         period = (right - left) / (min(j + 1, len(marks) - 1) - max(j - 1, 0))
         return Grain(at, at - marks[j], period, float(x @ x) / len(x))
 
@@ -204,31 +210,66 @@ class _Run:
             delta += controls.jitter_st * float(self._random.standard_normal())
         return min(max(delta, -LIMIT_ST), LIMIT_ST)
 
-    def _segment(self, new: Grain) -> None:
-        """Make the samples between the newest grain and `new`, and finish those before."""
-        old = self._grains[-1]
-        self._grains.append(new)
+    def _add(self, new: Grain) -> None:
+        """Take one more grain, and make the segment that it was the last to bear on."""
+        self._grains = [*self._grains[-3:], new]
+        last = math.isnan(new.power)
+        if len(self._grains) > 2:
+            self._segment(len(self._grains) - 3)
+        if last:
+            self._segment(len(self._grains) - 2)
+            self._finish(1.0)
+
+    def _untouched(self, i: int) -> bool:
+        """Whether the segment after grain `i` is the input's, or is not in the stretch."""
+        grains = self._grains
+        if not 0 <= i < len(grains) - 1:
+            return True
+        return grains[i].shift == 0.0 == grains[i + 1].shift
+
+    def _segment(self, i: int) -> None:
+        """Make the samples between grains `i` and `i` + 1, and finish those before.
+
+        A grain's window is a period of the input to both sides, but none reaches into a segment
+        that is left untouched.
+        """
+        grains = self._grains
+        old, new = grains[i], grains[i + 1]
         a, b = math.ceil(old.at), math.ceil(new.at)
-        same = old.shift == 0.0 == new.shift
+        same = self._untouched(i)
         if same:
-            y = self._psola._x.between(a, b)
+            y = self._psola.x.between(a, b)
         else:
-            length = new.at - old.at
+            before, after = self._untouched(i - 1), self._untouched(i + 1)
+            first = old.at if before else grains[i - 1].at
+            last = new.at if after else grains[i + 2].at
+            heard = [
+                (old.shift, old.at, min(old.period, last - old.at)),
+                (new.shift, new.at, -min(new.period, new.at - first)),
+            ]
+            if not before and grains[i - 1].period > old.at - first:
+                reach = min(grains[i - 1].period, new.at - first)
+                heard.append((grains[i - 1].shift, first, reach))
+            if not after and not math.isnan(grains[i + 2].power):
+                reach = min(grains[i + 2].period, last - old.at)
+                if reach > last - new.at:
+                    heard.append((grains[i + 2].shift, last, -reach))
             t = np.arange(a, b, dtype=np.float64)
-            down = _half_hann((t - old.at) / min(length, old.period))
-            up = _half_hann((new.at - t) / min(length, new.period))
-            y = down * self._shifted(a, b, old.shift) + up * self._shifted(a, b, new.shift)
+            y = np.zeros(b - a)
+            for shift, at, reach in heard:
+                y += _half_hann((t - at) / reach) * self._shifted(a, b, shift)
         power = old.power if math.isnan(new.power) else 0.5 * (old.power + new.power)
         self._cut.append((a, y, same, power * len(y), float(y @ y)))
         if len(self._cut) == 2:
-            asked = self._cut[0][3] + self._cut[1][3]
-            made = self._cut[0][4] + self._cut[1][4]
-            gain = 1.0
-            if not (self._cut[0][2] and self._cut[1][2]) and made > 0:
-                gain = min(max(math.sqrt(asked / made), 1 / GAIN_LIMIT), GAIN_LIMIT)
-            self._finish(gain)
-        if math.isnan(new.power):
-            self._finish(1.0)
+            self._finish(self._level())
+
+    def _level(self) -> float:
+        """The factor at the mark between two segments that keeps the power of the input."""
+        (_, _, first, asked, made), (_, _, second, more_asked, more_made) = self._cut
+        if (first and second) or made + more_made == 0:
+            return 1.0
+        gain = math.sqrt((asked + more_asked) / (made + more_made))
+        return 0.5 * (self._gain + min(max(gain, 1 / GAIN_LIMIT), GAIN_LIMIT))
 
     def _finish(self, gain: float) -> None:
         """Write the oldest segment, its level going from the last gain to this."""
@@ -242,11 +283,11 @@ class _Run:
     def _shifted(self, a: int, b: int, shift: float) -> Floats:
         """Input samples [a, b) less `shift`."""
         if shift == 0.0:
-            return self._psola._x.between(a, b)
+            return self._psola.x.between(a, b)
         k = round(-shift * PHASES)
         whole, phase = divmod(k, PHASES)
         half = TAPS // 2
-        x = self._psola._x.between(a + whole - half + 1, b + whole + half)
+        x = self._psola.x.between(a + whole - half + 1, b + whole + half)
         return np.correlate(x, INTERPOLATORS[phase], "valid")
 
 

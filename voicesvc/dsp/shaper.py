@@ -6,12 +6,18 @@ The order is pitch, then breath and whisper, then tilt, then energy. Knows nothi
 import numpy as np
 
 from voicesvc.audio import Pcm
-from voicesvc.dsp.curves import Controls, Curve, Floats
+from voicesvc.dsp.aspiration import Aspiration
+from voicesvc.dsp.curves import Controls, Floats
 from voicesvc.dsp.history import Blocks
+from voicesvc.dsp.levels import Shelf, on_grid
 from voicesvc.dsp.psola import Psola
 from voicesvc.dsp.tracker import FRAME_S
 
 BLOCK_FRAMES = 4
+ZONE_MS = 120.0
+"""A change of the controls or of the input at one place changes samples up to the end of the voiced
+stretch it falls in, and this much around it. Where the controls ask for nothing again within a
+voiced stretch, the output is the input again after this much at the latest."""
 
 
 class Shaper:
@@ -20,20 +26,34 @@ class Shaper:
     As many samples come out as went in, in order, however they are cut, and where nothing is
     asked for they are the same, bit for bit. `lookahead_s` is the most by which samples out lag
     behind samples in; 0 where only energy or tilt is asked for.
+
+    f0 is looked for every `grid_samples` samples, 5 ms unless given. A model whose durations are
+    whole frames keeps the sound after an edited word the same if that is a divisor of its frame.
+
+    Raises:
+        ValueError: `grid_samples` is not positive, or the rate is below 8000 Hz.
     """
 
     def __init__(
         self, controls: Controls, rate_hz: int, seed: int, grid_samples: int | None = None
     ) -> None:
+        frame = round(FRAME_S * rate_hz) if grid_samples is None else grid_samples
+        if frame < 1 or rate_hz < 8000:
+            raise ValueError(f"no grid of {frame} samples at {rate_hz} Hz")
         self._controls = controls
-        self._frame = grid_samples or round(FRAME_S * rate_hz)
+        self._frame = frame
         self._given = 0
         self._psola: Psola | None = None
+        self._breath: Aspiration | None = None
+        self._shelf = None if controls.tilt_db.is_constant(0.0) else Shelf(rate_hz)
         self.lookahead_samples = 0
         if controls.moves_pitch or controls.adds_noise:
-            self._psola = Psola(controls, rate_hz, self._frame, seed)
-            self._blocks = Blocks(BLOCK_FRAMES * self._frame)
+            self._psola = Psola(controls, rate_hz, frame, seed)
+            self._blocks = Blocks(BLOCK_FRAMES * frame)
             self.lookahead_samples = self._psola.lookahead + self._blocks.size
+        if controls.adds_noise:
+            self._breath = Aspiration(controls, rate_hz, frame, seed)
+            self.lookahead_samples += 2 * frame
         self.lookahead_s = self.lookahead_samples / rate_hz
 
     def feed(self, pcm: Pcm) -> Pcm:
@@ -43,44 +63,48 @@ class Shaper:
         x = pcm.astype(np.float64)
         if self._psola is None:
             return self._levelled(x)
-        return self._run(self._blocks.feed(x))
+        return self._run(self._psola, self._blocks.feed(x))
 
     def flush(self) -> Pcm:
         """The samples that waited for what comes next. Nothing may be fed afterwards."""
         if self._psola is None:
             return np.zeros(0, np.float32)
-        left = self._blocks.fed - self._given
-        more = self._psola.lookahead // self._blocks.size + 2
-        return self._run(self._blocks.flush(more))[:left]
+        end = self._blocks.fed
+        left = end - self._given
+        parts = [self._run(self._psola, self._blocks.flush(0))]
+        while self._given < end:
+            parts.append(self._run(self._psola, self._blocks.flush(1)))
+        return np.concatenate(parts)[:left]
 
-    def _run(self, blocks: list[Floats]) -> Pcm:
-        psola = self._psola
-        assert psola is not None
+    def _run(self, psola: Psola, blocks: list[Floats]) -> Pcm:
+        parts = [np.zeros(0, np.float32)]
         for block in blocks:
             psola.step(block)
+            parts.append(self._levelled(self._breathed(psola)))
+        return np.concatenate(parts)
+
+    def _breathed(self, psola: Psola) -> Floats:
+        """The next samples with their pitch moved and breath in them."""
         done = psola.done
-        out = self._levelled(psola.out.between(self._given, done))
+        if self._breath is None:
+            x = psola.out.between(self._given, done)
+        else:
+            frames = min(done // self._frame + 1, len(psola.f0_hz))
+            breath, whisper, share = self._breath.step(psola.x, psola.f0_hz, frames)
+            done = self._given + len(breath)
+            x = psola.out.between(self._given, done)
+            x = x * np.sqrt(np.maximum(1.0 - share, 0.0)) + breath + whisper
         psola.out.drop(done)
-        return out
+        return x
 
     def _levelled(self, x: Floats) -> Pcm:
         """Tilt and energy, from sample `_given` on."""
-        at = self._given
-        self._given += len(x)
+        start, stop = self._given, self._given + len(x)
+        self._given = stop
+        if not len(x):
+            return np.zeros(0, np.float32)
+        if self._shelf is not None:
+            x = self._shelf.feed(x, on_grid(self._controls.tilt_db, self._frame, start, stop))
         if not self._controls.energy_db.is_constant(0.0):
-            x = x * self._on_grid(self._controls.energy_db, at, len(x))
+            x = x * on_grid(self._controls.energy_db, self._frame, start, stop)
         return x.astype(np.float32)
-
-    def _on_grid(self, curve_db: Curve, at: int, n: int) -> Floats:
-        """A curve in dB as factors for samples [at, at + n), a straight line between frames.
-
-        So a step in the curve takes a frame, and no click is heard.
-        """
-        first = at // self._frame
-        knots = np.arange(first, (at + n) // self._frame + 2)
-        values = curve_db(knots * self._frame).tolist()
-        gain = np.array([10.0 ** (v / 20) for v in values])
-        t = np.arange(at, at + n)
-        k = t // self._frame - first
-        part = (t % self._frame) / self._frame
-        return np.asarray(gain[k] + (gain[k + 1] - gain[k]) * part)

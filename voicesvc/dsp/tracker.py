@@ -2,9 +2,11 @@
 
 P. Boersma (1993), "Accurate short-term analysis of the fundamental frequency and the
 harmonics-to-noise ratio of a sampled sound", IFA Proceedings 17, 97-110. Two things differ, so
-that it can follow a stream: the path through the candidates is decided `DECIDE_AFTER` frames
+that it can follow a stream: the path through the candidates is decided `DECIDE_AFTER_S`
 behind the newest, and silence is an absolute level, not one relative to the whole recording.
 """
+
+import math
 
 import numpy as np
 from scipy.signal import firwin
@@ -14,9 +16,9 @@ from voicesvc.dsp.curves import Floats
 from voicesvc.dsp.history import Blocks, History
 
 FRAME_S = 0.005
-FLOOR_HZ = 60.0
+FLOOR_HZ = 55.0
 CEILING_HZ = 600.0
-DECIDE_AFTER = 14  # frames of path seen before one is decided
+DECIDE_AFTER_S = 0.065  # of path are seen before a frame is decided
 CANDIDATES = 8
 SILENCE_PEAK = 0.01  # -40 dBFS: a frame whose peak is below is not voiced
 VOICING_THRESHOLD = 0.45  # Boersma's parameters, as Praat has them
@@ -55,9 +57,10 @@ class Lowered:
 
 
 class Path:
-    """Boersma's Viterbi path, each frame decided `DECIDE_AFTER` frames behind the newest."""
+    """Boersma's Viterbi path, each frame decided `DECIDE_AFTER_S` behind the newest."""
 
     def __init__(self, frame_s: float) -> None:
+        self.waits = math.ceil(DECIDE_AFTER_S / frame_s)  # frames
         self._per_frame = 0.01 / frame_s  # costs are defined for 10 ms, as in Praat
         self._best: Floats = np.zeros(CANDIDATES + 1)
         self._octave: Floats = np.zeros(CANDIDATES + 1)
@@ -80,7 +83,7 @@ class Path:
             best = through.max(0) + strength[k]
             self._best = best - best.max()
             self._f0.append(f0_hz[k].tolist())
-            if len(self._f0) > DECIDE_AFTER:
+            if len(self._f0) > self.waits:
                 state = int(self._best.argmax())
                 for back in self._back[:0:-1]:
                     state = back[state]
@@ -106,18 +109,19 @@ class Analysis:
         self._rate_hz = 2 * working_hz  # of the lags, by interpolation
         self._size = 1 << int(3 * self._half - 1).bit_length()
         self._window: Floats = np.hanning(2 * self._half + 1)
-        shape = self._autocorrelation(self._window[None])[0]
-        self._shape: Floats = shape / shape[0]
         self._lags = int(self._rate_hz / CEILING_HZ), int(self._rate_hz / FLOOR_HZ) + 2
+        self._shape: Floats = self._autocorrelation(self._window[None])
         self._path = Path(frame / rate_hz)
         self._next = 0  # frame
         waits = self._half * factor + self.lowered.delay + factor
-        self.lookahead = waits + int((DECIDE_AFTER + 1) * frame) + 1
+        self.lookahead = waits + int((self._path.waits + 1) * frame) + 1
 
     def _autocorrelation(self, x: Floats) -> Floats:
-        """Of rows, at the doubled rate: [n, window] -> [n, size]."""
+        """Of rows, [n, window], at the lags searched and one around them, against lag 0."""
         power = np.abs(np.fft.rfft(x, self._size)) ** 2
-        return np.fft.irfft(power, 2 * self._size)[:, : self._size]
+        r = np.fft.irfft(power, 2 * self._size)
+        first, last = self._lags
+        return np.asarray(r[:, first - 1 : last + 1] / (r[:, :1] + 1e-12))
 
     def step(self, block: Floats) -> list[float]:
         """F0 in Hz, 0 where unvoiced, of the frames decided with this block, [size]."""
@@ -142,14 +146,12 @@ class Analysis:
             0.0, 2.0 - peak * (1.0 + VOICING_THRESHOLD) / SILENCE_PEAK
         )
         rows = (rows - rows.mean(1, keepdims=True)) * self._window
-        r = self._autocorrelation(rows)
-        r = r / (r[:, :1] + 1e-12) / self._shape
-        first, last = self._lags
-        a, b, c = (r[:, first - 1 + k : last - 1 + k] for k in range(3))
+        r = self._autocorrelation(rows) / self._shape
+        a, b, c = r[:, :-2], r[:, 1:-1], r[:, 2:]
         peaks = (b > a) & (b >= c) & (b > 0.5 * VOICING_THRESHOLD)
         curvature = a - 2 * b + c
         shift = np.where(peaks, 0.5 * (a - c) / np.where(peaks, curvature, 1.0), 0.0)
-        lag = np.arange(first, last) + shift
+        lag = np.arange(*self._lags) + shift
         height = b - 0.25 * (a - c) * shift
         height = np.where(height > 1, 1 / np.maximum(height, 1), height)
         f0_hz = self._rate_hz / lag
@@ -164,7 +166,7 @@ class Analysis:
 class Tracker:
     """F0 of a stream every 5 ms: frame i is the time i * 5 ms, 0 Hz is unvoiced.
 
-    However the stream is cut, the frames are the same. From 60 to 600 Hz.
+    However the stream is cut, the frames are the same. From 55 to 600 Hz.
     """
 
     def __init__(self, rate_hz: int) -> None:

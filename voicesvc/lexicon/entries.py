@@ -19,7 +19,8 @@ MOST_ENTRIES = 20_000
 LONGEST_GRAPHEME = 200  # characters
 LONGEST_SAID = 400  # characters
 _LETTER = re.compile(r"[^\W_]")
-_RUN = re.compile(r"[^\W_]+")
+RUN = re.compile(r"[^\W_]+")
+Runs = tuple[str, ...]  # of letters and figures, case folded
 
 
 class Entry(BaseModel):
@@ -70,14 +71,22 @@ class Lexicon:
         return hashlib.sha256(to_json(self.entries)).hexdigest()
 
     @cached_property
-    def index(self) -> dict[str, list[tuple[int, Entry]]]:
-        """First run of letters or figures, case folded -> (where it is in the entry, the entry)."""
-        found: dict[str, list[tuple[int, Entry]]] = {}
+    def index(self) -> dict[Runs, list[tuple[int, Entry]]]:
+        """Runs of a grapheme -> (where the first one is in it, the entry) of each that has them."""
+        found: dict[Runs, list[tuple[int, Entry]]] = {}
         for entry in self.entries:
-            run = _RUN.search(entry.written)
-            assert run
-            found.setdefault(run.group().casefold(), []).append((run.start(), entry))
+            runs = list(RUN.finditer(entry.written))
+            key = tuple(r.group().casefold() for r in runs)
+            found.setdefault(key, []).append((runs[0].start(), entry))
         return found
+
+    @cached_property
+    def lengths(self) -> dict[str, tuple[int, ...]]:
+        """First run of a grapheme -> how many runs the graphemes have that begin so."""
+        found: dict[str, set[int]] = {}
+        for key in self.index:
+            found.setdefault(key[0], set()).add(len(key))
+        return {first: tuple(lengths) for first, lengths in found.items()}
 
 
 def to_json(entries: Sequence[Entry]) -> bytes:

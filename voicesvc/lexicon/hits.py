@@ -6,11 +6,10 @@ from functools import lru_cache
 
 from voicesvc.directions import Said, within
 from voicesvc.errors import BadLexicon
-from voicesvc.lexicon.entries import Entry, Lexicon
+from voicesvc.lexicon.entries import RUN, Entry, Lexicon
 from voicesvc.lexicon.sounds import is_respelled, phones_of, possessive, respelled
 from voicesvc.phonemes import Graphemes, Phonemizer
 
-_RUN = re.compile(r"[^\W_]+")
 _POSSESSIVE = re.compile(r"'s(?!\w)", re.IGNORECASE)
 
 
@@ -31,15 +30,17 @@ def hits(
     """
     out: list[Said] = []
     at = 0
-    for run in _RUN.finditer(text) if lexicons else ():
+    runs = list(RUN.finditer(text)) if lexicons else []
+    keys = [r.group().casefold() for r in runs]
+    for i, run in enumerate(runs):
         if run.start() < at:
             continue
-        key = run.group().casefold()
         found = max(
             (
                 (end - begin, -order, exact, begin, end, lexicon.name, entry)
                 for order, lexicon in enumerate(lexicons)
-                for offset, entry in lexicon.index.get(key, ())
+                for n in lexicon.lengths.get(keys[i], ())
+                for offset, entry in lexicon.index.get(tuple(keys[i : i + n]), ())
                 for begin, end, exact in _places(text, run.start() - offset, entry.written)
                 if begin >= at and not within(taken, begin, end)
             ),

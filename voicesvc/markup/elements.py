@@ -125,17 +125,12 @@ def check(tag: Open) -> None:
     for name, value in tag.attributes.items():
         if len(value) > LONGEST_VALUE:
             error = Invalid(f"{len(value)} characters", f"up to {LONGEST_VALUE}")
-            raise attribute_error(name, error)
+            error.attribute = name
+            raise error
     if tag.name == "speak":
         _given(tag, "version", lambda v: values.one_of(v, _VERSIONS))
     if tag.name == "phoneme":
         _given(tag, "type", lambda v: values.one_of(v, {"default": "default"}))
-
-
-def attribute_error(name: str, error: Invalid) -> Invalid:
-    """The same error with the attribute it is about."""
-    error.attribute = name
-    return error
 
 
 def _given(tag: Open, name: str, read: Callable[[str], T]) -> T | None:
@@ -144,7 +139,8 @@ def _given(tag: Open, name: str, read: Callable[[str], T]) -> T | None:
     try:
         return read(tag.attributes[name])
     except Invalid as error:
-        raise attribute_error(name, error) from error
+        error.attribute = name
+        raise
 
 
 def _language(value: str) -> str | None:
@@ -180,8 +176,8 @@ def _express_as(tag: Open, around: Level) -> Style:
     try:
         emotion, intensity = values.one_of(tag.attributes["style"], STYLES)
     except Invalid as error:
-        error.skippable = True
-        raise attribute_error("style", error) from error
+        error.attribute, error.skippable = "style", True
+        raise
     degree = _given(tag, "styledegree", lambda v: values.plain(v, STYLE_DEGREES))
     return Style(emotion=emotion, intensity=round(intensity * (degree or 1.0), 6))
 

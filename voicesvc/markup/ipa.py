@@ -4,6 +4,7 @@ X-SAMPA: J. C. Wells, "Computer-coding the IPA: a proposed extension of SAMPA" (
 """
 
 import unicodedata
+from itertools import chain
 
 from voicesvc.markup.values import Invalid
 
@@ -40,6 +41,9 @@ _BREAKS = frozenset("|‖↘↗")
 _ASIDE = "ɚɝʦʣʧʤʨʥᵻᵿɩɷʇʗʖʞεʰʱ\u030a\u0311\u0348\u034a˥˦˧˨˩ˀˁ"  # beside what X-SAMPA writes
 _IPA = frozenset(unicodedata.normalize("NFD", "".join(X_SAMPA.values()) + _ASIDE))
 _IPA_KNOWN = _IPA - _UNHEARD - _BREAKS
+_VOWELS = frozenset("iyɨʉɯuɪʏʊeøɘɵɤoəɛœɜɞʌɔæɐaɶɑɒɚɝᵻᵿɩɷ")
+_STRESS = "ˈˌ"
+_SYLLABIC = "\u0329"
 # What is typed for a symbol that looks like it, and letters that were made one.
 _SAME = {
     "g": "ɡ",
@@ -58,8 +62,9 @@ _SAME = {
 def symbols(ph: str, alphabet: str) -> tuple[str, ...]:
     """`ph` in "ipa" or "x-sampa" as single symbols; words are apart by " ".
 
-    Syllable dots, links and ties are left out. Raises Invalid with the place of a symbol that is
-    none of the alphabet, or of a break, which belongs between words.
+    Syllable dots, links and ties are left out, and stress stands before the vowel, where espeak's
+    voices learned it, wherever in the syllable it was written. Raises Invalid with the place of a
+    symbol that is none of the alphabet, or of a break, which belongs between words.
     """
     if alphabet == "x-sampa":
         written = list(_from_x_sampa(ph))
@@ -79,7 +84,27 @@ def symbols(ph: str, alphabet: str) -> tuple[str, ...]:
         out.pop()
     if not out:
         raise Invalid("no symbol is left to say", f"{alphabet}, such as {_example(alphabet)}")
-    return tuple(out)
+    return tuple(_stressed(out))
+
+
+def _stressed(written: list[str]) -> list[str]:
+    """Symbols with each stress before the nucleus that follows it in its word, if one does."""
+    moved: dict[int, str] = {}
+    for i, mark in enumerate(written):
+        if mark in _STRESS:
+            moved[_nucleus(written, i + 1)] = mark
+    placed = ([*moved.get(i, ""), *(c if c not in _STRESS else "")] for i, c in enumerate(written))
+    return [*chain.from_iterable(placed), *moved.get(len(written), "")]
+
+
+def _nucleus(written: list[str], start: int) -> int:
+    """Where the first vowel or syllabic consonant from `start` on is, else `start`."""
+    for i in range(start, len(written)):
+        if written[i] in _VOWELS or written[i + 1 : i + 2] == [_SYLLABIC]:
+            return i
+        if written[i] in _STRESS or written[i] == " ":
+            break
+    return start
 
 
 def _example(alphabet: str) -> str:

@@ -114,7 +114,7 @@ _DIALLED_SIGNS = {"+": "plus", "#": "pound", "*": "star"}
 
 def letters(text: str, form: str = "") -> str:
     """ "W3C" -> "W three C"; signs by name."""
-    return " ".join(_letter(c) for c in unicodedata.normalize("NFC", text) if not c.isspace())
+    return " ".join(filter(None, map(_letter, unicodedata.normalize("NFC", text))))
 
 
 def digits(text: str, form: str = "") -> str:
@@ -150,22 +150,24 @@ def fraction(text: str, form: str = "") -> str:
         raise Invalid(f"{text[:40]!r} is no fraction", "a fraction, such as 3/8 or 1 1/2")
     sign, whole, above, below = read[1], read[2], int(read[3]), int(read[4])
     names = {1: ("whole", "wholes"), 2: ("half", "halves"), 4: ("quarter", "quarters")}
-    one, several = names.get(below, (in_order(below), in_order(below) + "s"))
+    part = in_order(below).removeprefix("one ")  # "seven hundredths"
+    one, several = names.get(below, (part, part + "s"))
     said = f"{words(above)} {one if above == 1 else several}"
     return "minus " * bool(sign) + (f"{words(int(whole))} and {said}" if whole else said)
 
 
 def unit(text: str, form: str = "") -> str:
     """ "10kg" -> "ten kilograms", "6'2\"" -> "six feet two inches"."""
-    found = list(_MEASURE.finditer(text))
-    rest = _MEASURE.sub("", text).strip()
-    known = [m for m in found if _unit(m[2])]
-    if rest or not found or len(known) < len(found):
-        raise Invalid(f"{text[:40]!r} is no measure", ["a number and one of", *_UNITS])
     said = []
-    for measure in found:
-        one, several = _unit(measure[2])
-        said.append(f"{cardinal(measure[1])} {one if measure[1] in ('1', '-1') else several}")
+    for measure in _MEASURE.finditer(text):
+        if names := _unit(measure[2]):
+            name = names[measure[1] not in ("1", "-1")]
+            said.append(f"{cardinal(measure[1])} {name}")
+        else:
+            said.clear()
+            break
+    if not said or _MEASURE.sub("", text).strip():
+        raise Invalid(f"{text[:40]!r} is no measure", ["a number and one of", *_UNITS])
     return " ".join(said)
 
 
@@ -180,7 +182,7 @@ def telephone(text: str, form: str = "") -> str:
         if figure:
             out.append(words(int(figure)))
         elif sign or extension or letter:
-            out.append(_DIALLED_SIGNS.get(sign, "") or _letter(letter or "") or "extension")
+            out.append(_DIALLED_SIGNS[sign] if sign else _letter(letter) if letter else "extension")
         at = found.end()
     return " ".join(out)
 
@@ -227,7 +229,7 @@ def reading(text: str, kind: str, form: str) -> str:
         error.attribute = "format"
         raise error
     if len(text) > LONGEST:
-        raise Invalid(f"{len(text)} characters to read as one", f"up to {LONGEST}")
+        raise Invalid(f"{len(text)} characters to read as one", f"up to {LONGEST}", skippable=True)
     try:
         said = READINGS[kind](text.strip(), form.strip().lower())
     except Invalid as error:
@@ -238,10 +240,10 @@ def reading(text: str, kind: str, form: str) -> str:
     return said
 
 
-def _unit(written: str) -> tuple[str, str]:
-    low = written.lower().rstrip(".")
+def _unit(written: str) -> tuple[str, str] | None:
+    low = written.lower().rstrip(".").replace("meter", "metre").replace("liter", "litre")
     spelled = {name: names for names in _UNITS.values() for name in names}
-    return _UNITS.get(low) or spelled.get(low) or ("", "")
+    return _UNITS.get(low) or spelled.get(low)
 
 
 def _letter(c: str) -> str:

@@ -161,9 +161,11 @@ def time(text: str, form: str) -> str:
         said.append(words(minute) if minute > 9 else f"oh {words(minute)}")
     elif not half and not second:
         said.append("hundred" if form == "hms24" or hour > 12 or hour == 0 else "o'clock")
+    if half:
+        said.append("P M" if half == "p" else "eigh M")  # "A" would be read as the article
     if second:
         said.append(f"and {_counted(second, 'second')}")
-    return " ".join(said) + {"": "", "a": " eigh M", "p": " P M"}[half]
+    return " ".join(said)
 
 
 def duration(text: str, form: str) -> str:

@@ -79,9 +79,10 @@ _TARGETS = 100  # of one contour
 
 
 class Invalid(Exception):
-    """A value that cannot be read. `at` is the character in the value of `attribute`.
+    """A value that cannot be read. `at` is the character in it.
 
-    `skippable` says that it may be left out on request, as it names what is not known here.
+    `attribute` is its name, once that is known. `skippable` says that it may be left out on
+    request, as it names what is not known here.
     """
 
     def __init__(

@@ -30,6 +30,7 @@ _FOLDED = re.compile(r"[ \t\r]*\n\s*|\r")
 _HINTS = {
     "undefined entity": "&amp; &lt; &gt; &quot; &apos; and characters by number, such as &#233;",
     "mismatched tag": "the end tag of the element that was opened last",
+    "syntax error": "a <speak> element, and nothing before it",
     "no element found": "a <speak> element that is closed",
     "not well-formed (invalid token)": "XML 1.0; & is written &amp; and < is written &lt;",
 }
@@ -192,7 +193,7 @@ def _with_text(source: str, tags: list[Open | Close | Gap], sections: set[int]) 
             written = source[tag.end : following.start]
             if "&" in written and tag.end not in sections:
                 written = _without_entities(written)
-            yield Run(tag.end, _FOLDED.sub(_fold, written) if "\n" in written else written)
+            yield Run(tag.end, _FOLDED.sub(_fold, written))
     yield from tags[-1:]
 
 

@@ -1,0 +1,125 @@
+"""Breath noise in a voice's own spectrum: mixed in it is breathiness, instead of it a whisper.
+
+White noise goes through the all-pole envelope of the input, frame by frame (J. Makhoul (1975),
+"Linear prediction: a tutorial review", Proc. IEEE 63, 561-580). Breathy voices have noise
+instead of harmonics in their upper spectrum (D. H. Klatt, L. C. Klatt (1990), JASA 87, 820-857),
+so for breathiness it is high-passed. In a whisper the glottis is open: lower formants lose level
+against higher ones (V. C. Tartter (1989), "What's in a whisper?", JASA 86, 1678-1683).
+"""
+
+import numpy as np
+from scipy.linalg import solve_toeplitz
+from scipy.signal import butter, lfilter, sosfilt
+
+from voicesvc.dsp.curves import Controls, Floats
+from voicesvc.dsp.history import History
+
+WINDOW_S = 0.025  # of the envelope's analysis
+EMPHASIS = 0.97  # at 22.05 kHz; the same corner at every rate
+EMPHASIS_RATE_HZ = 22050
+HIGH_PASS_HZ = 1800.0
+BREATH_GAIN = 1.5  # of the noise at breathiness 1, against the voice's own level there
+WHISPER_SLOPE = 0.6  # as EMPHASIS: what of it is taken back in a whisper
+WHISPER_DB = -6.0  # a whisper's vowels against the voice's
+
+
+class Aspiration:
+    """Adds noise to voiced frames. The noise begins anew with every voiced stretch."""
+
+    def __init__(self, controls: Controls, rate_hz: int, frame: int, seed: int) -> None:
+        self._controls = controls
+        self._frame = frame
+        self._seed = seed
+        self._order = 2 + round(rate_hz / 1000)
+        self._half = round(WINDOW_S * rate_hz / 2)
+        self._window: Floats = np.hanning(2 * self._half + 1)
+        self._size = 1 << (4 * self._half).bit_length()
+        scale = EMPHASIS_RATE_HZ / rate_hz
+        self._emphasis, self._slope = EMPHASIS**scale, WHISPER_SLOPE**scale
+        self._sos: Floats = butter(2, HIGH_PASS_HZ, "high", fs=rate_hz, output="sos")
+        self._state: Floats = np.zeros((1, 2))
+        self._fade: Floats = np.hanning(2 * frame + 1)[:-1]  # two of them add up to 1
+        self._random = np.random.default_rng(seed)
+        self._noise: Floats = np.zeros(0)
+        self._was_voiced = False
+        self._breath_tail: Floats = np.zeros(frame)
+        self._whisper_tail: Floats = np.zeros(frame)
+        self._share_tail: Floats = np.zeros(frame)
+        self._next = 0  # frame
+
+    @property
+    def done(self) -> int:
+        """Samples before this are ready."""
+        return max(0, self._next - 1) * self._frame
+
+    def step(self, x: History, f0_hz: list[float], upto: int) -> tuple[Floats, Floats, Floats]:
+        """Breath noise, whisper noise, and the whisper's share of power, from `done` on.
+
+        `f0_hz` is known of frames before `upto`, and `x` as far as their windows go.
+        """
+        n = max(0, upto - self._next)
+        breath, whisper, share = (
+            np.concatenate([tail, np.zeros(n * self._frame)])
+            for tail in (self._breath_tail, self._whisper_tail, self._share_tail)
+        )
+        at = np.arange(self._next, self._next + n) * self._frame
+        amounts = self._controls.breathiness(at).tolist()
+        shares = self._controls.whisper(at).tolist()
+        for k in range(n):
+            voiced = f0_hz[self._next + k] > 0
+            if voiced:
+                noise = self._excite()
+                here = slice(k * self._frame, (k + 2) * self._frame)
+                if amounts[k] or shares[k]:
+                    centre = (self._next + k) * self._frame
+                    frame = x.between(centre - self._half, centre + self._half + 1)
+                    self._add(frame, noise, amounts[k], shares[k], breath[here], whisper[here])
+                share[here] += shares[k] * self._fade
+            self._was_voiced = voiced
+        first = self._frame if self._next == 0 and n else 0
+        self._next += n
+        cut = n * self._frame
+        self._breath_tail, breath = breath[cut:], breath[:cut]
+        self._whisper_tail, whisper = whisper[cut:], whisper[:cut]
+        self._share_tail, share = share[cut:], share[:cut]
+        if not n or self._controls.breathiness.is_constant(0.0):
+            return breath[first:], whisper[first:], share[first:]
+        breath, self._state = sosfilt(self._sos, breath, zi=self._state)
+        return breath[first:], whisper[first:], share[first:]
+
+    def _excite(self) -> Floats:
+        """White noise of this frame: one frame to settle the filter, two to be heard."""
+        if not self._was_voiced:
+            self._random = np.random.default_rng(self._seed)
+            self._noise = self._random.standard_normal(3 * self._frame)
+        else:
+            fresh = self._random.standard_normal(self._frame)
+            self._noise = np.concatenate([self._noise[self._frame :], fresh])
+        return self._noise
+
+    def _add(
+        self,
+        x: Floats,
+        noise: Floats,
+        amount: float,
+        share: float,
+        breath: Floats,
+        whisper: Floats,
+    ) -> None:
+        """One frame's noise onto `breath` and `whisper`, [2 * frame] each."""
+        flat = np.append(x[0], x[1:] - self._emphasis * x[:-1]) * self._window
+        power = np.abs(np.fft.rfft(flat, self._size)) ** 2
+        r = np.fft.irfft(power)[: self._order + 1]
+        r[0] = r[0] * 1.0001 + 1e-9
+        a = np.append(1.0, -solve_toeplitz(r[:-1], r[1:]))
+        gain = np.sqrt(max(float(a @ r), 0.0) / float(self._window @ self._window))
+        shaped = lfilter([gain], a, noise)
+        if amount:
+            y = lfilter([1.0], [1.0, -self._emphasis], shaped)[self._frame :]
+            breath += BREATH_GAIN * amount * y * self._fade
+        if share:
+            y = lfilter([1.0], [1.0, -self._slope], shaped)[self._frame :]
+            level = float(np.sqrt(np.mean((x * self._window) ** 2) / np.mean(self._window**2)))
+            own = float(np.sqrt(np.mean(y * y)))
+            level *= 10 ** (WHISPER_DB / 20) / max(own, 1e-9)
+            whisper += level * y * self._fade
