@@ -1,31 +1,26 @@
 // The audition page: what the buttons do, and the order in which a take is made and shown.
 
+import { Actors } from "/static/actors.js";
+import { Director } from "/static/director.js";
+import { Files } from "/static/files.js";
 import { Player } from "/static/player.js";
-import { fetchActors, fetchFile, fetchTimings, Problem, speak } from "/static/service.js";
+import { fetchFile, fetchTimings, Problem, speak } from "/static/service.js";
+import { seconds } from "/static/units.js";
 import { Waveform } from "/static/waveform.js";
 import { Words } from "/static/words.js";
 
-const ACTORS_POLL_MS = 1000;
 const TIMINGS_POLL_MS = 200;
-const FILES = {
-  wav24: { label: "WAV 24-bit", extension: "wav", body: { format: "wav", bit_depth: 24 } },
-  wav16: { label: "WAV 16-bit", extension: "wav", body: { format: "wav", bit_depth: 16 } },
-  wav32f: { label: "WAV 32-bit float", extension: "wav", body: { format: "wav", bit_depth: "32f" } },
-  flac: { label: "FLAC", extension: "flac", body: { format: "flac" } },
-  opus: { label: "Opus", extension: "ogg", body: { format: "opus" }, ratesHz: [48000] },
-  mp3: { label: "MP3", extension: "mp3", body: { format: "mp3" }, ratesHz: [48000, 44100] },
-};
-const FILE_RATES_HZ = [48000, 44100, 96000, 24000, 22050, 16000];
+const SETTLE_MS = 150; // a change is rendered once nothing has changed for so long
+const SCENE_CHARS = 1000; // longer texts are spoken as they are planned, without a lane
 
 const $ = (id) => document.getElementById(id);
 const sleep = (ms) => new Promise((resolve) => setTimeout(resolve, ms));
 const show = (id, text) => {
   if ($(id).textContent !== String(text)) $(id).textContent = text; // said aloud once, not again
 };
-const seconds = (s, digits = 2) => `${s.toFixed(digits)} s`;
 
-let actors = [];
 let take = null; // what was asked for, what came back, and how far it is
+let settling = 0; // the timer of a change that is to be rendered
 
 const player = new Player({ onStarted, onStatus: refresh });
 const words = new Words({
@@ -33,100 +28,60 @@ const words = new Words({
   onPlay: (word) => player.play(word.start_s, word.end_s),
   onShow: showWord,
 });
+const director = new Director({ find: $, show, onChange: settle, onWords: showWords });
 const waveform = new Waveform({
   canvas: $("wave"),
   strip: $("strip"),
   scroller: $("timeline"),
   sampleRateHz: player.sampleRateHz,
   onSeek: (timeS) => player.play(timeS),
-  onLayout: (pxPerS) => words.layout(pxPerS),
+  onLayout: (pxPerS) => {
+    words.layout(pxPerS);
+    director.lane.layout(pxPerS);
+  },
 });
-
-// --- actors ---
-
-const actorNotes = {
-  ready: (actor) => [actor.language, actor.engine, actor.demonstration && "for demonstration only"],
-  idle: (actor) => [actor.language, actor.engine, "loads when first used"],
-  loading: () => ["loading, ready in a moment"],
-  failed: (actor) => ["cannot be used", actor.reason],
-};
-
-function showActors() {
-  const select = $("actor");
-  const chosen = select.value;
-  select.replaceChildren(...actors.map((actor) => {
-    const suffix = { loading: " (loading)", failed: " (failed)" }[actor.state] ?? "";
-    const option = new Option((actor.name ?? actor.actor_id) + suffix, actor.actor_id);
-    option.disabled = actor.state === "failed";
-    return option;
-  }));
-  if (actors.length === 0) {
-    select.replaceChildren(new Option("No actors", ""));
-    show("actor-note", "The service has no actor packs. Import one with: voicesvc pack import-piper");
-  } else {
-    const usable = actors.find((a) => a.actor_id === chosen && a.state !== "failed")
-      ?? actors.find((a) => a.state === "ready") ?? actors.find((a) => a.state !== "failed");
-    select.value = (usable ?? actors[0]).actor_id;
-    showActorNote();
-  }
-  select.disabled = actors.length === 0;
-  refresh();
-}
-
-function chosenActor() {
-  return actors.find((actor) => actor.actor_id === $("actor").value);
-}
-
-function showActorNote() {
-  const actor = chosenActor();
-  show("actor-note", actorNotes[actor.state](actor).filter(Boolean).join(" · "));
-  $("actor-note").dataset.state = actor.state;
-  const terms = Object.entries(actor.licence ?? {}).filter(([, said]) => said);
-  $("licence").hidden = terms.length === 0;
-  $("licence-terms").replaceChildren(...terms.flatMap(([name, said]) => {
-    const [term, text] = [document.createElement("dt"), document.createElement("dd")];
-    [term.textContent, text.textContent] = [name, said];
-    return [term, text];
-  }));
-}
-
-async function watchActors() {
-  for (;;) {
-    try {
-      const found = await fetchActors();
-      if (JSON.stringify(found) !== JSON.stringify(actors) || found.length === 0) {
-        actors = found;
-        showActors();
-      }
-      if (actors.length > 0 && !actors.some((actor) => actor.state === "loading")) return;
-    } catch (error) {
-      show("actor-note", `The service did not list its actors (${error.message}). Asking again…`);
-    }
-    await sleep(ACTORS_POLL_MS);
-  }
-}
+const files = new Files($("format"), $("file-rate"));
+const actors = new Actors({
+  find: $,
+  show,
+  onChange: refresh,
+  onEmotions: (emotions) => director.delivery.pad.offer(emotions),
+});
 
 // --- making a take ---
 
-async function startTake() {
-  take?.abort.abort();
-  const actor = chosenActor();
-  const request = { actor: actor.actor_id, text: $("text").value, sampleRateHz: player.sampleRateHz };
-  if ($("keep-seed").checked && take?.seed !== undefined) request.seed = take.seed;
-  const made = { request, actor, abort: new AbortController(), pressedMs: performance.now(), state: "asked" };
-  if (request.seed !== undefined) made.seed = request.seed;
+/** A change is heard by itself, once there is a line to hear it on. */
+function settle({ drawSeed = false }) {
+  if (take === null || $("speak").disabled) return;
+  clearTimeout(settling);
+  const changedMs = performance.now();
+  settling = setTimeout(() => startTake({ drawSeed, changedMs }), SETTLE_MS);
+}
+
+async function startTake({ drawSeed = false, changedMs = performance.now() } = {}) {
+  clearTimeout(settling);
+  take?.abort.abort(); // closes the connection, so the service stops computing too
+  if (take?.state === "making") {
+    take.state = "stopped";
+    player.complete(); // what there is of it is heard until the new one comes
+  }
+  const actor = actors.chosen;
+  const made = {
+    line: { actor: actor.actor_id, text: $("text").value },
+    abort: new AbortController(),
+    changedMs,
+    state: "asked",
+    before: take?.state === "asked" ? take.before : take,
+  };
   take = made;
   showProblem(null);
-  clearTake();
   refresh();
   try {
-    await player.clear();
-    const answer = await speak(request, made.abort.signal);
+    await player.wake();
+    await ask(made, drawSeed);
     if (take !== made) return;
-    Object.assign(made, { state: "making", id: answer.takeId, seed: answer.seed });
-    showAnswer(answer);
     followTimings(made);
-    for await (const samples of answer.samples) {
+    for await (const samples of made.answer.samples) {
       if (take !== made) return;
       if (waveform.lengthSamples === 0) player.play();
       waveform.push(samples);
@@ -136,22 +91,58 @@ async function startTake() {
     made.state = "made";
   } catch (error) {
     if (take !== made) return;
-    const stopped = made.abort.signal.aborted;
-    if (!stopped) showProblem(error, waveform.durationS);
-    made.state = stopped ? "stopped" : "broken";
+    failed(made, error);
   }
   player.complete();
   waveform.complete();
   refresh();
-  if (actor.state !== "ready") watchActors(); // the take may have loaded the voice
+  if (actor.state !== "ready") actors.watch(); // the take may have loaded the voice
+}
+
+/** A line is planned first and its plan rendered; the take before is heard until then. */
+async function ask(made, drawSeed) {
+  const { line, abort: { signal } } = made;
+  const { fit } = director.delivery.value;
+  let skipped = null;
+  if (line.text.length > SCENE_CHARS) {
+    director.forget();
+    show("notice", `Longer than ${SCENE_CHARS} characters: spoken while it is planned, without a lane.`);
+    made.body = { ...line, ...director.fields(drawSeed), ...(fit && { fit }) };
+  } else {
+    const planned = await director.plan(line, drawSeed, signal);
+    [made.body, skipped] = [{ plan: planned.plan }, planned.skipped];
+  }
+  const answer = await speak(made.body, player.sampleRateHz, signal);
+  if (take !== made) return;
+  Object.assign(made, { state: "making", id: answer.takeId, seed: answer.seed, answer, before: null });
+  player.clear();
+  clearTake();
+  if (made.body.plan) waveform.expect(director.heardS, true);
+  else {
+    made.body.seed = answer.seed;
+    director.drew(answer);
+    words.clear();
+  }
+  showAnswer({ ...answer, skipped: answer.skipped ?? skipped });
+}
+
+/** What is refused leaves the take before it as it was. */
+function failed(made, error) {
+  const stopped = made.abort.signal.aborted;
+  if (!stopped) showProblem(error, made.state === "making" ? waveform.durationS : 0);
+  const kept = made.state === "asked" && made.before !== null;
+  if (kept) take = made.before;
+  else made.state = stopped ? "stopped" : "broken";
+  take.note = kept && !stopped ? "Not made; the take before is kept." : "";
 }
 
 function stopTake() {
+  clearTimeout(settling);
   player.pause();
-  take?.abort.abort(); // closes the connection, so the service stops computing too
+  take?.abort.abort();
 }
 
-/** Words appear while the take is being made, and are read once more when it is complete. */
+/** Words are read while the take is being made, and once more when it is complete. */
 async function followTimings(made) {
   for (let asksAfterEnd = 0; take === made && asksAfterEnd < 10;) {
     if (made.state !== "making") asksAfterEnd += 1;
@@ -159,8 +150,11 @@ async function followTimings(made) {
     try {
       const timings = await fetchTimings(made.id);
       if (take !== made) return;
-      words.update(timings.words);
-      waveform.expect(timings.words.at(-1)?.end_s ?? 0);
+      if (made.body.plan) director.timed(timings.words);
+      else {
+        words.update(timings.words);
+        waveform.expect(timings.words.at(-1)?.end_s ?? 0);
+      }
       if (timings.complete || made.state === "stopped" || made.state === "broken") return;
     } catch (error) {
       if (take === made) showProblem(error);
@@ -171,19 +165,16 @@ async function followTimings(made) {
   }
 }
 
+/** The very plan that was heard, as a file. */
 async function download() {
-  const made = take;
-  const file = FILES[$("format").value];
-  const sampleRateHz = Number($("file-rate").value);
-  const { actor, text } = made.request;
+  const { body, line, seed } = take;
   showProblem(null);
   $("download").disabled = true;
   show("status", "Making the file…");
   try {
-    const body = { actor, text, seed: made.seed, sample_rate_hz: sampleRateHz, ...file.body };
     const link = document.createElement("a");
-    link.href = URL.createObjectURL(await fetchFile(body));
-    link.download = `${actor}_${slug(text)}_seed${made.seed}.${file.extension}`;
+    link.href = URL.createObjectURL(await fetchFile({ ...body, ...files.body }));
+    link.download = files.name({ ...line, seed });
     link.click();
     setTimeout(() => URL.revokeObjectURL(link.href), 60_000);
   } catch (error) {
@@ -192,16 +183,10 @@ async function download() {
   refresh();
 }
 
-function slug(text) {
-  const plain = text.toLowerCase().replace(/[^\p{L}\p{N}]+/gu, "-").replace(/^-|-$/g, "");
-  return plain.slice(0, 40).replace(/-$/, "") || "line";
-}
-
 // --- showing ---
 
 function clearTake() {
   waveform.clear();
-  words.clear();
   showWord(null);
   for (const id of ["first-audio", "duration", "position", "seed", "rate", "underruns", "take"]) show(id, "–");
   delete $("underruns").dataset.bad;
@@ -217,7 +202,7 @@ function showAnswer({ takeId, seed, sampleRateHz, skipped }) {
 }
 
 function onStarted() {
-  take.firstAudioMs = performance.now() - take.pressedMs;
+  take.firstAudioMs = performance.now() - take.changedMs;
   show("first-audio", `${Math.round(take.firstAudioMs)} ms`);
 }
 
@@ -242,6 +227,12 @@ function showWord(word) {
     : "Point at a word for its phonemes and times; click it to hear it alone.");
 }
 
+/** Words of a layout, each with the service's own timing once there is one. */
+function showWords(laid) {
+  words.update(laid.map(({ text, startS, endS, phonemes, heard }) =>
+    heard ?? { text, start_s: startS, end_s: endS, phonemes }));
+}
+
 function statusText() {
   const durationS = waveform.durationS;
   switch (take?.state) {
@@ -249,7 +240,7 @@ function statusText() {
     case "making": return player.playing ? "Making and playing…" : "Making…";
     case "stopped": return durationS > 0 ? `Stopped after ${seconds(durationS)}.` : "Stopped.";
     case "broken": return durationS > 0 ? "Not finished." : "Not made.";
-    case "made": return player.playing ? "Playing." : "Ready.";
+    case "made": return take.note || (player.playing ? "Playing." : "Ready.");
     default: return "";
   }
 }
@@ -258,18 +249,18 @@ function statusText() {
 function refresh() {
   const busy = take?.state === "asked" || take?.state === "making";
   const hasAudio = waveform.lengthSamples > 0;
-  const state = chosenActor()?.state;
+  const state = actors.chosen?.state;
   $("speak").disabled = state !== "ready" && state !== "idle";
   $("stop").disabled = !busy && !player.playing;
   $("play").disabled = !hasAudio;
   show("play", player.playing ? "Pause" : "Play");
-  $("keep-seed").disabled = take?.seed === undefined;
+  $("keep-seed").disabled = director.seed === null;
   $("download").disabled = take?.state !== "made";
   $("empty").hidden = take !== null;
   $("wave").setAttribute("aria-disabled", String(!hasAudio));
   $("wave").setAttribute("aria-valuemax", waveform.durationS.toFixed(2));
   if (hasAudio) {
-    show("duration", seconds(waveform.durationS) + (busy ? "…" : ""));
+    show("duration", seconds(waveform.durationS) + (take.state === "making" ? "…" : ""));
     show("underruns", player.underruns);
     $("underruns").dataset.bad = String(player.underruns > 0);
   }
@@ -297,37 +288,38 @@ function togglePlay() {
   else player.play();
 }
 
-function fillFileRates() {
-  const ratesHz = FILES[$("format").value].ratesHz ?? FILE_RATES_HZ;
-  const chosen = $("file-rate").value;
-  $("file-rate").replaceChildren(...ratesHz.map((hz) => new Option(`${hz / 1000} kHz`, hz)));
-  if (ratesHz.includes(Number(chosen))) $("file-rate").value = chosen;
+function speakLine() {
+  startTake({ drawSeed: !$("keep-seed").checked });
 }
 
 function onKey(event) {
-  const inField = event.target.closest("input, textarea, select, button, a, summary");
-  if (event.key === "Enter" && (event.ctrlKey || event.metaKey)) {
+  const { target } = event;
+  const inField = target.closest("input, textarea, select, button, a, summary");
+  const types = target.closest("textarea, input[type=number], input[type=text]"); // it has its own undo
+  const key = event.key.toLowerCase();
+  const command = event.ctrlKey || event.metaKey;
+  if (key === "enter" && command) {
     event.preventDefault();
-    if (!$("speak").disabled) startTake();
-  } else if (event.key === "Escape") stopTake();
-  else if (event.key === " " && !inField) {
+    if (!$("speak").disabled) speakLine();
+  } else if (command && !types && (key === "z" || key === "y")) {
+    event.preventDefault();
+    if (key === "y" || event.shiftKey) director.redo();
+    else director.undo();
+  } else if (key === "escape") stopTake();
+  else if (key === " " && !inField) {
     event.preventDefault();
     togglePlay();
   }
 }
 
-$("line").addEventListener("submit", (event) => { event.preventDefault(); startTake(); });
+$("line").addEventListener("submit", (event) => { event.preventDefault(); speakLine(); });
 $("stop").addEventListener("click", stopTake);
 $("play").addEventListener("click", togglePlay);
 $("download").addEventListener("click", download);
-$("actor").addEventListener("change", () => { showActorNote(); refresh(); });
-$("format").addEventListener("change", fillFileRates);
 document.addEventListener("keydown", onKey);
 
-$("format").replaceChildren(...Object.entries(FILES).map(([key, { label }]) => new Option(label, key)));
-fillFileRates();
 showWord(null);
 refresh();
 animate();
 player.ready.catch((error) => showProblem(error));
-watchActors();
+actors.watch();

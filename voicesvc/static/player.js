@@ -65,12 +65,16 @@ export class Player {
     this.node.connect(this.context.destination);
   }
 
-  /** Drops the take; browsers let sound start only in reply to a click or a key, so resume here. */
-  async clear() {
-    this.heldSamples = 0;
-    this.report({ ...this.last, position: 0, playing: false, sounding: false, underruns: 0 });
+  /** Browsers let sound start only in reply to a click or a key: call this then. */
+  async wake() {
     this.context.resume();
     await this.ready;
+  }
+
+  /** Drops the take. */
+  clear() {
+    this.heldSamples = 0;
+    this.report({ ...this.last, position: 0, playing: false, sounding: false, underruns: 0 });
     this.send({ kind: "clear" });
     this.commanded = this.sent;
   }

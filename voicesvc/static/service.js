@@ -21,13 +21,18 @@ export async function fetchActors() {
   return (await (await request("/v1/actors")).json()).actors;
 }
 
+/** -> {emotions: [{name, source, quality, …}], …} */
+export async function fetchActor(actorId) {
+  return (await request(`/v1/actors/${encodeURIComponent(actorId)}`)).json();
+}
+
 /** -> {complete, duration_s, words: [{text, start_s, end_s, phonemes}]}; grows with the take. */
 export async function fetchTimings(takeId, signal) {
   return (await request(`/v1/takes/${encodeURIComponent(takeId)}/timings`, { signal })).json();
 }
 
-function postSpeech(body, signal) {
-  return request("/v1/speech", {
+function post(path, body, signal) {
+  return request(path, {
     method: "POST",
     headers: { "content-type": "application/json" },
     body: JSON.stringify(body),
@@ -35,18 +40,34 @@ function postSpeech(body, signal) {
   });
 }
 
-/** Starts a take -> {takeId, seed, sampleRateHz, skipped, samples: async iterator of Float32Array}. */
-export async function speak({ actor, text, sampleRateHz, seed }, signal) {
-  const response = await postSpeech(
-    { actor, text, format: "pcm_f32le", sample_rate_hz: sampleRateHz, seed }, signal);
+/** Makes a line, or a plan with a length, explicit -> {plan, fit, skipped}. */
+export async function planLine(body, signal) {
+  const response = await post("/v1/plans", body, signal);
+  const { plan, fit } = await response.json();
+  return { plan, fit, skipped: response.headers.get("Voicesvc-Skipped") };
+}
+
+/** Starts a take of a plan or of {actor, text, …}
+ *  -> {takeId, seed, sampleRateHz, fit, skipped, samples: async iterator of Float32Array}.
+ */
+export async function speak(line, sampleRateHz, signal) {
+  const response = await post(
+    "/v1/speech", { ...line, format: "pcm_f32le", sample_rate_hz: sampleRateHz }, signal);
   const header = (name) => response.headers.get(`Voicesvc-${name}`);
   return {
     takeId: header("Take"),
     seed: Number(header("Seed")),
     sampleRateHz: Number(header("Sample-Rate-Hz")),
+    fit: header("Fit") && readNumbers(header("Fit")),
     skipped: header("Skipped"),
     samples: readFloats(response.body),
   };
+}
+
+/** "stretch=1.02; worst=0.97" -> {stretch: 1.02, worst: 0.97} */
+function readNumbers(text) {
+  const pairs = text.split(";").map((pair) => pair.trim().split("="));
+  return Object.fromEntries(pairs.map(([name, value]) => [name, Number(value)]));
 }
 
 /** Network chunks end anywhere: the bytes of a split sample wait for the rest. */
@@ -68,7 +89,7 @@ async function* readFloats(body) {
 
 /** Makes the same take again as a file -> Blob. Same seed, same samples. */
 export async function fetchFile(body) {
-  const response = await postSpeech(body);
+  const response = await post("/v1/speech", body);
   const bytes = await response.arrayBuffer();
   if (body.format === "wav") setWavSizes(bytes);
   return new Blob([bytes], { type: response.headers.get("content-type") });

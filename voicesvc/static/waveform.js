@@ -2,7 +2,7 @@
 // Knows nothing about playback or words, only about samples, seconds and pixels.
 
 const BUCKET_SAMPLES = 32;
-const MIN_PX_PER_S = 120; // below this the words under the wave would not fit
+const MIN_PX_PER_S = 160; // below this the words under the wave would not fit
 const MIN_VIEW_S = 3;
 const RULER_PX = 18;
 const TICKS_S = [0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10];
@@ -30,6 +30,7 @@ export class Waveform {
     this.peaks = new Float32Array(2 * 4096); // min, max of each bucket
     this.lengthSamples = 0;
     this.expectedS = 0;
+    this.isPlanned = false;
     this.isComplete = false;
     this.playheadS = 0;
     this.scroller.scrollLeft = 0;
@@ -58,9 +59,10 @@ export class Waveform {
     this.layout();
   }
 
-  /** The take will last at least this long; words are planned before they are heard. */
-  expect(endS) {
+  /** The take will last at least this long, or exactly; words are planned before they are heard. */
+  expect(endS, exactly = false) {
     this.expectedS = endS;
+    this.isPlanned = exactly;
     this.layout();
   }
 
@@ -69,9 +71,9 @@ export class Waveform {
     return this.isComplete ? this.durationS : Math.max(this.durationS, this.expectedS);
   }
 
-  /** While the take grows the view doubles now and then; a finished take fills it. */
+  /** While the take grows the view doubles now and then; one whose length is known fills it. */
   viewS() {
-    if (this.isComplete && this.durationS > 0) return this.durationS;
+    if ((this.isComplete || this.isPlanned) && this.shownS > 0) return this.shownS;
     let viewS = MIN_VIEW_S;
     while (viewS < this.shownS) viewS *= 2;
     return viewS;

@@ -17,29 +17,41 @@ export class Words {
     this.buttons = [];
     this.widthsPx = [];
     this.current = -1;
+    this.moved = false; // whether words are at other times than they stand at
     this.list.replaceChildren();
   }
 
-  /** Takes the whole list as it stands now; what is already shown stays. */
+  /** Takes the whole list as it stands now; what is already shown stays, moved to its new time. */
   update(words) {
+    if (this.words.some((word, n) => word.text !== words[n]?.text)) this.clear();
+    this.words.forEach((_, n) => this.take(n, words[n]));
     for (const word of words.slice(this.words.length)) {
       const button = document.createElement("button");
       button.type = "button";
       button.textContent = word.text;
-      button.dataset.startS = word.start_s;
-      button.dataset.endS = word.end_s;
-      button.addEventListener("click", () => this.onPlay(word));
-      for (const type of ["focus", "pointerenter"]) button.addEventListener(type, () => this.onShow(word));
+      const n = this.words.length;
+      button.addEventListener("click", () => this.onPlay(this.words[n]));
+      for (const type of ["focus", "pointerenter"]) {
+        button.addEventListener(type, () => this.onShow(this.words[n]));
+      }
       for (const type of ["blur", "pointerleave"]) button.addEventListener(type, () => this.onShow(null));
       const item = document.createElement("li");
       item.append(button);
       this.list.append(item);
-      this.words.push(word);
       this.buttons.push(button);
+      this.take(n, word);
     }
     const fresh = this.buttons.slice(this.widthsPx.length);
     this.widthsPx.push(...fresh.map((button) => button.offsetWidth));
-    if (fresh.length > 0) this.place();
+    if (this.moved) this.place();
+  }
+
+  take(n, word) {
+    const before = this.words[n];
+    this.moved ||= before?.start_s !== word.start_s || before.end_s !== word.end_s;
+    this.words[n] = word;
+    this.buttons[n].dataset.startS = word.start_s;
+    this.buttons[n].dataset.endS = word.end_s;
   }
 
   layout(pxPerS) {
@@ -50,6 +62,7 @@ export class Words {
 
   /** Puts each word at its start, in the first lane where it does not cover the one before. */
   place() {
+    this.moved = false;
     const laneEnds = new Array(LANES).fill(0);
     this.words.forEach((word, n) => {
       const startPx = word.start_s * this.pxPerS;
