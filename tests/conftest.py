@@ -12,13 +12,16 @@ from pathlib import Path
 from typing import Any
 
 import httpx
+import numpy as np
 import pytest
 import uvicorn
 from prometheus_client import REGISTRY
 
 from voicesvc.api import create_app
+from voicesvc.audio import Pcm
 from voicesvc.config import Settings
 from voicesvc.engines.tone import Tone
+from voicesvc.line import Line
 from voicesvc.packs import Pack
 from voicesvc.studio import Studio
 
@@ -183,3 +186,13 @@ def joe_server(joe_studio: Studio) -> Iterator[Service]:
 def client(tone_server: Service) -> httpx.Client:
     """A client of the tone service."""
     return tone_server.http
+
+
+@pytest.fixture(scope="session")
+def joe_pcm(joe_studio: Studio) -> Pcm:
+    """A line of the real voice: 2.4 s at 22050 Hz."""
+    reader = joe_studio.open(Line(actor="joe", text=LINE, format="pcm_f32le", seed=1))
+    parts = [reader.first]
+    while (chunk := reader.chunk()) is not None:
+        parts.append(chunk)
+    return np.frombuffer(b"".join(parts), np.float32)

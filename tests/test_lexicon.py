@@ -95,12 +95,15 @@ def test_pls_is_read() -> None:
     )
 
 
-def test_x_sampa_needs_a_reader() -> None:
-    text = PLS.replace('alphabet="ipa"', 'alphabet="x-sampa"').encode()
-    with pytest.raises(BadLexicon, match="x-sampa") as refused:
-        read_pls(text)
-    assert refused.value.valid == ["ipa"]
-    assert read_pls(text, lambda _: "aba")[0].ipa == "aba"
+def test_x_sampa_becomes_ipa() -> None:
+    text = PLS.replace('alphabet="ipa"', 'alphabet="x-sampa"')
+    in_x_sampa = text.replace("ɛ.lˈe͡ɪ.nə", 'E."leI.n@').replace("ɛlˈiːnə", 'El"i:n@')
+    assert "ɛlˈeɪnə" in [e.ipa for e in read_pls(in_x_sampa.encode())]
+    with pytest.raises(BadLexicon, match="X-SAMPA"):
+        read_pls(text.encode())
+    with pytest.raises(BadLexicon, match="arpabet") as refused:
+        read_pls(text.replace("x-sampa", "arpabet").encode())
+    assert refused.value.valid == ["ipa", "x-sampa"]
 
 
 @pytest.mark.parametrize(

@@ -3,13 +3,11 @@
 from typing import Any
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
-from voicesvc.delivery import Shape
+from voicesvc.delivery import EMOTIONS, EMPHASIS, Delivery, Span
 from voicesvc.directions import Bookmark, Breath, Directed, Event, Pause, Style
 from voicesvc.lineplan import PhonemePlan, SentencePlan, WordPlan
-from voicesvc.perform import BREATH_MS, EMPHASIS, Asked, Layer, Performer, value_at
+from voicesvc.perform import BREATH_MS, Asked, Performer, Stretch
 
 TEXT = "Hold the harbour, now. So it is."
 
@@ -35,7 +33,7 @@ SECOND = sentence(
 )
 
 
-def performer(*layers: Layer, events: tuple[Event, ...] = (), **asked: Any) -> Performer:
+def performer(*layers: Stretch, events: tuple[Event, ...] = (), **asked: Any) -> Performer:
     return Performer(Asked(Directed(TEXT, events=events), layers, **asked))
 
 
@@ -52,8 +50,8 @@ def durations(word: WordPlan) -> list[float]:
     return [p.duration_ms for p in word.phonemes]
 
 
-def whole(**style: Any) -> Layer:
-    return Layer(0, len(TEXT), Style(**style))
+def whole(**style: Any) -> Stretch:
+    return Stretch(0, len(TEXT), Style(**style))
 
 
 def test_nothing_asked_changes_nothing() -> None:
@@ -76,7 +74,7 @@ def test_pause_scale_leaves_the_words_alone() -> None:
 
 
 def test_nested_stretches_compose() -> None:
-    inner = Layer(9, 16, Style(rate=0.5, pitch_st=2.0, energy_db=-1.0, range=0.5, tilt_db=3.0))
+    inner = Stretch(9, 16, Style(rate=0.5, pitch_st=2.0, energy_db=-1.0, range=0.5, tilt_db=3.0))
     first, _ = both(performer(whole(rate=2.0, pitch_st=1.0, energy_db=4.0, range=0.5), inner))
     the, harbour = first.words[1:3]
     assert durations(harbour) == durations(FIRST.words[2])
@@ -94,7 +92,7 @@ def test_pitch_in_hertz_is_against_the_voices_own() -> None:
 
 
 def test_more_pitch_than_allowed_is_limited_and_noted() -> None:
-    given = performer(whole(pitch_st=7.0), Layer(0, 4, Style(pitch_st=5.0)))
+    given = performer(whole(pitch_st=7.0), Stretch(0, 4, Style(pitch_st=5.0)))
     first, _ = both(given)
     assert first.words[0].phonemes[0].pitch_st == 8.0
     assert given.limited
@@ -104,34 +102,37 @@ def test_more_pitch_than_allowed_is_limited_and_noted() -> None:
 
 
 @pytest.mark.parametrize("emphasis", ["reduced", "moderate", "strong"])
-def test_emphasis_is_in_length_pitch_and_level_of_the_stressed_vowel(emphasis: Any) -> None:
-    first, _ = both(performer(Layer(9, 16, Style(emphasis=emphasis))))
-    stress = EMPHASIS[emphasis]
-    h, vowel, *rest = first.words[2].phonemes
-    assert vowel.duration_ms == pytest.approx(100 * stress.vowel)
-    assert h.duration_ms == pytest.approx(100 * stress.rest)
-    assert {(p.pitch_st, p.energy_db) for p in (h, vowel, *rest)} == {
-        (stress.pitch_st, stress.energy_db)
-    }
-    assert first.words[1] == FIRST.words[1]
+def test_emphasis_is_in_length_pitch_and_level(emphasis: Any) -> None:
+    accent = EMPHASIS[emphasis]
+    for asks in (Style(emphasis=emphasis), Span(start=9, end=16, emphasis=emphasis)):
+        first, _ = both(performer(Stretch(9, 16, asks)))
+        h, vowel, *rest = first.words[2].phonemes
+        assert vowel.duration_ms == pytest.approx(100 * accent.vowel_scale)
+        assert {p.duration_ms for p in (h, *rest)} == {100.0}
+        assert {(p.pitch_st, p.energy_db) for p in (h, vowel, *rest)} == {
+            (accent.shape.pitch_st, accent.shape.energy_db)
+        }
+        assert first.words[1] == FIRST.words[1]
 
 
 def test_the_innermost_emotion_wins() -> None:
-    shapes = {None: Shape(), "sad": Shape(pitch_st=-2.0, whisper=0.5), "happy": Shape(rate=1.25)}
     given = performer(
-        whole(emotion="sad"),
-        Layer(18, 21, Style(emotion="happy", intensity=0.5)),
-        shape=lambda name, _: shapes[name],
+        Stretch(0, len(TEXT), Delivery(emotion="sad")),
+        Stretch(18, 21, Style(emotion="whispered", intensity=1.0)),
     )
-    first, _ = both(given)
-    assert first.words[0].phonemes[0].pitch_st == -2.0
-    assert first.words[0].whisper == 0.5
-    assert durations(first.words[3]) == of(80, 80)
-    assert first.words[3].whisper == 0.0
+    first, second = both(given)
+    sad = EMOTIONS["sad"].shape
+    assert first.words[0].phonemes[0].pitch_st == sad.pitch_st
+    assert first.words[0].breathiness == sad.breathiness
+    assert (first.words[0].whisper, first.words[3].whisper) == (0.0, 1.0)
+    assert first.words[3].phonemes[0].pitch_st == 0.0
+    assert durations(first.words[0]) == of(*[100 / sad.rate] * 4)
+    assert first.words[2].pause_ms == pytest.approx(200 * sad.pause_scale / sad.rate, abs=1e-3)
+    assert first.jitter_st == second.jitter_st == sad.jitter_st
 
 
 def test_a_contour_runs_through_its_stretch_in_time() -> None:
-    given = performer(Layer(0, 16, Style(pitch_st=((0.0, 0.0), (1.0, 2.2)))))
+    given = performer(Stretch(0, 16, Style(pitch_st=((0.0, 0.0), (1.0, 2.2)))))
     assert given.needs_whole
     first, _ = given.perform([FIRST, SECOND], None)
     pitches = [p.pitch_st for w in first.words[:3] for p in w.phonemes]
@@ -139,15 +140,8 @@ def test_a_contour_runs_through_its_stretch_in_time() -> None:
     assert first.words[3].phonemes[0].pitch_st == 0
 
 
-@given(st.floats(0, 1))
-def test_a_contours_value_is_straight_between_its_points(at: float) -> None:
-    contour = ((0.25, 1.0), (0.75, 3.0))
-    assert value_at(contour, at) == pytest.approx(1 + 4 * (min(max(at, 0.25), 0.75) - 0.25))
-    assert value_at(2.5, at) == 2.5
-
-
 def test_a_stretch_lasts_as_long_as_it_is_asked_to() -> None:
-    given = performer(Layer(0, 16, Style(duration_s=2.0)))
+    given = performer(Stretch(0, 16, Style(duration_s=2.0)))
     first, _ = given.perform([FIRST, SECOND], None)
     said = sum(d for w in first.words[:3] for d in durations(w))
     assert said + first.words[0].pause_ms + first.words[1].pause_ms == pytest.approx(2000, abs=0.1)
@@ -184,7 +178,7 @@ def test_a_breath_adds_its_time_to_the_pause() -> None:
 
 def test_breaths_of_their_own_come_at_phrase_borders_after_a_while() -> None:
     slow = sentence(*(w.model_copy(update={"pause_ms": 150.0}) for w in FIRST.words))
-    given = performer(whole(rate=1.0), breaths=True)
+    given = performer(whole(rate=1.0), breaths="auto")
     long = [p for _ in range(3) for p in given.perform([slow], 23)]
     assert sum(w.breath for s in long for w in s.words) + sum(s.breath for s in long) == 1
 

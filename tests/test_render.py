@@ -89,15 +89,16 @@ def test_a_breath_ends_shortly_before_the_next_word() -> None:
 
 
 def test_room_tone_fills_every_silence() -> None:
-    made: list[int] = []
+    made: list[tuple[int, int]] = []
 
-    def tone(n: int) -> Pcm:
-        made.append(n)
-        return np.full(n, 0.01, np.float32)
+    def tone(start: int, stop: int) -> Pcm:
+        made.append((start, stop))
+        return np.full(stop - start, 0.01, np.float32)
 
     silence = Silence(RATE_HZ, lambda n, _: np.zeros(n, np.float32), tone)
     splicer = Splicer((Cut(100, 200, 400, False),), 1000, RATE_HZ, silence)
     out = np.concatenate([splicer.feed(np.zeros(1000, np.float32)), splicer.flush()])
-    assert made == [400]
+    assert made == [(0, 400)]
     assert (out == np.float32(0.01)).sum() == 400
     assert silence.take(7) == pytest.approx(0.01)
+    assert made[1] == (400, 407)

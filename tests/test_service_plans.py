@@ -66,6 +66,23 @@ def test_a_plan_says_everything(tone_server: Service) -> None:
     assert answer["duration_s"] == pytest.approx(len(spoken) / 22050, abs=1e-4)
 
 
+def test_every_seed_is_one_that_json_readers_keep(tone_server: Service) -> None:
+    plan = planned(tone_server, TWO, seed=2**53 - 1)["plan"]
+    seeds = [s["seed"] for s in plan["sentences"]]
+    assert len(set(seeds)) == len(seeds) == 2
+    assert all(float(seed) == seed <= 2**53 - 1 for seed in seeds)
+
+
+def test_a_plan_says_what_is_not_spoken(tone_server: Service) -> None:
+    body = json.dumps({"actor": "ann", "text": "Hold \N{GRINNING FACE} now."})
+    answer = tone_server.post(body, "/v1/plans")
+    assert answer.headers["Voicesvc-Skipped"] == tone_server.post(body).headers["Voicesvc-Skipped"]
+    assert (
+        "Voicesvc-Skipped"
+        not in tone_server.post(json.dumps({"actor": "ann", "text": LINE}), "/v1/plans").headers
+    )
+
+
 def test_an_edited_duration_leaves_the_other_words_alone(joe_server: Service) -> None:
     plan = planned(joe_server, TWO)["plan"]
     own = heard(joe_server, plan=plan)

@@ -6,10 +6,26 @@ Offsets are characters of the request's text. Knows nothing of how markup is wri
 from bisect import bisect_left
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, get_args
 
 Emphasis = Literal["none", "reduced", "moderate", "strong"]
 Strength = Literal["none", "x-weak", "weak", "medium", "strong", "x-strong"]
+EmotionName = Literal[
+    "neutral",
+    "happy",
+    "excited",
+    "sad",
+    "angry",
+    "angry-cold",
+    "fearful",
+    "disgusted",
+    "surprised",
+    "tender",
+    "intimate",
+    "whispered",
+    "shouted",
+]
+EMOTION_NAMES: tuple[EmotionName, ...] = get_args(EmotionName)
 Contour = tuple[tuple[float, float], ...]  # (position 0 to 1 in the stretch's time, value), rising
 
 

@@ -1,16 +1,18 @@
 """The request: what is to be said, by whom, how, and as which audio. One model for every route."""
 
-from typing import Annotated, Literal
+from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from voicesvc import delivery
+from voicesvc.delivery import Delivery
 from voicesvc.errors import InvalidRequest
 from voicesvc.fit import Fit
 from voicesvc.lineplan import MAX_SEED, LinePlan
 
 
-class Line(BaseModel):
-    """What is to be said, by whom, and how it is to be delivered as audio."""
+class Words(BaseModel):
+    """What is to be said, by whom, and as which audio."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
 
@@ -47,9 +49,10 @@ class Line(BaseModel):
         None,
         description="an exact length: seconds, samples with at_hz or frames with fps; or bounds",
     )
-    rate: Annotated[float, Field(ge=0.5, le=2.0, allow_inf_nan=False)] = Field(
-        1.0, description="speaking rate, 0.5 to 2.0, in the model's durations: 2.0 halves them"
-    )
+
+
+class Line(Delivery, Words):
+    """What is to be said, by whom, how, and as which audio."""
 
 
 WITH_PLAN = frozenset({"plan", "actor", "format", "sample_rate_hz", "bit_depth", "fit"})
@@ -67,6 +70,7 @@ def check(line: Line) -> None:
                 raise InvalidRequest(
                     "field required", where=name, valid=Line.model_fields[name].description
                 )
+        delivery.check(line, len(line.text or ""))
         return
     beside = sorted(line.model_fields_set - WITH_PLAN)
     if beside:

@@ -15,7 +15,6 @@ from voicesvc.phonemes import Word
 from voicesvc.plan import Plan, PlannedWord, Unit
 
 MAX_SEED = 2**53 - 1  # what JSON's readers keep exactly
-SENTENCE_SEEDS = 2**63 - 1
 PITCH_ST = (-4.0, 8.0)  # beyond it PSOLA is heard to be at work; `extreme` lifts it
 EXTREME_ST = (-24.0, 24.0)
 _USUAL_HZ = (48_000, 44_100, 22_050, 1000)
@@ -64,12 +63,15 @@ class WordPlan(_Strict):
 class SentencePlan(_Strict):
     """What is said in one go, and the silence around it."""
 
-    seed: int = Field(ge=0, le=SENTENCE_SEEDS)
+    seed: int = Field(ge=0, le=MAX_SEED)
     lead_ms: Ms
     breath: bool = Field(False, description="an audible breath before the first word")
     words: Annotated[tuple[WordPlan, ...], Field(strict=False, min_length=1, max_length=400)]
     tail_ms: Ms = Field(description="the model's own fade, part of the sentence")
     pause_ms: Ms = Field(description="silence before the next sentence")
+    jitter_st: Annotated[float, _in(0.0, 2.0)] = Field(
+        0.0, description="irregularity of the pitch, standard deviation"
+    )
     marks: Names = Field((), description="names whose time is this sentence's end")
 
     @property
@@ -105,9 +107,6 @@ class LineHead(_Strict):
     variability: VariabilityPlan = VariabilityPlan()
     pivot_hz: Annotated[float, _in(20.0, 1000.0)] = Field(
         120.0, description="the pitch that `range` scales around"
-    )
-    jitter_st: Annotated[float, _in(0.0, 2.0)] = Field(
-        0.0, description="irregularity of the pitch, standard deviation"
     )
     room_tone: bool = Field(False, description="pauses carry the voice's own noise floor")
     extreme: bool = Field(False, description="pitch_st beyond -4 to +8 is meant")

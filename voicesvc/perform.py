@@ -5,22 +5,13 @@ word. Knows nothing of models or sound.
 """
 
 import itertools
-import math
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import Literal
 
-from voicesvc.delivery import Shape
-from voicesvc.directions import (
-    Bookmark,
-    Breath,
-    Contour,
-    Directed,
-    Emphasis,
-    Event,
-    Pause,
-    Strength,
-    Style,
-)
+from voicesvc.delivery import EMOTIONS, EMPHASIS, Layer, Prosody, Shape, Span, shape_at
+from voicesvc.delivery.emotions import Rows
+from voicesvc.directions import Bookmark, Breath, Directed, Event, Pause, Strength, Style
 from voicesvc.lineplan import EXTREME_ST, PITCH_ST, PhonemePlan, SentencePlan, WordPlan, rounded_ms
 from voicesvc.plan import STRESS, is_vowel
 from voicesvc.stretch import PAUSE, solve, stretched_word, word_sums_ms
@@ -36,72 +27,32 @@ STRENGTH_MS: dict[Strength, float] = {
     "strong": 800.0,
     "x-strong": 1200.0,
 }
-
-
-_NEUTRAL = Shape()
-_CONTOURED = ("pitch_st", "pitch_delta_hz", "range", "energy_db")
-
-
-@dataclass(frozen=True, slots=True)
-class Stressing:
-    """What an emphasis does to a word: to its stressed vowel, and to the rest of it."""
-
-    vowel: float  # factor of duration
-    rest: float
-    pitch_st: float
-    energy_db: float
-
-    def of(self, *, vowel: bool) -> float:
-        """The factor for its stressed vowel, or for another phoneme."""
-        return self.vowel if vowel else self.rest
-
-
-# Duration, pitch and level together make prominence: Fry 1955 and 1958, Lieberman 1960; that the
-# whole word grows, its stressed syllable most: Turk and Sawusch 1997 (J. Phonetics 25).
-EMPHASIS: dict[Emphasis, Stressing] = {
-    "none": Stressing(1.0, 1.0, 0.0, 0.0),
-    "reduced": Stressing(0.85, 0.92, -1.0, -2.0),
-    "moderate": Stressing(1.18, 1.07, 1.5, 1.5),
-    "strong": Stressing(1.35, 1.12, 2.5, 3.0),
-}
+RANGE_LIMIT = 3.0
+_CONTOURED = ("rate", "pitch_st", "pitch_delta_hz", "range", "energy_db")
 
 
 @dataclass(frozen=True, slots=True)
-class Layer:
-    """A style over the characters [start, end) of the text; outer ones come first."""
+class Stretch:
+    """The characters [start, end) of the text and what is asked of them."""
 
     start: int
     end: int
-    style: Style
+    asks: Prosody | Style
 
 
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """All that was asked of a line.
+    """All that was asked of a line, outer stretches before inner, and what the voice brings.
 
-    `shape` says what an emotion of some intensity is (None: what is asked of the whole line).
+    `rows` is what it makes of emotions, `pivot_hz` its median pitch.
     """
 
     directed: Directed
-    layers: tuple[Layer, ...] = ()
-    shape: Callable[[str | None, float | None], Shape] = lambda _, __: Shape()
-    breaths: bool = False  # at phrase borders, beside those that are marked
-    pivot_hz: float = 120.0
+    stretches: tuple[Stretch, ...] = ()
+    breaths: Literal["none", "auto", "marked"] = "marked"
     extreme: bool = False
-
-
-def value_at(value: float | Contour, position: float) -> float:
-    """A number, or a contour's value at a position, straight between its points."""
-    if isinstance(value, (int, float)):
-        return float(value)
-    before = value[0]
-    for point in value:
-        if position <= point[0]:
-            width = point[0] - before[0]
-            share = (position - before[0]) / width if width > 0 else 1.0
-            return before[1] + (point[1] - before[1]) * min(max(share, 0.0), 1.0)
-        before = point
-    return before[1]
+    pivot_hz: float = 120.0
+    rows: Rows = field(default_factory=lambda: EMOTIONS)
 
 
 class Performer:
@@ -113,12 +64,13 @@ class Performer:
         self._since_breath_ms = 0.0
         self._said_to = 0  # where the last word so far ends
         self._marked_to = 0  # up to where names have been given to words
+        self._jitter_st = 0.0  # of the sentence so far
         self.limited = False  # whether more pitch was asked for in all than is allowed
 
     @property
     def needs_whole(self) -> bool:
         """Whether something is asked that depends on the whole line's durations."""
-        return any(_has_contour(la.style) or la.style.duration_s for la in self._asked.layers)
+        return any(has_contour(s.asks) or _length_s(s.asks) for s in self._asked.stretches)
 
     def perform(self, neutral: Sequence[SentencePlan], following: int | None) -> list[SentencePlan]:
         """Sentences that follow one another; `following` is where the next word after them is."""
@@ -128,9 +80,10 @@ class Performer:
             self._sentence(s, clock, first_of_next)
             for s, first_of_next in zip(neutral, [*firsts[1:], following], strict=True)
         ]
-        for la in self._asked.layers:
-            if la.style.duration_s is not None:
-                performed = _lasting(performed, la, la.style.duration_s * 1000)
+        for s in self._asked.stretches:
+            length_s = _length_s(s.asks)
+            if length_s is not None:
+                performed = _lasting(performed, s, length_s * 1000)
         return performed
 
     def pause_ms(self, before: SentencePlan, after: SentencePlan, natural_s: float) -> float:
@@ -146,14 +99,13 @@ class Performer:
         self, neutral: SentencePlan, clock: "_Clock", following: int | None
     ) -> SentencePlan:
         first = self._said_to == 0
+        self._jitter_st = 0.0
         words: list[WordPlan] = []
         breath, lead_ms = False, neutral.lead_ms
         start = neutral.words[0].start
         if first:
             lead_ms = max(lead_ms, self._asked_pause_ms(0, start) or 0.0)
-        if self._breath_in(self._said_to, start) or (
-            not first and self._asked.breaths and self._since_breath_ms > BREATH_EVERY_MS
-        ):
+        if self._breath_in(self._said_to, start) or (not first and self._due):
             breath, lead_ms = True, lead_ms + BREATH_MS
             self._since_breath_ms = 0.0
         for i, word in enumerate(neutral.words):
@@ -173,14 +125,24 @@ class Performer:
                 "words": tuple(words),
                 "pause_ms": rounded_ms(max((trailing_ms or 0.0) - there_ms, 0.0)),
                 "marks": marks,
+                "jitter_st": round(self._jitter_st, 4),
             }
         )
+
+    @property
+    def _due(self) -> bool:
+        """Whether the speaker is to breathe at the next border of phrases."""
+        return self._asked.breaths == "auto" and self._since_breath_ms > BREATH_EVERY_MS
 
     def _paused(self, word: WordPlan, until: int | None) -> WordPlan:
         """A word with the pause and breath that are asked for between it and the next."""
         asked_ms = self._asked_pause_ms(word.end, until)
         pause_ms = word.pause_ms if asked_ms is None else asked_ms
-        due = self._asked.breaths and self._since_breath_ms > BREATH_EVERY_MS and word.pause_ms > 0
+        due = (
+            self._asked.breaths == "auto"
+            and self._since_breath_ms > BREATH_EVERY_MS
+            and word.pause_ms > 0
+        )
         breath = self._breath_in(word.end, until) or due
         if breath:
             pause_ms = max(pause_ms, word.pause_ms + BREATH_MS)
@@ -188,59 +150,55 @@ class Performer:
         return word.model_copy(update={"pause_ms": rounded_ms(pause_ms), "breath": breath})
 
     def _word(self, word: WordPlan, clock: "_Clock") -> WordPlan:
-        base = self._shape_at(word)
-        layers = [la for la in self._asked.layers if la.start < word.end and word.start < la.end]
+        around = [s for s in self._asked.stretches if s.start < word.end and word.start < s.end]
         self._since_breath_ms += sum(p.duration_ms for p in word.phonemes)
         marks = self._marks(word.end)
-        if base == _NEUTRAL and not layers:
+        if not around:
             return word.model_copy(update={"marks": marks}) if marks else word
-        pivot_hz = self._asked.pivot_hz
-        if any(_has_contour(la.style) for la in layers):
-            middles = [clock.middle(word, i) for i in range(len(word.phonemes))]
-            shapes = [_layered(base, layers, clock, at_ms, pivot_hz) for at_ms in middles]
-        else:
-            shapes = [_layered(base, layers, clock, 0.0, pivot_hz)] * len(word.phonemes)
-        stress = _emphasis(layers)
-        stressed = _stressed(word.phonemes)
-        phonemes = [
+        shapes = self._shapes(around, clock, word)
+        vowel, scale = _stressed(word.phonemes), _vowel_scale(around)
+        phonemes = tuple(
             p.model_copy(
                 update={
                     "duration_ms": rounded_ms(
-                        p.duration_ms / shape.rate * stress.of(vowel=i == stressed)
+                        p.duration_ms / shape.rate * (scale if i == vowel else 1.0)
                     ),
-                    "pitch_st": self._within(shape.pitch_st + stress.pitch_st),
-                    "energy_db": round(shape.energy_db + stress.energy_db, 4),
+                    "pitch_st": self._within(shape.pitch_st),
+                    "energy_db": round(shape.energy_db, 4),
                 }
             )
             for i, (p, shape) in enumerate(zip(word.phonemes, shapes, strict=True))
-        ]
+        )
         shape = shapes[len(shapes) // 2]
+        self._jitter_st = max(self._jitter_st, shape.jitter_st)
         return word.model_copy(
             update={
-                "phonemes": tuple(phonemes),
+                "phonemes": phonemes,
                 "pause_ms": rounded_ms(word.pause_ms * shape.pause_scale / shape.rate),
-                "range": round(min(shape.range, 3.0), 4),
+                "range": round(min(shape.range, RANGE_LIMIT), 4),
                 "tilt_db": round(shape.tilt_db, 4),
-                "breathiness": round(min(shape.breathiness, 1.0), 4),
+                "breathiness": round(shape.breathiness, 4),
                 "whisper": round(shape.whisper, 4),
                 "marks": marks,
             }
         )
 
-    def _pause_scale(self, word: WordPlan) -> float:
-        scale = self._shape_at(word).pause_scale
-        for la in self._asked.layers:
-            if la.style.pause_scale is not None and la.start <= word.start < la.end:
-                scale *= la.style.pause_scale
-        return scale
+    def _shapes(self, around: Sequence[Stretch], clock: "_Clock", word: WordPlan) -> list[Shape]:
+        """What is asked of each phoneme."""
+        if not any(has_contour(s.asks) for s in around):
+            return [self._shape([Layer(s.asks) for s in around])] * len(word.phonemes)
+        middles = [clock.middle(word, i) for i in range(len(word.phonemes))]
+        return [
+            self._shape([Layer(s.asks, clock.position(at_ms, s)) for s in around])
+            for at_ms in middles
+        ]
 
-    def _shape_at(self, word: WordPlan) -> Shape:
-        """What the innermost emotion around a word asks for, else the line's."""
-        name, intensity = None, None
-        for la in self._asked.layers:
-            if la.style.emotion is not None and la.start <= word.start < la.end:
-                name, intensity = la.style.emotion, la.style.intensity
-        return self._asked.shape(name, intensity)
+    def _shape(self, layers: Sequence[Layer]) -> Shape:
+        return shape_at(layers, self._asked.pivot_hz, self._asked.rows)
+
+    def _pause_scale(self, word: WordPlan) -> float:
+        around = [s for s in self._asked.stretches if s.start <= word.start < s.end]
+        return self._shape([Layer(s.asks) for s in around]).pause_scale
 
     def _within(self, pitch_st: float) -> float:
         low, high = EXTREME_ST if self._asked.extreme else PITCH_ST
@@ -257,7 +215,8 @@ class Performer:
         return sum(lengths) if lengths else None
 
     def _breath_in(self, begin: int, end: int | None) -> bool:
-        return any(isinstance(e, Breath) for e in self._between(begin, end))
+        marked = any(isinstance(e, Breath) for e in self._between(begin, end))
+        return marked and self._asked.breaths != "none"
 
     def _marks(self, end: int | None) -> tuple[str, ...]:
         """Names that no word has yet; one that stands before a word is that word's."""
@@ -294,7 +253,7 @@ class _Clock:
         before = sum(p.duration_ms for p in word.phonemes[:i])
         return self._begins[word.start] + before + word.phonemes[i].duration_ms / 2
 
-    def position(self, at_ms: float, layer: Layer) -> float:
+    def position(self, at_ms: float, layer: Stretch) -> float:
         """0 at the beginning of a layer's first word, 1 at the end of its last."""
         inside = [w for w in self._begins if layer.start <= w < layer.end]
         if not inside:
@@ -304,7 +263,7 @@ class _Clock:
 
 
 def _lasting(
-    sentences: Sequence[SentencePlan], layer: Layer, length_ms: float
+    sentences: Sequence[SentencePlan], layer: Stretch, length_ms: float
 ) -> list[SentencePlan]:
     """The layer's words, and what is between them, stretched to a length."""
     inside = [w for s in sentences for w in s.words if layer.start <= w.start < layer.end]
@@ -335,41 +294,20 @@ def _lasting(
     ]
 
 
-def _has_contour(style: Style) -> bool:
-    return any(isinstance(getattr(style, n), tuple) for n in _CONTOURED)
+def _length_s(asks: Prosody | Style) -> float | None:
+    return asks.duration_s if isinstance(asks, Style) else None
 
 
-def _layered(
-    base: Shape, layers: Sequence[Layer], clock: _Clock, at_ms: float, pivot_hz: float
-) -> Shape:
-    """What is asked for at one moment: factors multiply, semitones and decibels add."""
-    shape = base
-    for la in layers:
-        style = la.style
-        at = clock.position(at_ms, la) if _has_contour(style) else 0.0
-        pitch_st = shape.pitch_st + value_at(style.pitch_st or 0.0, at)
-        if style.pitch_hz is not None:
-            pitch_st = 12 * math.log2(style.pitch_hz / pivot_hz)
-        if style.pitch_delta_hz is not None:
-            moved_hz = pivot_hz + value_at(style.pitch_delta_hz, at)
-            pitch_st += 12 * math.log2(max(moved_hz, 20.0) / pivot_hz)
-        shape = replace(
-            shape,
-            rate=shape.rate * (style.rate or 1.0),
-            pause_scale=shape.pause_scale
-            * (1.0 if style.pause_scale is None else style.pause_scale),
-            pitch_st=pitch_st,
-            range=shape.range * (1.0 if style.range is None else value_at(style.range, at)),
-            energy_db=shape.energy_db + value_at(style.energy_db or 0.0, at),
-            tilt_db=shape.tilt_db + (style.tilt_db or 0.0),
-            breathiness=max(shape.breathiness, style.breathiness or 0.0),
-        )
-    return shape
+def has_contour(asks: Prosody | Style) -> bool:
+    """Whether something changes over the stretch's time."""
+    return any(isinstance(getattr(asks, name, None), tuple) for name in _CONTOURED)
 
 
-def _emphasis(layers: Sequence[Layer]) -> Stressing:
-    asked = [la.style.emphasis for la in layers if la.style.emphasis is not None]
-    return EMPHASIS[asked[-1] if asked else "none"]
+def _vowel_scale(around: Sequence[Stretch]) -> float:
+    """How much longer the innermost emphasis makes a word's stressed vowel."""
+    asked = [s.asks.emphasis for s in around if isinstance(s.asks, Style | Span)]
+    named = [emphasis for emphasis in asked if emphasis is not None]
+    return EMPHASIS[named[-1] if named else "none"].vowel_scale
 
 
 def _stressed(phonemes: Sequence[PhonemePlan]) -> int:

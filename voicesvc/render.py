@@ -28,21 +28,25 @@ class Silence:
     Args:
         rate_hz: of the voice.
         breath: makes one, from how many samples it lasts and which number it has in the take.
-        tone: makes the next n samples of the room; nothing where it is None.
+        tone: the room's samples [start, stop); nothing where it is None.
     """
 
     def __init__(
         self,
         rate_hz: int,
         breath: Callable[[int, int], Pcm],
-        tone: Callable[[int], Pcm] | None = None,
+        tone: Callable[[int, int], Pcm] | None = None,
     ) -> None:
         self._rate_hz, self._breath, self._tone = rate_hz, breath, tone
-        self._breaths = 0
+        self._breaths = self._taken = 0
 
     def take(self, n: int, breath: bool = False) -> Pcm:
         """The next `n` samples; a breath ends shortly before their end."""
-        out = np.zeros(n, np.float32) if self._tone is None else self._tone(n)
+        begin, self._taken = self._taken, self._taken + n
+        if self._tone is None or not n:
+            out = np.zeros(n, np.float32)
+        else:
+            out = self._tone(begin, self._taken)
         if breath:
             after = round(_BREATH_AFTER_S * self._rate_hz)
             longest, room = round(LONGEST_BREATH_S * self._rate_hz), n - after

@@ -57,6 +57,11 @@ class Score:
     samples: int | None = None
     length_s: Fraction | None = None
     fitted: Report | None = None
+    performer: Performer | None = None
+
+    def limited(self) -> bool:
+        """Whether more pitch was asked for than is allowed, as far as it has been planned."""
+        return self.performer is not None and self.performer.limited
 
     def length_at(self, rate_hz: int, samples: int | None = None) -> int | None:
         """How many samples the audio has at a rate, as far as that is known.
@@ -89,10 +94,13 @@ def of_text(
         spoken = _without_hidden(spoken)
     if not performer.needs_whole:
         planned = _performed(spoken, performer)
-        return Score(head, planned) if wanted is None else _whole(head, planned, None, wanted)
-    found = list(spoken)
-    sentences = performer.perform([lineplan.describe(s.natural, 0.0) for s in found], None)
-    return _whole(head, _joined(found, sentences, performer), None, wanted)
+        if wanted is None:
+            return Score(head, planned, performer=performer)
+    else:
+        found = list(spoken)
+        sentences = performer.perform([lineplan.describe(s.natural, 0.0) for s in found], None)
+        planned = _joined(found, sentences, performer)
+    return replace(_whole(head, planned, None, wanted), performer=performer)
 
 
 def of_document(engine: Engine, line: LinePlan, wanted: Fit | None = None) -> Score:
@@ -117,7 +125,7 @@ def document(score: Score) -> LinePlan:
 
 
 def _seed(seed: int, number: int) -> int:
-    return seed if number == 0 else derive_seed(seed, "sentence", number)
+    return seed if number == 0 else derive_seed(seed, "sentence", number) & lineplan.MAX_SEED
 
 
 def _variability(head: LineHead) -> Variability:

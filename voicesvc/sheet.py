@@ -214,6 +214,6 @@ def _controls(line: LineHead, sentence: SentencePlan, laid: _Laid, rate_hz: int)
         tilt_db=by_word([w.tilt_db for w in words]),
         breathiness=by_word([w.breathiness for w in words]),
         whisper=by_word([w.whisper for w in words]),
-        jitter_st=line.jitter_st,
+        jitter_st=sentence.jitter_st,
         pivot_hz=line.pivot_hz,
     )

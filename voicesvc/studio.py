@@ -7,38 +7,34 @@ so a scene costs no more memory and no later first audio than a line. Knows noth
 imports no torch until a voice is loaded.
 """
 
-import itertools
 import random
 import threading
 import time
 from collections.abc import Callable, Generator, Iterator
-from dataclasses import dataclass, replace
+from functools import partial
 from http import HTTPStatus
 from typing import Any
 
 from voicesvc import (
+    calibration,
     dsp,
     encode,
     lexicon,
-    lineplan,
-    markup,
     metrics,
     packs,
     phonemes,
     plan,
-    reading,
+    request,
     score,
-    script,
 )
 from voicesvc import line as lines
 from voicesvc.audio import Exactly, Pcm, Resampler
+from voicesvc.calibration import Calibration
 from voicesvc.config import Settings
-from voicesvc.directions import Directed, Style
 from voicesvc.engines import Engine
 from voicesvc.errors import (
     BadSetting,
     EngineFailed,
-    NothingSpeakable,
     PackRefused,
     TextTooLong,
     UnknownActor,
@@ -46,27 +42,17 @@ from voicesvc.errors import (
 )
 from voicesvc.line import Line
 from voicesvc.lineplan import LineHead, LinePlan
-from voicesvc.perform import Asked, Layer, Performer
 from voicesvc.render import Silence, sentence
+from voicesvc.request import Request, Voice
 from voicesvc.score import Planned, Score
 from voicesvc.sheet import Sheet, sheet
 from voicesvc.takes import Kept, Outcome, Rendering, Take
 from voicesvc.voices import Lease, Voices
 
+BREATH_DB = -24.0  # below the voice's own level: louder, DNSMOS takes it for noise
 LoadEngine = Callable[[packs.Pack, Settings, Callable[[str], None]], Engine]
 # What torch and the drivers below it raise: out of memory is a RuntimeError there.
 _ENGINE_ERRORS = (RuntimeError, ValueError, MemoryError, OSError)
-
-
-@dataclass(frozen=True, slots=True)
-class Request:
-    """A line that has been checked: what is left is to plan and to render it."""
-
-    line: Line
-    pack: packs.Pack
-    seed: int
-    skipped: tuple[script.Skipped, ...]
-    plan: Callable[[Engine], Score]
 
 
 class Studio:
@@ -100,6 +86,7 @@ class Studio:
         )
         self.lexicons = lexicon.Lexicons(settings.data_path / "lexicons")
         self.takes = Kept(settings.takes_kept)
+        self._calibrations: dict[str, Calibration] = {}
         self._phonemizers: dict[tuple[str, str, bool], phonemes.Phonemizer] = {}
         self._lock = threading.Lock()
 
@@ -158,6 +145,7 @@ class Studio:
             engine = self._load(pack, self.settings, self._say)
             self._phonemizer(pack).words("Ready.", 0)
             engine.warm()
+            self._calibrations[actor] = self._calibrated(engine, pack)
         except _ENGINE_ERRORS as e:
             raise EngineFailed(f"{actor} cannot be loaded: {e}", where="actor") from e
         self._say(f"{actor}: ready after {time.perf_counter() - begin:.1f} s")
@@ -180,36 +168,38 @@ class Studio:
         """
         begin = time.perf_counter()
         received_s = begin if received_s is None else received_s
-        request = self._request(line)
-        actor = request.pack.actor_id
+        asked = self._request(line)
+        actor = asked.pack.actor_id
         output = encode.choose(
             line.format,
             line.sample_rate_hz,
             line.bit_depth,
-            native_rate_hz=request.pack.sample_rate_hz,
+            native_rate_hz=asked.pack.sample_rate_hz,
         )
         take_id = f"tk_{self._entropy.getrandbits(80):020x}"
-        take = Take(take_id, actor, line, request.seed, output, request.skipped)
-        take.model_sha256 = request.pack.model_sha256
+        take = Take(take_id, actor, line, asked.seed, output, asked.skipped)
+        take.model_sha256 = asked.pack.model_sha256
+        take.sources |= asked.sources or {}
+        take.ignored = asked.ignored
         take.stages_s |= {"queue": begin - received_s, "text": time.perf_counter() - begin}
         lease = self.voices.lease(actor)
-        rendering = Rendering(take, self._render(take, lease, request))
+        rendering = Rendering(take, self._render(take, lease, asked))
         self.takes.add(take)
         first_s = time.perf_counter() - received_s
         metrics.FIRST_AUDIO.labels(actor, line.format).observe(first_s)
         return rendering
 
-    def plan(self, line: Line) -> tuple[LinePlan, Score]:
-        """The line made explicit, and what was found out on the way.
+    def plan(self, line: Line) -> tuple[LinePlan, Score, Request]:
+        """The line made explicit, what was found out on the way, and what was asked.
 
         Raises:
             VoiceError: the line cannot be planned.
         """
-        request = self._request(line)
-        lease = self.voices.lease(request.pack.actor_id)
+        asked = self._request(line)
+        lease = self.voices.lease(asked.pack.actor_id)
         try:
-            found = request.plan(lease.engine)
-            return score.document(found), found
+            found = asked.plan(lease.engine)
+            return score.document(found), found, asked
         except _ENGINE_ERRORS as e:
             raise EngineFailed(f"the engine of {line.actor} failed: {e}") from e
         finally:
@@ -219,63 +209,31 @@ class Studio:
         """Every check that needs no model."""
         lines.check(line)
         if line.plan is not None:
-            return self._of_plan(line, line.plan)
-        assert line.actor is not None
-        assert line.text is not None
-        pack = self._pack(line.actor)
+            return request.of_plan(line, line.plan, self._pack(line.plan.actor))
+        pack = self._pack(line.actor or "")
         limit = self.settings.max_text_chars
-        if len(line.text) > limit:
-            raise TextTooLong(f"{len(line.text)} characters", where="text", valid=f"up to {limit}")
-        directed = markup.parse(line.text, line.markup, lenient=line.lenient)
-        cleaned = script.clean(directed.text)
-        directed = replace(directed, text=cleaned.text)
-        given = self.lexicons.of(line.lexicons, pack.folder)
-        texts = reading.sentences(directed, pack, self._phonemizer(pack), given)
-        first = next(texts, None)
-        if first is None:
-            raise NothingSpeakable(
-                "nothing is left once what this voice cannot speak is taken out",
-                where="text",
-                valid="letters, digits and words of " + pack.language,
-            )
+        if len(line.text or "") > limit:
+            detail = f"{len(line.text or '')} characters"
+            raise TextTooLong(detail, where="text", valid=f"up to {limit}")
         seed = self._entropy.randrange(2**32) if line.seed is None else line.seed
-        asked = Asked(directed, self._layers(line, directed, pack))
-        head = LineHead(
-            actor=pack.actor_id,
-            model_sha256=pack.model_sha256,
-            sample_rate_hz=pack.sample_rate_hz,
-            seed=seed,
-        )
+        given = self.lexicons.of(line.lexicons, pack.folder)
+        median_hz = partial(self._median_hz, pack.actor_id)
+        return request.of_text(line, seed, Voice(pack, self._phonemizer(pack), given, median_hz))
 
-        def planned(engine: Engine) -> Score:
-            return score.of_text(
-                engine, head, itertools.chain((first,), texts), Performer(asked), line.fit
-            )
+    def _calibrated(self, engine: Engine, pack: packs.Pack) -> Calibration:
+        """What the voice is by itself, measured when it is first loaded."""
+        phonemizer = self._phonemizer(pack)
+        folder = self.settings.cache_path / "calibrations"
+        return calibration.ensure(engine, pack, lambda text: phonemizer.words(text, 0), folder)
 
-        return Request(line, pack, seed, cleaned.skipped, planned)
+    def _median_hz(self, actor: str) -> float:
+        return self._calibrations[actor].f0_median_hz
 
-    def _layers(self, line: Line, directed: Directed, pack: packs.Pack) -> tuple[Layer, ...]:
-        """What the line, what is in capitals and the markup ask for, outer ones first."""
-        styled = (*reading.shouted(directed, pack.language), *directed.styled)
-        whole = Layer(0, len(directed.text), Style(rate=line.rate))
-        said = () if line.rate == 1.0 else (whole,)
-        return (*said, *(Layer(s.start, s.end, s.style) for s in styled))
-
-    def _of_plan(self, line: Line, document: LinePlan) -> Request:
-        pack = self._pack(document.actor)
-        symbols = frozenset(s for s in pack.text.symbols if s)
-        lineplan.check(document, line.actor, pack.model_sha256, symbols)
-
-        def planned(engine: Engine) -> Score:
-            return score.of_document(engine, document, line.fit)
-
-        return Request(line, pack, document.seed, (), planned)
-
-    def _render(self, take: Take, lease: Lease[Engine], request: Request) -> Generator[bytes]:
+    def _render(self, take: Take, lease: Lease[Engine], asked: Request) -> Generator[bytes]:
         outcome: Outcome = "failed"
         metrics.ACTIVE.inc()
         try:
-            yield from self._encode(take, lease.engine, request)
+            yield from self._encode(take, lease.engine, asked)
             outcome = "complete"
         except GeneratorExit:
             outcome = "cancelled"
@@ -300,18 +258,20 @@ class Studio:
         if take.outcome == "complete":
             metrics.COMPUTE.labels(take.actor).observe(take.compute_s / take.audio_s)
 
-    def _encode(self, take: Take, engine: Engine, request: Request) -> Iterator[bytes]:
+    def _encode(self, take: Take, engine: Engine, asked: Request) -> Iterator[bytes]:
         rate_hz, out_hz = engine.sample_rate_hz, take.output.sample_rate_hz
         begin = time.perf_counter()
-        found = request.plan(engine)
+        found = asked.plan(engine)
         take.fitted = found.fitted
         resampler = Resampler(rate_hz, out_hz)
         exactly = Exactly(found.length_at(out_hz))
         encoder: encode.Encoder | None = None
-        silence = _silence(rate_hz, found.head)
+        silence = _silence(rate_hz, found.head, self._calibrations[take.actor])
         for planned in found.planned:
             laid = sheet(found.head, planned.sentence, planned.natural)
             take.stages_s.setdefault("plan", time.perf_counter() - begin)
+            if found.limited():
+                take.sources["limited"] = "pitch_st"
             if encoder is None:
                 alone = laid.samples + planned.after_samples if planned.last else None
                 encoder = encode.encoder(take.output, found.length_at(out_hz, alone))
@@ -351,14 +311,17 @@ def _pieces(
         yield silence.take(planned.after_samples)
 
 
-def _silence(rate_hz: int, head: LineHead) -> Silence:
+def _silence(rate_hz: int, head: LineHead, voice: Calibration) -> Silence:
     """What this take's pauses are filled with."""
 
     def inhale(n: int, number: int) -> Pcm:
         seed = plan.derive_seed(head.seed, "breath", number)
-        return dsp.breath(rate_hz, seed, n / rate_hz)
+        return dsp.breath(rate_hz, seed, n / rate_hz, voice.level_db + BREATH_DB)
 
-    return Silence(rate_hz, inhale)
+    if not head.room_tone or voice.floor is None:
+        return Silence(rate_hz, inhale)
+    tone = dsp.RoomTone(voice.floor, rate_hz, plan.derive_seed(head.seed, "room"))
+    return Silence(rate_hz, inhale, tone.between)
 
 
 def load_engine(pack: packs.Pack, settings: Settings, say: Callable[[str], None]) -> Engine:

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from voicesvc import encode
+from voicesvc.directions import Ignored
 from voicesvc.errors import UnknownTake
 from voicesvc.fit import Report
 from voicesvc.line import Line
@@ -38,6 +39,8 @@ class Take:
     compute_s: float = 0.0
     stages_s: dict[str, float] = field(default_factory=dict)  # of the first sentence
     fitted: Report | None = None
+    sources: dict[str, str] = field(default_factory=dict)  # what does each thing asked for
+    ignored: tuple[Ignored, ...] = ()  # markup that was skipped
 
     @property
     def kept_bytes(self) -> int:

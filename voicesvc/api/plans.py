@@ -1,14 +1,16 @@
 """`/v1/plans`: a line made explicit, to be edited and sent back to `/v1/speech`."""
 
 import asyncio
+from dataclasses import asdict
 from typing import Any
 
-from fastapi import APIRouter, Request
+from fastapi import APIRouter, Request, Response
 from pydantic import BaseModel, ConfigDict, Field
 
 from voicesvc.api.stream import Pools
 from voicesvc.line import Line
 from voicesvc.lineplan import LinePlan
+from voicesvc.script import skipped_header
 from voicesvc.studio import Studio
 
 router = APIRouter(tags=["plans"])
@@ -22,18 +24,25 @@ class PlanAnswer(BaseModel):
     plan: LinePlan
     duration_s: float = Field(description="length of the whole line")
     fit: dict[str, Any] | None = Field(description="what a length that was asked for did")
+    delivery: dict[str, str] = Field(description="what does each thing that was asked for")
+    ignored: list[dict[str, Any]] = Field(description="markup that was skipped, and why")
 
 
 @router.post("/v1/plans")
-async def plan(line: Line, request: Request) -> PlanAnswer:
+async def plan(line: Line, request: Request, response: Response) -> PlanAnswer:
     """The words, phonemes, durations and pauses that `/v1/speech` would speak."""
     studio: Studio = request.app.state.studio
     pools: Pools = request.app.state.pools
     pool = pools.compute if studio.is_ready(line) else pools.loading
     loop = asyncio.get_running_loop()
-    document, score = await loop.run_in_executor(pool, studio.plan, line)
+    document, score, asked = await loop.run_in_executor(pool, studio.plan, line)
+    if asked.skipped:
+        response.headers["Voicesvc-Skipped"] = skipped_header(asked.skipped)
+    limited = {"limited": "pitch_st"} if score.limited() else {}
     return PlanAnswer(
         plan=document,
         duration_s=round(float(score.length_s or document.duration_ms / 1000), 6),
         fit=None if score.fitted is None else score.fitted.json(),
+        delivery=(asked.sources or {}) | limited,
+        ignored=[asdict(i) for i in asked.ignored],
     )

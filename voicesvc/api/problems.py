@@ -10,7 +10,7 @@ from fastapi.responses import JSONResponse
 from pydantic import BaseModel
 from starlette.exceptions import HTTPException
 
-from voicesvc import metrics
+from voicesvc import delivery, metrics
 from voicesvc.errors import InvalidRequest, MalformedBody, NotReady, Unforeseen, VoiceError
 
 PROBLEMS_PATH = "/problems/"  # where `reference` explains each type
@@ -110,7 +110,7 @@ def _malformed(reason: str, where: str = "body") -> MalformedBody:
 
 def _first(error: RequestValidationError, request: Request) -> VoiceError:
     first = error.errors()[0]
-    where = ".".join(str(p) for p in first["loc"] if p != "body") or "body"
+    where = delivery.place_of(p for p in first["loc"] if p != "body") or "body"
     if first["type"] == "json_invalid":
         reason = first.get("ctx", {}).get("error", first["msg"])
         return _malformed(reason, f"character {where}")

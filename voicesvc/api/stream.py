@@ -72,6 +72,10 @@ def headers(rendering: Rendering) -> dict[str, str]:
     }
     if take.fitted:
         values["Voicesvc-Fit"] = take.fitted.header
+    if take.sources:
+        values["Voicesvc-Delivery"] = "; ".join(f"{n}={v}" for n, v in take.sources.items())
+    if take.ignored:
+        values["Voicesvc-Ignored"] = ", ".join(f"{i.start}-{i.end}" for i in take.ignored[:20])
     if take.skipped:
         values["Voicesvc-Skipped"] = skipped_header(take.skipped)
     return values

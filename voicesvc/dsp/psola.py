@@ -76,6 +76,9 @@ class Psola:
 
     def step(self, block: Floats) -> None:
         """Take one block of input, [size]."""
+        keep = self.done - math.ceil(4 * self._rate_hz / FLOOR_HZ)
+        self.x.drop(keep)
+        self.analysis.lowered.out.drop(keep // self.analysis.lowered.factor - 1)
         self.x.append(block)
         self.out.append(block)
         f0 = self.analysis.step(block)
@@ -86,9 +89,6 @@ class Psola:
             self.marker.step(f0)
             done = self._synthesise()
         self.done = max(self.done, int(done))
-        keep = self.done - math.ceil(4 * self._rate_hz / FLOOR_HZ)
-        self.x.drop(keep)
-        self.analysis.lowered.out.drop(keep // self.analysis.lowered.factor - 1)
 
     def _synthesise(self) -> float:
         """Go on with the stretches; up to where samples have their last value."""

@@ -109,18 +109,19 @@ class Analysis:
         self._rate_hz = 2 * working_hz  # of the lags, by interpolation
         self._size = 1 << int(3 * self._half - 1).bit_length()
         self._window: Floats = np.hanning(2 * self._half + 1)
-        shape = self._autocorrelation(self._window[None])[0]
-        self._shape: Floats = shape / shape[0]
         self._lags = int(self._rate_hz / CEILING_HZ), int(self._rate_hz / FLOOR_HZ) + 2
+        self._shape: Floats = self._autocorrelation(self._window[None])
         self._path = Path(frame / rate_hz)
         self._next = 0  # frame
         waits = self._half * factor + self.lowered.delay + factor
         self.lookahead = waits + int((self._path.waits + 1) * frame) + 1
 
     def _autocorrelation(self, x: Floats) -> Floats:
-        """Of rows, at the doubled rate: [n, window] -> [n, size]."""
+        """Of rows, [n, window], at the lags searched and one around them, against lag 0."""
         power = np.abs(np.fft.rfft(x, self._size)) ** 2
-        return np.fft.irfft(power, 2 * self._size)[:, : self._size]
+        r = np.fft.irfft(power, 2 * self._size)
+        first, last = self._lags
+        return np.asarray(r[:, first - 1 : last + 1] / (r[:, :1] + 1e-12))
 
     def step(self, block: Floats) -> list[float]:
         """F0 in Hz, 0 where unvoiced, of the frames decided with this block, [size]."""
@@ -145,14 +146,12 @@ class Analysis:
             0.0, 2.0 - peak * (1.0 + VOICING_THRESHOLD) / SILENCE_PEAK
         )
         rows = (rows - rows.mean(1, keepdims=True)) * self._window
-        r = self._autocorrelation(rows)
-        r = r / (r[:, :1] + 1e-12) / self._shape
-        first, last = self._lags
-        a, b, c = (r[:, first - 1 + k : last - 1 + k] for k in range(3))
+        r = self._autocorrelation(rows) / self._shape
+        a, b, c = r[:, :-2], r[:, 1:-1], r[:, 2:]
         peaks = (b > a) & (b >= c) & (b > 0.5 * VOICING_THRESHOLD)
         curvature = a - 2 * b + c
         shift = np.where(peaks, 0.5 * (a - c) / np.where(peaks, curvature, 1.0), 0.0)
-        lag = np.arange(first, last) + shift
+        lag = np.arange(*self._lags) + shift
         height = b - 0.25 * (a - c) * shift
         height = np.where(height > 1, 1 / np.maximum(height, 1), height)
         f0_hz = self._rate_hz / lag

@@ -15,6 +15,7 @@ class Engine(Protocol):
     resident_bytes: int  # on the device, after load
     native: frozenset[str]  # what the model does itself: {"duration", ...}
     symbols: frozenset[str]  # what the model has learned to say
+    f0_hz: float | None  # its median pitch, where that is known without listening
 
     def plan(self, words: Sequence[Word], seed: int, variability: Variability = AS_MADE) -> Plan:
         """One sentence with the durations that the model would give it."""

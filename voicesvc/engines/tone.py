@@ -35,6 +35,7 @@ class Tone:
     """
 
     native = frozenset({"duration"})
+    f0_hz: float | None = 310.0  # the middle of its symbols'
     hop = 256
     resident_bytes = 1_000_000
 

@@ -87,6 +87,7 @@ class Vits:
     """One loaded VITS voice. Stateless between calls; every call carries its own state."""
 
     native = frozenset({"duration"})
+    f0_hz: float | None = None
 
     def __init__(
         self, pack: Pack, model: Any, device: torch.device, decoder_dtype: torch.dtype

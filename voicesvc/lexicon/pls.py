@@ -4,7 +4,6 @@ defusedxml's parser refuses a document type, so no entity and nothing outside is
 """
 
 import xml.sax.handler
-from collections.abc import Callable
 from xml.sax import SAXParseException
 from xml.sax.xmlreader import AttributesImpl
 
@@ -21,25 +20,28 @@ from voicesvc.lexicon.entries import (
     Place,
     checked,
 )
+from voicesvc.markup.ipa import symbols
+from voicesvc.markup.values import Invalid
 
 _INSIDE = {
     "": ("lexicon",),
     "lexicon": ("meta", "metadata", "lexeme"),
     "lexeme": ("grapheme", "phoneme", "alias", "example"),
 }
+_ALPHABETS = ["ipa", "x-sampa"]
 _READ = frozenset(("grapheme", "phoneme", "alias"))
 
 
-def read_pls(xml_bytes: bytes, x_sampa: Callable[[str], str] | None = None) -> tuple[Entry, ...]:
+def read_pls(xml_bytes: bytes) -> tuple[Entry, ...]:
     """Entries of a PLS document, one for each grapheme of each lexeme.
 
-    Of several pronunciations the first, or the first with `prefer="true"`, is taken. `x_sampa`
-    gives the IPA for phonemes in the alphabet "x-sampa", which is refused without it.
+    Of several pronunciations the first, or the first with `prefer="true"`, is taken. Phonemes are
+    in the alphabet "ipa" or "x-sampa".
 
     Raises:
         BadLexicon: it is not PLS, or an entry is not valid; `where` gives line and column.
     """
-    reader = _Reader(x_sampa)
+    reader = _Reader()
     try:
         reader.read(xml_bytes)
     except DefusedXmlException:
@@ -52,11 +54,10 @@ def read_pls(xml_bytes: bytes, x_sampa: Callable[[str], str] | None = None) -> t
 
 
 class _Reader(xml.sax.handler.ContentHandler):
-    def __init__(self, x_sampa: Callable[[str], str] | None) -> None:
+    def __init__(self) -> None:
         super().__init__()
         self.entries: list[Entry] = []
         self.places: list[Place] = []
-        self._x_sampa = x_sampa
         self._open: list[str] = []  # names of the elements around
         self._alphabets = ["ipa"]
         self._text = ""
@@ -92,9 +93,8 @@ class _Reader(xml.sax.handler.ContentHandler):
         self._open.append(name)
         if name in ("lexicon", "phoneme"):
             alphabet = attrs.get("alphabet", self._alphabets[-1])
-            known = ["ipa", "x-sampa"] if self._x_sampa else ["ipa"]
-            if alphabet not in known:
-                raise self.error(f"the alphabet {alphabet[:40]!r} is not known", known)
+            if alphabet not in _ALPHABETS:
+                raise self.error(f"the alphabet {alphabet[:40]!r} is not known", _ALPHABETS)
             self._alphabets.append(alphabet)
         if name == "lexeme":
             self._graphemes, self._said = [], []
@@ -114,12 +114,18 @@ class _Reader(xml.sax.handler.ContentHandler):
         elif name == "alias":
             self._said.append((self._prefer, "alias", text, self._place))
         elif name == "phoneme":
-            if self._alphabets.pop() == "x-sampa" and self._x_sampa:
-                text = self._x_sampa(text)
+            if self._alphabets.pop() == "x-sampa":
+                text = self._from_x_sampa(text)
             self._said.append((self._prefer, "ipa", text, self._place))
         elif name == "lexeme":
             self._end_lexeme()
         self._text = ""
+
+    def _from_x_sampa(self, text: str) -> str:
+        try:
+            return "".join(symbols(text, "x-sampa"))
+        except Invalid as error:
+            raise self.error(f"X-SAMPA: {error.detail}", error.valid) from error
 
     def _end_lexeme(self) -> None:
         if not self._graphemes or not self._said:

@@ -1,0 +1,87 @@
+"""Shape: what is done to a stretch of speech, as numbers; how shapes add up."""
+
+import math
+from collections.abc import Iterable
+from dataclasses import dataclass, fields
+
+from voicesvc.errors import InvalidRequest
+
+FACTORS = ("rate", "pause_scale", "range")  # they multiply, everything else adds
+_SHARES = ("breathiness", "whisper")  # 1 is all there is
+
+
+@dataclass(frozen=True, slots=True)
+class Shape:
+    """What is done to a stretch; the default does nothing."""
+
+    rate: float = 1.0  # factor: every duration, pauses too, is divided by it
+    pause_scale: float = 1.0  # factor of pauses, on top of `rate`
+    pitch_st: float = 0.0
+    range: float = 1.0  # factor of log f0's distance from the voice's median
+    energy_db: float = 0.0
+    tilt_db: float = 0.0  # high shelf above 1.5 kHz
+    breathiness: float = 0.0  # 0 to 1
+    whisper: float = 0.0  # 0 to 1; 0 is voiced
+    jitter_st: float = 0.0  # standard deviation of f0 from period to period
+
+
+NAMES = tuple(f.name for f in fields(Shape))
+# What a line may come to, once everything that was asked for it is put together.
+LIMITS: dict[str, tuple[float, float]] = {
+    "rate": (0.25, 4.0),
+    "pause_scale": (0.0, 8.0),
+    "pitch_st": (-4.0, 8.0),  # beyond, voice quality falls; `extreme` asks for it all the same
+    "range": (0.0, 4.0),
+    "energy_db": (-30.0, 15.0),
+    "tilt_db": (-15.0, 15.0),
+}
+EXTREME_PITCH_ST = (-12.0, 12.0)
+
+
+def compose(outer: Shape, inner: Shape) -> Shape:
+    """One shape within another: factors multiply, `_st` and `_db` add.
+
+    Shares of breath add up to 1 at most; standard deviations of jitter, which are independent,
+    add in squares.
+    """
+    values = {}
+    for name in NAMES:
+        a, b = getattr(outer, name), getattr(inner, name)
+        values[name] = a * b if name in FACTORS else a + b
+    for name in _SHARES:
+        values[name] = min(1.0, values[name])
+    values["jitter_st"] = math.hypot(outer.jitter_st, inner.jitter_st)
+    return Shape(**values)
+
+
+def blend(weighted: Iterable[tuple[float, Shape]]) -> Shape:
+    """Each shape by its weight, from a shape that does nothing: factors geometrically."""
+    values = {name: 1.0 if name in FACTORS else 0.0 for name in NAMES}
+    for weight, shape in weighted:
+        for name in NAMES:
+            value = getattr(shape, name)
+            if name in FACTORS:
+                values[name] *= value**weight
+            else:
+                values[name] += weight * value
+    for name in _SHARES:
+        values[name] = min(1.0, values[name])
+    return Shape(**values)
+
+
+def check_limits(shape: Shape, where: str, *, extreme: bool = False) -> None:
+    """Refuse what is too much, however it came together.
+
+    Raises:
+        InvalidRequest: one of the shape's numbers is beyond its limit.
+    """
+    limits = LIMITS | {"pitch_st": EXTREME_PITCH_ST} if extreme else LIMITS
+    for name, (low, high) in limits.items():
+        value = getattr(shape, name)
+        if not low <= value <= high:
+            hint = "" if extreme or name != "pitch_st" else ", or further with extreme: true"
+            raise InvalidRequest(
+                f"{name} comes to {value:.3g} once emotion, line and span are put together",
+                where=where,
+                valid=f"{low:g} to {high:g}{hint}",
+            )

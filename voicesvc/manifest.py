@@ -1,0 +1,215 @@
+"""What a pack's manifest may say. Knows nothing of files, weights or what is done with it."""
+
+from math import prod
+from pathlib import PurePosixPath
+from typing import Annotated, Literal
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
+
+from voicesvc.directions import EmotionName
+
+_DILATIONS = {"1": 3, "2": 2}  # used by each kind of residual block
+
+
+def _plain_path(path: str) -> str:
+    parts = PurePosixPath(path).parts
+    if not parts or path.startswith("/") or ".." in parts or "\\" in path or "\0" in path:
+        raise ValueError("must be a path inside the folder, without '..'")
+    return path
+
+
+Slug = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_-]{0,63}$")]
+Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
+InsidePath = Annotated[str, AfterValidator(_plain_path)]
+Said = Annotated[str, Field(min_length=1, max_length=2000)]
+Size = Annotated[int, Field(ge=1, le=16384)]
+Odd = Annotated[int, Field(ge=1, le=127)]
+Scale = Annotated[float, Field(ge=0.0, le=4.0, allow_inf_nan=False)]
+
+
+class Strict(BaseModel):
+    """Frozen; unknown keys and values of another type are refused."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
+
+
+class Licence(Strict):
+    """What the weights and the recordings behind them may be used for."""
+
+    weights: Said
+    data: Said
+    note: str = ""
+
+
+class Text(Strict):
+    """How words become ids: an id is the index of its symbol.
+
+    The sequence is bos, then the ids with `blank` before, between and after them, then eos.
+    """
+
+    phonemizer: Literal["espeak", "gruut", "graphemes"]
+    symbols: Annotated[tuple[str, ...], Field(min_length=1)]  # "" where an id has no symbol
+    pad: Said | None = None
+    bos: Said | None = None
+    eos: Said | None = None
+    blank: Said | None = None
+    add_blank: bool
+    use_bos_eos: bool
+    lowercase: bool = False  # the model was trained on lower-case letters only
+
+    @model_validator(mode="after")
+    def _fits(self) -> "Text":
+        used = [s for s in self.symbols if s]
+        if len(set(used)) != len(used):
+            twice = sorted({s for s in used if used.count(s) > 1})
+            raise ValueError(f"symbols has {twice} more than once")
+        for name in ("pad", "bos", "eos", "blank"):
+            symbol = getattr(self, name)
+            if symbol is not None and symbol not in used:
+                raise ValueError(f"{name} {symbol!r} is not in symbols")
+        if self.add_blank and self.blank is None:
+            raise ValueError("add_blank needs a blank symbol")
+        if self.use_bos_eos and (self.bos is None or self.eos is None):
+            raise ValueError("use_bos_eos needs bos and eos")
+        if self.lowercase and self.phonemizer != "graphemes":
+            raise ValueError("lowercase is for graphemes only")
+        return self
+
+    def ids(self) -> dict[str, int]:
+        """Symbol -> id."""
+        return {s: i for i, s in enumerate(self.symbols) if s}
+
+
+class Vits(Strict):
+    """The shape of the network, in the names of coqui-tts's `VitsArgs`, and its noise scales."""
+
+    num_chars: Annotated[int, Field(ge=1, le=65536)]
+    hidden_channels: Size
+    hidden_channels_ffn_text_encoder: Size
+    num_heads_text_encoder: Annotated[int, Field(ge=1, le=64)]
+    num_layers_text_encoder: Annotated[int, Field(ge=1, le=64)]
+    kernel_size_text_encoder: Odd
+    kernel_size_flow: Odd
+    dilation_rate_flow: Annotated[int, Field(ge=1, le=8)]
+    num_layers_flow: Annotated[int, Field(ge=1, le=64)]
+    resblock_type_decoder: Literal["1", "2"]
+    resblock_kernel_sizes_decoder: Annotated[tuple[Odd, ...], Field(min_length=1, max_length=8)]
+    resblock_dilation_sizes_decoder: tuple[tuple[Annotated[int, Field(ge=1, le=64)], ...], ...]
+    upsample_rates_decoder: Annotated[
+        tuple[Annotated[int, Field(ge=1, le=64)], ...], Field(min_length=1, max_length=8)
+    ]
+    upsample_initial_channel_decoder: Size
+    upsample_kernel_sizes_decoder: tuple[Annotated[int, Field(ge=1, le=128)], ...]
+    use_sdp: bool
+    noise_scale: Scale = 0.667
+    noise_scale_dp: Scale = 0.8
+    length_scale: Annotated[float, Field(gt=0.0, le=4.0, allow_inf_nan=False)] = 1.0
+
+    @model_validator(mode="after")
+    def _fits(self) -> "Vits":
+        if self.hidden_channels % 2 or self.hidden_channels % self.num_heads_text_encoder:
+            raise ValueError(
+                "hidden_channels must be even and a multiple of num_heads_text_encoder"
+            )
+        odd = (
+            self.kernel_size_text_encoder,
+            self.kernel_size_flow,
+            *self.resblock_kernel_sizes_decoder,
+        )
+        if not all(k % 2 for k in odd):
+            raise ValueError("kernel sizes of the encoder, flow and residual blocks must be odd")
+        rates, kernels = self.upsample_rates_decoder, self.upsample_kernel_sizes_decoder
+        if len(kernels) != len(rates) or any(
+            k < u or (k - u) % 2 for u, k in zip(rates, kernels, strict=True)
+        ):
+            raise ValueError("each upsample kernel must exceed its rate by an even number")
+        if self.upsample_initial_channel_decoder % 2 ** len(rates):
+            raise ValueError("upsample_initial_channel_decoder must halve at every upsampling")
+        dilations, needed = (
+            self.resblock_dilation_sizes_decoder,
+            _DILATIONS[self.resblock_type_decoder],
+        )
+        if len(dilations) != len(self.resblock_kernel_sizes_decoder) or any(
+            len(d) < needed for d in dilations
+        ):
+            raise ValueError(
+                f"resblock_dilation_sizes_decoder needs {needed} dilations for each kernel size"
+            )
+        return self
+
+    @property
+    def hop(self) -> int:
+        """Samples per frame."""
+        return prod(self.upsample_rates_decoder)
+
+
+class Weights(Strict):
+    """The tensors beside the manifest."""
+
+    file: InsidePath
+    sha256: Sha256
+
+
+class Source(Strict):
+    """Where the tensors are imported from, and what the import must give."""
+
+    kind: Literal["piper"]
+    package: Annotated[str, Field(pattern=r"^[A-Za-z_][A-Za-z0-9_]*$")]
+    file: InsidePath
+    sha256: Sha256
+    weights_sha256: Sha256
+
+
+class EmotionOverride(Strict):
+    """What this voice does for an emotion where that differs from the table of `delivery`."""
+
+    rate: Annotated[float, Field(ge=0.5, le=2.0)] | None = None  # factor
+    pause_scale: Annotated[float, Field(ge=0.1, le=4.0)] | None = None  # factor
+    pitch_st: Annotated[float, Field(ge=-6.0, le=6.0)] | None = None
+    range: Annotated[float, Field(ge=0.25, le=2.5)] | None = None  # factor
+    energy_db: Annotated[float, Field(ge=-12.0, le=6.0)] | None = None
+    tilt_db: Annotated[float, Field(ge=-6.0, le=6.0)] | None = None
+    breathiness: Annotated[float, Field(ge=0.0, le=1.0)] | None = None
+    whisper: Annotated[float, Field(ge=0.0, le=1.0)] | None = None
+    jitter_st: Annotated[float, Field(ge=0.0, le=1.0)] | None = None
+
+
+class Change(Strict):
+    """What an emotion at intensity 1 costs: means over lines, against the same lines neutral."""
+
+    dnsmos_change: Annotated[float, Field(ge=-4.0, le=4.0)]
+    distillmos_change: Annotated[float, Field(ge=-4.0, le=4.0)]
+    wer_change: Annotated[float, Field(ge=-1.0, le=1.0)]  # share of words: 0.02 is 2 points
+
+
+class Measured(Strict):
+    """What `benchmarks/control.py` measured of this voice."""
+
+    emotion: dict[EmotionName, Change] = {}
+
+
+class Description(Strict):
+    """All that a pack says about its actor and its network, but for where the weights are."""
+
+    version: Literal[1] = 1
+    actor_id: Slug
+    name: Said
+    engine: Literal["vits"] = "vits"
+    language: Annotated[str, Field(pattern=r"^[a-z]{2,3}(-[a-z0-9]+)*$")]  # "en-us"
+    sample_rate_hz: Annotated[int, Field(ge=8000, le=96000)]
+    demonstration: bool
+    resident_bytes: Annotated[int, Field(ge=1)]  # on the device, after load
+    licence: Licence
+    text: Text
+    vits: Vits
+    emotion: dict[EmotionName, EmotionOverride] = {}
+    measured: Measured = Measured()
+
+    @model_validator(mode="after")
+    def _ids_exist(self) -> "Description":
+        if len(self.text.symbols) > self.vits.num_chars:
+            raise ValueError(
+                f"text.symbols has {len(self.text.symbols)} symbols,"
+                f" vits.num_chars is {self.vits.num_chars}"
+            )
+        return self

@@ -1,0 +1,138 @@
+"""A line that has been checked: what is left is to plan and to render it."""
+
+import itertools
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, replace
+
+from voicesvc import delivery, lineplan, markup, packs, reading, score, script
+from voicesvc.delivery import Delivery, Prosody
+from voicesvc.directions import Directed, Ignored, Style
+from voicesvc.engines import Engine
+from voicesvc.errors import NothingSpeakable
+from voicesvc.lexicon import Lexicon
+from voicesvc.line import Line
+from voicesvc.lineplan import LineHead, LinePlan, VariabilityPlan
+from voicesvc.perform import Asked, Performer, Stretch
+from voicesvc.phonemes import Phonemizer
+from voicesvc.score import Score
+
+# What does a thing that is asked for: the model's own durations or noise, or DSP on its samples.
+_BY_MODEL = ("rate", "pause_scale", "emphasis", "duration_s")
+_BY_DSP = ("pitch_st", "pitch_hz", "pitch_delta_hz", "range", "energy_db", "tilt_db", "breathiness")
+
+
+@dataclass(frozen=True, slots=True)
+class Voice:
+    """What a text is read with; `median_hz` is the pitch, known once the voice is loaded."""
+
+    pack: packs.Pack
+    phonemizer: Phonemizer
+    lexicons: Sequence[Lexicon]
+    median_hz: Callable[[], float]
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """A checked line; `plan` makes its score on its voice's engine."""
+
+    pack: packs.Pack
+    seed: int
+    plan: Callable[[Engine], Score]
+    skipped: tuple[script.Skipped, ...] = ()
+    ignored: tuple[Ignored, ...] = ()  # markup that was skipped because it was asked to be
+    sources: dict[str, str] | None = None  # what does each thing that was asked for
+
+
+def of_text(line: Line, seed: int, voice: Voice) -> Request:
+    """A request of a text.
+
+    Raises:
+        NothingSpeakable: nothing in it can be said.
+        VoiceError: its markup or a lexicon is not valid.
+    """
+    pack = voice.pack
+    directed = markup.parse(line.text or "", line.markup, lenient=line.lenient)
+    cleaned = script.clean(directed.text)
+    directed = replace(directed, text=cleaned.text)
+    texts = reading.sentences(directed, pack, voice.phonemizer, voice.lexicons)
+    first = next(texts, None)
+    if first is None:
+        raise NothingSpeakable(
+            "nothing is left once what this voice cannot speak is taken out",
+            where="text",
+            valid="letters, digits and words of " + pack.language,
+        )
+    stretches = _stretches(line, directed, pack)
+
+    def planned(engine: Engine) -> Score:
+        pivot_hz = voice.median_hz()
+        rows = delivery.rows_of(pack.emotion)
+        asked = Asked(directed, stretches, line.breaths, line.extreme, pivot_hz, rows)
+        head = LineHead(
+            actor=pack.actor_id,
+            model_sha256=pack.model_sha256,
+            sample_rate_hz=pack.sample_rate_hz,
+            seed=seed,
+            variability=VariabilityPlan(**line.variability.model_dump()),
+            pivot_hz=pivot_hz,
+            room_tone=line.room_tone,
+            extreme=line.extreme,
+        )
+        spoken = itertools.chain((first,), texts)
+        return score.of_text(engine, head, spoken, Performer(asked), line.fit)
+
+    sources = _sources(line, stretches, pack)
+    return Request(pack, seed, planned, cleaned.skipped, directed.ignored, sources)
+
+
+def of_plan(line: Line, document: LinePlan, pack: packs.Pack) -> Request:
+    """A request of a plan.
+
+    Raises:
+        BadPlan: it is for another actor or model, or has a symbol that the voice never learned.
+    """
+    symbols = frozenset(s for s in pack.text.symbols if s)
+    lineplan.check(document, line.actor, pack.model_sha256, symbols)
+
+    def planned(engine: Engine) -> Score:
+        return score.of_document(engine, document, line.fit)
+
+    return Request(pack, document.seed, planned)
+
+
+def _stretches(line: Line, directed: Directed, pack: packs.Pack) -> tuple[Stretch, ...]:
+    """What the line, its spans, what is in capitals and the markup ask for, outer ones first."""
+    whole = (Stretch(0, len(directed.text), line),) if any(_asked(line)) else ()
+    spans = sorted(line.spans, key=lambda s: (s.start, -s.end))
+    styled = (*reading.shouted(directed, pack.language), *directed.styled)
+    return (
+        *whole,
+        *(Stretch(s.start, s.end, s) for s in spans),
+        *(Stretch(s.start, s.end, s.style) for s in styled),
+    )
+
+
+def _asked(asks: Prosody | Style) -> Iterable[str]:
+    """Names of what a stretch asks for."""
+    names = ("emotion", *_BY_MODEL, *_BY_DSP)
+    return (name for name in names if getattr(asks, name, None) is not None)
+
+
+def _sources(line: Delivery, stretches: Sequence[Stretch], pack: packs.Pack) -> dict[str, str]:
+    """What does each thing that was asked for, and how good that is for emotions."""
+    sources: dict[str, str] = {}
+    for stretch in stretches:
+        for name in _asked(stretch.asks):
+            if name in _BY_MODEL:
+                sources[name] = "model"
+            elif name in _BY_DSP:
+                sources["pitch_st" if name.startswith("pitch") else name] = "dsp"
+        emotion = delivery.emotion_of(stretch.asks)
+        if emotion is not None:
+            found = delivery.source_of(emotion, pack.measured.emotion)
+            sources["emotion"] = str(found["source"])
+            if found["quality"] is not None and sources.get("quality") != "experimental":
+                sources["quality"] = str(found["quality"])
+    if line.variability != delivery.Variability():
+        sources["variability"] = "model"
+    return sources
