@@ -1,5 +1,6 @@
 """The `voicesvc` command, as a person runs it."""
 
+import json
 import os
 import socket
 import subprocess
@@ -86,6 +87,24 @@ def test_say_writes_to_standard_output_and_tells_what_it_skipped(tmp_path: Path)
     assert soundfile.info(tmp_path / "out").samplerate == 22050
 
 
+def test_a_plan_goes_out_and_is_spoken_as_it_is(tmp_path: Path) -> None:
+    plan, spoken = tmp_path / "line.json", tmp_path / "line.wav"
+    made = run("plan", LINE, "--seed", "7", "--emotion", "sad", "--seconds", "1.5", "-o", str(plan))
+    assert made.returncode == 0, made.stderr
+    assert json.loads(plan.read_text("utf-8"))["seed"] == 7
+    done = run("say", "--plan", str(plan), str(spoken))
+    assert done.returncode == 0, done.stderr
+    straight = run("say", LINE, "-", "--seed", "7", "--emotion", "sad", "--seconds", "1.5")
+    assert spoken.read_bytes() == straight.stdout
+    assert soundfile.info(spoken).frames == round(1.5 * 22050)
+    assert b"emotion by prosody" in straight.stderr
+    assert b"stretch=" in straight.stderr
+    plan.write_text("{}", "utf-8")
+    broken = run("say", "--plan", str(plan), str(tmp_path / "no.wav"))
+    assert broken.returncode == 1
+    assert b"plan.actor" in broken.stderr
+
+
 @pytest.mark.parametrize(
     ("args", "told"),
     [
@@ -96,6 +115,12 @@ def test_say_writes_to_standard_output_and_tells_what_it_skipped(tmp_path: Path)
         (("--sample-rate-hz", "7"), "8000 to 96000"),
         (("--seed", "-1"), "0 to 2^53 - 1"),
         (("--format", "aac"), "wav, flac, opus, mp3, pcm_s16le, pcm_f32le"),
+        (("--emotion", "furious"), "'whispered' or 'shouted'"),
+        (("--emotion", '{"name":"sad","intensity":3}'), "emotion.intensity"),
+        (("--ask", "pitch_st"), "NAME=VALUE"),
+        (("--ask", "tempo=3"), "pitch_st"),
+        (("--seconds", "-1"), "fit.seconds"),
+        (("--plan", "/nowhere.json"), "cannot read /nowhere.json"),
     ],
 )
 def test_what_say_cannot_do_it_says_in_one_line(
