@@ -3,8 +3,9 @@
 White noise goes through the all-pole envelope of the input, frame by frame (J. Makhoul (1975),
 "Linear prediction: a tutorial review", Proc. IEEE 63, 561-580). Breathy voices have noise
 instead of harmonics in their upper spectrum (D. H. Klatt, L. C. Klatt (1990), JASA 87, 820-857),
-so for breathiness it is high-passed. In a whisper the glottis is open: lower formants lose level
-against higher ones (V. C. Tartter (1989), "What's in a whisper?", JASA 86, 1678-1683).
+so for breathiness it is high-passed. In a whisper the glottis stays open: the lowest formant loses
+level and all are wider (S. T. Jovičić (1998), "Formant feature differences between whispered and
+voiced sustained vowels", Acustica 84, 739-743).
 """
 
 import numpy as np
@@ -13,6 +14,7 @@ from scipy.signal import butter, lfilter, sosfilt
 
 from voicesvc.dsp.curves import Controls, Floats
 from voicesvc.dsp.history import History
+from voicesvc.dsp.levels import settled
 
 WINDOW_S = 0.025  # of the envelope's analysis
 EMPHASIS = 0.97  # at 22.05 kHz; the same corner at every rate
@@ -51,15 +53,11 @@ class Aspiration:
         self._share_tail: Floats = np.zeros(frame)
         self._next = 0  # frame
 
-    @property
-    def done(self) -> int:
-        """Samples before this are ready."""
-        return max(0, self._next - 1) * self._frame
-
     def step(self, x: History, f0_hz: list[float], upto: int) -> tuple[Floats, Floats, Floats]:
-        """Breath noise, whisper noise, and the whisper's share of power, from `done` on.
+        """Breath noise, whisper noise, and the whisper's share of power, [m] each, in order.
 
-        `f0_hz` is known of frames before `upto`, and `x` as far as their windows go.
+        They go on to the centre of frame `upto` - 1. `f0_hz` is known of frames before `upto`,
+        and `x` as far as their windows go.
         """
         n = max(0, upto - self._next)
         breath, whisper, share = (
@@ -88,7 +86,8 @@ class Aspiration:
         self._share_tail, share = share[cut:], share[:cut]
         if not n or self._controls.breathiness.is_constant(0.0):
             return breath[first:], whisper[first:], share[first:]
-        breath, self._state = sosfilt(self._sos, breath, zi=self._state)
+        breath, state = sosfilt(self._sos, breath, zi=self._state)
+        self._state = settled(state)
         return breath[first:], whisper[first:], share[first:]
 
     def _excite(self) -> Floats:

@@ -42,12 +42,12 @@ INTERPOLATORS = _interpolators()
 
 @dataclass(slots=True)
 class Grain:
-    """A synthesis mark: where it is, what it copies, and how wide its window is."""
+    """A synthesis mark: where it is, what it copies, and how wide its window is; in samples."""
 
     at: float
     shift: float  # `at` less the analysis mark's position
     period: float  # of the input at its analysis mark
-    power: float  # mean square of the input over the two periods around the analysis mark
+    power: float  # mean square of the input over the two periods around; NaN ends the stretch
 
 
 class Psola:
@@ -71,8 +71,10 @@ class Psola:
         self.f0_hz: list[float] = []  # by frame
         self._run: _Run | None = None
         self.slowest = rate_hz / LOWEST_HZ
-        grains = math.ceil(3 * self.slowest + rate_hz / FLOOR_HZ)
-        self.lookahead = self.analysis.lookahead + self.marker.lookahead + grains
+        self.lookahead = self.analysis.lookahead + frame
+        if controls.moves_pitch:
+            grains = math.ceil(3 * self.slowest + rate_hz / FLOOR_HZ)
+            self.lookahead += self.marker.lookahead - frame + grains
 
     def step(self, block: Floats) -> None:
         """Take one block of input, [size]."""
@@ -118,6 +120,7 @@ class _Run:
         self._psola = psola
         self._stretch = stretch
         self._random = np.random.default_rng(psola._seed)
+        self._rough_st = self._draw_st()  # of the next grain
         self._j = 0  # analysis mark of the newest grain
         self._grains: list[Grain] = []
         self._cut: list[tuple[int, Floats, bool, float, float]] = []
@@ -128,17 +131,15 @@ class _Run:
         """Make what can be made; whether the stretch is finished."""
         marks = self._stretch.marks
         if not self._grains:
-            if len(marks) < 3 and not self._stretch.closed:
-                return False
             if len(marks) < 3:
-                self.done = math.inf
-                return True
+                return self._stretch.closed
             self._grains.append(self._grain(marks[0], 0))
         while True:
             found = self._following()
             if found is None:
                 return False
             self._add(found)
+            self._rough_st = self._draw_st()
             if math.isnan(found.power):
                 return True
 
@@ -146,7 +147,8 @@ class _Run:
         """The next grain; one of no power where the stretch ends; None where not known yet."""
         marks, closed = self._stretch.marks, self._stretch.closed
         last, j = self._grains[-1], self._j
-        if j + 1 >= len(marks) and not closed:
+        heard = last.at / self._psola._frame + 1 < len(self._psola.f0_hz)
+        if not closed and (j + 1 >= len(marks) or not heard):
             return None
         delta = self._delta_st(last.at)
         if delta == 0.0 and j + 1 < len(marks):
@@ -206,9 +208,11 @@ class _Run:
                 a, b = near[0], near[-1]
                 octaves = math.log2(a) + (place - k) * (math.log2(b) - math.log2(a))
                 delta += (spread - 1.0) * 12 * (octaves - math.log2(controls.pivot_hz))
-        if controls.jitter_st:
-            delta += controls.jitter_st * float(self._random.standard_normal())
-        return min(max(delta, -LIMIT_ST), LIMIT_ST)
+        return min(max(delta + self._rough_st, -LIMIT_ST), LIMIT_ST)
+
+    def _draw_st(self) -> float:
+        jitter_st = self._psola._controls.jitter_st
+        return jitter_st * float(self._random.standard_normal()) if jitter_st else 0.0
 
     def _add(self, new: Grain) -> None:
         """Take one more grain, and make the segment that it was the last to bear on."""
@@ -243,9 +247,10 @@ class _Run:
             before, after = self._untouched(i - 1), self._untouched(i + 1)
             first = old.at if before else grains[i - 1].at
             last = new.at if after else grains[i + 2].at
+            back = old.at if math.isnan(new.power) else first  # the end is heard in the last only
             heard = [
                 (old.shift, old.at, min(old.period, last - old.at)),
-                (new.shift, new.at, -min(new.period, new.at - first)),
+                (new.shift, new.at, -min(new.period, new.at - back)),
             ]
             if not before and grains[i - 1].period > old.at - first:
                 reach = min(grains[i - 1].period, new.at - first)
