@@ -71,7 +71,7 @@ EMOTIONS: dict[EmotionName, Row] = {
         (-0.5, 0.15, 0.5),
     ),
     "fearful": Row(
-        Shape(1.15, 1.0, 4.0, 0.64, -2.0, -1.0, breathiness=0.15, jitter_st=0.15),
+        Shape(1.12, 1.0, 3.0, 0.64, -2.0, -1.0, breathiness=0.08, jitter_st=0.06),
         (JUSLIN_LAUKKA, BURKHARDT, SCHRODER),
         (-0.64, 0.60, -0.43),
     ),
