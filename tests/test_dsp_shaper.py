@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from scipy.ndimage import maximum_filter1d
 from vowels import praat_f0, praat_formants, spoken, vowel
 
 from voicesvc.audio import Pcm
@@ -143,6 +144,19 @@ def test_the_real_voice(joe_pcm: Pcm) -> None:
         _, moved = moved_cents(joe_pcm, out, RATE_HZ)
         assert np.median(np.abs(moved - 100 * asked_st)) < 10
         assert abs(20 * np.log10(out.std() / joe_pcm.std())) < 0.3
+
+
+@pytest.mark.parametrize("controls", [
+    Controls(pitch_st=Curve.constant(8)),
+    Controls(pitch_st=Curve.constant(-4)),
+    Controls(range=Curve.constant(2), pivot_hz=90),
+    Controls(pitch_st=curve((0.5, 0), (0.5, 5), (0.9, 5), (0.9, -3), (1.4, -3), (1.4, 0))),
+])  # fmt: skip
+def test_no_clicks(controls: Controls, joe_pcm: Pcm) -> None:
+    out = shape(joe_pcm, controls)
+    bend = np.abs(np.diff(out, 2))
+    around = maximum_filter1d(np.abs(np.diff(joe_pcm, 2)), round(0.03 * RATE_HZ)) + 1e-3
+    assert (bend / around).max() < 2
 
 
 def test_where_nothing_is_asked_the_samples_are_the_inputs(joe_pcm: Pcm) -> None:

@@ -243,9 +243,10 @@ class _Run:
             before, after = self._untouched(i - 1), self._untouched(i + 1)
             first = old.at if before else grains[i - 1].at
             last = new.at if after else grains[i + 2].at
+            back = old.at if math.isnan(new.power) else first  # the end is heard in the last only
             heard = [
                 (old.shift, old.at, min(old.period, last - old.at)),
-                (new.shift, new.at, -min(new.period, new.at - first)),
+                (new.shift, new.at, -min(new.period, new.at - back)),
             ]
             if not before and grains[i - 1].period > old.at - first:
                 reach = min(grains[i - 1].period, new.at - first)
