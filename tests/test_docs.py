@@ -299,10 +299,11 @@ def test_commands_page_lists_every_command_and_option() -> None:
 def keys(model: type[BaseModel], above: str = "") -> Iterator[str]:
     for name, field in model.model_fields.items():
         hint = field.annotation
-        options = get_args(hint) if get_origin(hint) in (Union, UnionType) else (hint,)
+        named = get_origin(hint) is dict  # a table of tables, by name
+        options = get_args(hint) if named or get_origin(hint) in (Union, UnionType) else (hint,)
         inner = [o for o in options if isinstance(o, type) and issubclass(o, BaseModel)]
         if inner:
-            yield from keys(inner[0], f"{above}{name}.")
+            yield from keys(inner[0], f"{above}{name}.{'NAME.' if named else ''}")
         else:
             yield above + name
 

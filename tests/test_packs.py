@@ -52,6 +52,7 @@ DESCRIPTION = Description(
     ),
     vits=VITS,
 )
+COSTS = {"dnsmos_change": -0.1, "distillmos_change": -0.2, "wer_change": 0.01}
 TENSORS: Tensors = {
     "b": np.arange(6, dtype=np.float32).reshape(2, 3),
     "a": np.array([1.5, -2.0, 0.25], np.float32),
@@ -98,6 +99,17 @@ def test_what_was_written_is_read(pack: Pack) -> None:
         np.testing.assert_array_equal(loaded[name], value)
 
 
+def test_emotions_of_its_own_survive_writing(tmp_path: Path) -> None:
+    content = manifest(emotion__sad__rate=0.9, measured__emotion__sad=COSTS)
+    first = read(tmp_path, content)
+    assert first.emotion["sad"].rate == 0.9
+    assert first.emotion["sad"].range is None
+    assert first.measured.emotion["sad"].model_dump() == COSTS
+    again = packs.write(first, TENSORS, tmp_path / "again")
+    assert (again.emotion, again.measured) == (first.emotion, first.measured)
+    assert packs.read(tmp_path / "again") == again
+
+
 def test_same_tensors_same_bytes(pack: Pack, tmp_path: Path) -> None:
     shuffled = dict(reversed(list(TENSORS.items())))
     other = packs.write(DESCRIPTION, shuffled, tmp_path / "other")
@@ -126,6 +138,15 @@ def test_nothing_is_left_when_writing_fails(tmp_path: Path) -> None:
         ({"colour": "red"}, "colour", "actor_id"),
         ({"vits__colour": "red"}, "vits.colour", "hidden_channels"),
         ({"weights__url": "x"}, "weights.url", "sha256"),
+        ({"emotion__sad__tempo": 0.9}, "emotion.sad.tempo", "pause_scale"),
+        ({"emotion__sadly__rate": 0.9}, "emotion.sadly.[key]", "neutral"),
+        ({"emotion__sad__rate": 0.4}, "emotion.sad.rate", "0.5"),
+        (
+            {"measured__emotion__sad": COSTS | {"mos": 1.0}},
+            "measured.emotion.sad.mos",
+            "wer_change",
+        ),
+        ({"measured__speed": {}}, "measured.speed", "emotion"),
         ({"name": None}, "name", "required"),
         ({"version": 2}, "version", "1"),
         ({"engine": "xtts"}, "engine", "vits"),
