@@ -119,6 +119,9 @@ class Encoder:
                 net.attn_layers, net.norm_layers_1, net.ffn_layers, net.norm_layers_2, strict=True
             )
         ]
+        # what the feed-forward layers hold beyond coqui's weights
+        self.extra_bytes = sum(c.nbytes for _, _, *convs, _ in self.layers for c in convs)
+        self.extra_bytes -= sum(p.nbytes for f in net.ffn_layers for p in f.parameters())
 
     def __call__(self, ids: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Encode one line; `ids` int64 [T]."""

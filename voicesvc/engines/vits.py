@@ -108,6 +108,7 @@ class Vits:
         buffers = [*flow.buffers(), *decoder.buffers()]
         front = [p for m in (model.text_encoder, model.duration_predictor) for p in m.parameters()]
         self.resident_bytes = sum(t.numel() * t.element_size() for t in (*buffers, *front))
+        self.resident_bytes += self.encoder.extra_bytes
         pack_weights(flow, decoder)
         self.speech = Speech(flow, decoder)
 
