@@ -3,6 +3,9 @@
 The same results as coqui-tts's modules in fewer passes: fused projections, relative attention
 (Shaw et al. 2018, arXiv:1803.02155) through a strided diagonal view, channels-last convolutions.
 Tensors are [time, channels]. Always fp32: in bf16, 0.2 % of the durations flip.
+
+Every line is computed on `rows_for` its length rows. Those beyond its end are finite, are never
+looked at, and are cut off at last.
 """
 
 import math
@@ -13,7 +16,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from voicesvc.engines.convs import Conv
-from voicesvc.engines.products import Product, SameConv, passing, same_conv
+from voicesvc.engines.products import Product, SameConv, passing, rows_for, same_conv
 
 _MIN_BIN = 1e-3  # coqui's smallest spline bin width, height and derivative
 Affine = tuple[Tensor, Tensor]
@@ -40,13 +43,12 @@ def _same_conv(conv: Any) -> SameConv:
     return same_conv(conv.weight.detach(), conv.bias.detach())
 
 
-def _two_convs(x: Tensor, conv_1: SameConv, conv_2: SameConv) -> Tensor:
-    """conv_2(relu(conv_1(x))), both of one kernel."""
-    t = len(x)
-    room, following = conv_1.room(t), conv_2.room(t)
-    room.narrow(0, conv_1.pad, t).copy_(x)
+def _two_convs(x: Tensor, t: int, conv_1: SameConv, conv_2: SameConv) -> Tensor:
+    """conv_2(relu(conv_1(x[:t]))), both of one kernel."""
+    room, following = conv_1.room(len(x), t), conv_2.room(len(x), t)
+    room.narrow(0, conv_1.pad, t).copy_(x[:t])
     conv_1.relu(room, t, following)
-    return conv_2(following, t)
+    return conv_2(following)
 
 
 class _Attention:
@@ -59,50 +61,61 @@ class _Attention:
     def __init__(self, attn: Any) -> None:
         scale = attn.k_channels**-0.5
         (wq, bq), (wk, bk), (wv, bv) = (_matrix(c) for c in (attn.conv_q, attn.conv_k, attn.conv_v))
-        self.qkv = Product(torch.cat([wq * scale, wk, wv]), torch.cat([bq * scale, bk, bv]))
-        self.rel_k = attn.emb_rel_k.detach()[0].t().contiguous()  # [d, 2 window + 1]
+        d = attn.k_channels
+        rel_k = attn.emb_rel_k.detach()[0]  # [2 window + 1, d]
+        # scores against the relative positions are linear in x, as q, k and v are
+        near = [(rel_k @ wq[h : h + d], rel_k @ bq[h : h + d]) for h in range(0, len(wq), d)]
+        w_near, b_near = (torch.cat(part) for part in zip(*near, strict=True))
+        self.qkv = Product(
+            torch.cat([wq * scale, wk, wv, w_near * scale]),
+            torch.cat([bq * scale, bk, bv, b_near * scale]),
+        )
         self.rel_v = attn.emb_rel_v.detach()[0].contiguous()  # [2 window + 1, d]
         self.out = _linear(attn.conv_o)
         self.heads = attn.num_heads
 
     def __call__(self, x: Tensor, band: "_Band") -> Tensor:
-        t, c = x.shape
-        q, k, v = self.qkv(x).view(t, 3, self.heads, -1).permute(1, 2, 0, 3)
-        near_k = (q @ self.rel_k).mul_(band.inside)
+        rows, c = x.shape
+        qkv, near_k = self.qkv(x).tensor_split([3 * c], 1)
+        q, k, v = qkv.view(rows, 3, self.heads, -1).permute(1, 2, 0, 3)
+        near_k = near_k.view(rows, self.heads, -1)
         q = F.pad(q, (0, 0, band.margin, band.margin))
-        for h in range(self.heads):
-            scores = passing(q[h], k[h])  # [margin + T + margin, T]
-            band.diagonals(scores).add_(near_k[h])
-            torch.softmax(scores[band.margin : band.margin + t], -1, out=band.weights[h])
         y = []
         for h in range(self.heads):
-            near = (band.diagonals(band.rooms[h]) * band.inside) @ self.rel_v
-            y.append(passing(band.weights[h], v[h].t(), near))
-        return self.out(torch.stack(y, 1).view(t, c))
+            scores = passing(q[h], k[h])  # [margin + rows + margin, rows]
+            band.diagonals(scores).add_(near_k[:, h] * band.inside)
+            scores[:, band.t :] = -math.inf
+            torch.softmax(band.body(scores), -1, out=band.body(band.rooms[h]))
+            near_v = (band.diagonals(band.rooms[h]) * band.inside) @ self.rel_v
+            y.append(passing(band.body(band.rooms[h]), v[h].t(), near_v))
+        return self.out(torch.stack(y, 1).view(rows, c))
 
 
 class _Band:
-    """Where `_Attention` keeps its weights, shared by all layers of one line.
+    """Where `_Attention` keeps its weights, shared by all layers of one line of `t` steps.
 
-    Weights and scores of a head have `margin` rows before and after them, so that the band of the
-    first and the last rows lies in the same memory.
+    Weights and scores of a head, [rows, rows], have `margin` rows before and after them, so that
+    the band of the first and the last rows lies in the same memory.
     """
 
-    def __init__(self, x: Tensor, heads: int, window: int) -> None:
-        t = len(x)
-        self.window, self.margin = window, -(-window // t)
-        self.rooms = x.new_zeros(heads, t + 2 * self.margin, t)
-        self.weights = self.rooms[:, self.margin : self.margin + t]
-        rows = torch.arange(t, device=x.device)[:, None]
-        column = rows + torch.arange(-window, window + 1, device=x.device)
+    def __init__(self, x: Tensor, t: int, heads: int, window: int) -> None:
+        rows = len(x)
+        self.t, self.window, self.margin = t, window, -(-window // rows)
+        self.rooms = x.new_zeros(heads, rows + 2 * self.margin, rows)
+        row = torch.arange(rows, device=x.device)[:, None]
+        column = row + torch.arange(-window, window + 1, device=x.device)
         # a band element beyond either end of its row lies in another row
         self.inside = ((column >= 0) & (column < t)).to(x.dtype)
 
+    def body(self, room: Tensor) -> Tensor:
+        """[margin + rows + margin, rows] without its margins."""
+        return room[self.margin : len(room) - self.margin]
+
     def diagonals(self, room: Tensor) -> Tensor:
-        """The band of [margin + T + margin, T] as [T, 2 window + 1]."""
-        t = room.shape[1]
-        begin = room.storage_offset() + self.margin * t - self.window
-        return room.as_strided((t, 2 * self.window + 1), (t + 1, 1), begin)
+        """The band of [margin + rows + margin, rows] as [rows, 2 window + 1]."""
+        rows = room.shape[1]
+        begin = room.storage_offset() + self.margin * rows - self.window
+        return room.as_strided((rows, 2 * self.window + 1), (rows + 1, 1), begin)
 
 
 class Encoder:
@@ -125,13 +138,14 @@ class Encoder:
 
     def __call__(self, ids: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Encode one line; `ids` int64 [T]."""
-        x = self.table[ids]
-        band = _Band(x, self.heads, self.window)
+        t = len(ids)
+        x = self.table[F.pad(ids, (0, rows_for(t) - t))]
+        band = _Band(x, t, self.heads, self.window)
         for attention, norm_1, conv_1, conv_2, norm_2 in self.layers:
             x = _layer_norm(attention(x, band).add_(x), norm_1)
-            x = _layer_norm(_two_convs(x, conv_1, conv_2).add_(x), norm_2)
-        mean, log_scale = self.proj(x).chunk(2, 1)
-        return x, mean, log_scale
+            x = _layer_norm(_two_convs(x, t, conv_1, conv_2).add_(x), norm_2)
+        mean, log_scale = self.proj(x)[:t].chunk(2, 1)
+        return x[:t], mean, log_scale
 
 
 class _SeparableConvs:
@@ -152,15 +166,15 @@ class _SeparableConvs:
             )
         ]
 
-    def __call__(self, x: Tensor) -> Tensor:
-        t, c = x.shape
+    def __call__(self, x: Tensor, t: int) -> Tensor:
+        rows, c = x.shape
         for weight, bias, dilation, norm_1, pointwise, norm_2 in self.layers:
             pad = (weight.shape[0] - 1) // 2 * dilation
-            padded = x.new_zeros(t + 2 * pad, c)
-            padded[pad : pad + t] = x
-            y = torch.addcmul(bias, padded[:t], weight[0])
+            padded = x.new_zeros(rows + 2 * pad, c)
+            padded[pad : pad + t] = x[:t]
+            y = torch.addcmul(bias, padded[:rows], weight[0])
             for j in range(1, weight.shape[0]):
-                y.addcmul_(padded[j * dilation : j * dilation + t], weight[j])
+                y.addcmul_(padded[j * dilation : j * dilation + rows], weight[j])
             y = F.gelu(_layer_norm(y, norm_1))
             x = x + F.gelu(_layer_norm(pointwise(y), norm_2))
         return x
@@ -190,16 +204,18 @@ class StochasticDurations:
 
     def __call__(self, h: Tensor, noise: Tensor, g: Tensor | None = None) -> Tensor:
         """Log frames [T]; `noise` is already scaled, `g` [1, 1, G] the speaker."""
-        x = self.pre(h)
+        t = len(h)
+        more = 0, 0, 0, rows_for(t) - t
+        x = self.pre(F.pad(h, more))
         if self.cond is not None and g is not None:
             x = x + self.cond(g)[0]
-        x = self.proj(self.convs(x))
-        a, b = noise[:, 0], noise[:, 1]
+        x = self.proj(self.convs(x, t))
+        a, b = F.pad(noise, more).unbind(1)
         for pre, convs, proj, n_bins, bound in self.flows:
             a, b = b, a
-            params = proj(convs(torch.addmm(pre[1], a[:, None], pre[0].t()) + x))
+            params = proj(convs(torch.addmm(pre[1], a[:, None], pre[0].t()) + x, t))
             b = inverse_spline(b, params, n_bins, bound)
-        return (b - self.shift) * self.scale
+        return (b[:t] - self.shift) * self.scale
 
 
 class Durations:
@@ -213,12 +229,13 @@ class Durations:
 
     def __call__(self, h: Tensor, noise: Tensor, g: Tensor | None = None) -> Tensor:
         """Log frames [T]; nothing here is random, `noise` is not looked at."""
+        t = len(h)
         x = h if self.cond is None or g is None else h + self.cond(g)[0]
         for conv, norm in ((self.conv_1, self.norm_1), (self.conv_2, self.norm_2)):
-            room = conv.room(len(x))
-            room.narrow(0, conv.pad, len(x)).copy_(x)
-            x = _layer_norm(conv(room, len(x)).relu_(), norm)
-        return self.proj(x)[:, 0]
+            room = conv.room(rows_for(t), t)
+            room.narrow(0, conv.pad, t).copy_(x[:t])
+            x = _layer_norm(conv(room).relu_(), norm)
+        return self.proj(x)[:t, 0]
 
 
 def inverse_spline(y: Tensor, params: Tensor, n_bins: int, bound: float) -> Tensor:

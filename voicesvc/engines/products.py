@@ -4,6 +4,8 @@ oneDNN takes weights that lie in its own order and any number of rows; MKL, whic
 otherwise, reaches half of an AMD processor's rate. Elsewhere (no AVX-512, another device) the
 products are torch's own. Results are fp32 either way. Tensors are [time, channels]. Knows nothing
 of the networks built from them.
+
+oneDNN makes and keeps code for every number of rows, so callers round it up (`rows_for`).
 """
 
 from functools import cache
@@ -13,9 +15,15 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+_ROWS = 32  # lines of up to 1000 ids come in as many numbers of rows
 _PACK_ROWS = 64  # the number of rows that oneDNN's order is chosen for; it takes any
 _MANY_ROWS = 256
-_STEPS = 4  # outputs that a `_Tiled` convolution makes at a time
+_STEPS = 4  # outputs that a `TiledConv` makes at a time; divides _ROWS
+
+
+def rows_for(t: int) -> int:
+    """How many rows to compute where `t` are wanted."""
+    return -(-t // _ROWS) * _ROWS
 
 
 @cache
@@ -60,7 +68,7 @@ def _mkl_is_slow() -> bool:
 def passing(a: Tensor, b: Tensor, other: Tensor | None = None) -> Tensor:
     """a @ b.T (+ other) of matrices that are used once: [m, k], [n, k], [m, n] -> [m, n].
 
-    oneDNN makes code for every new shape (0.2 to 0.5 ms), so small ones stay with MKL.
+    Small ones stay with MKL, which begins sooner.
     """
     if len(a) < _MANY_ROWS or not packs(b) or not _mkl_is_slow():
         return torch.mm(a, b.t()) if other is None else torch.addmm(other, a, b.t())
@@ -89,19 +97,22 @@ class TappedConv:
         """Of the weights, as they lie in memory."""
         return self.taps.nbytes + self.bias.nbytes
 
-    def room(self, t: int) -> Tensor:
-        """A place for `t` steps of input, from row `pad` on, with the zeros that the taps reach."""
-        room = self.taps.new_empty(t + 2 * self.pad, self.taps.shape[1])
+    def room(self, rows: int, t: int) -> Tensor:
+        """A place for `rows` steps of input from row `pad` on; zero around the first `t` of them.
+
+        `rows` is one of `rows_for`.
+        """
+        room = self.taps.new_empty(rows + 2 * self.pad, self.taps.shape[1])
         room[: self.pad] = 0
         room[self.pad + t :] = 0
         return room
 
-    def __call__(self, room: Tensor, t: int) -> Tensor:
-        """`room` with its `t` steps of input -> [t, out]."""
-        return self._into(room, room.new_empty(t, self.taps.shape[2]))
+    def __call__(self, room: Tensor) -> Tensor:
+        """`room` with its input -> [rows, out]."""
+        return self._into(room, room.new_empty(len(room) - 2 * self.pad, self.taps.shape[2]))
 
     def relu(self, room: Tensor, t: int, following: Tensor) -> None:
-        """The same after a ReLU, into the room of a following convolution of this kernel."""
+        """The same after a ReLU, `t` rows into the room of a following convolution."""
         self._into(room, following.narrow(0, self.pad, t)).relu_()
 
     def _into(self, room: Tensor, out: Tensor) -> Tensor:
@@ -140,19 +151,22 @@ class TiledConv:
         self.nbytes = at.nbytes + bias.nbytes
         self._new = bias.new_empty
 
-    def room(self, t: int) -> Tensor:
-        """A place for `t` steps of input, from row 1 on, with the zeros that the kernel reaches."""
-        room = self._new(_STEPS * -(-t // _STEPS) + 2, self.channels)
+    def room(self, rows: int, t: int) -> Tensor:
+        """A place for `rows` steps of input from row 1 on; zero around the first `t` of them.
+
+        `rows` is one of `rows_for`.
+        """
+        room = self._new(rows + 2, self.channels)
         room[0] = 0
         room[1 + t :] = 0
         return room
 
-    def __call__(self, room: Tensor, t: int) -> Tensor:
-        """`room` with its `t` steps of input -> [t, out]."""
-        return torch.stack(self._outputs(room), 1).flatten(0, 1)[:t]
+    def __call__(self, room: Tensor) -> Tensor:
+        """`room` with its input -> [rows, out]."""
+        return torch.stack(self._outputs(room), 1).flatten(0, 1)
 
     def relu(self, room: Tensor, t: int, following: Tensor) -> None:
-        """The same after a ReLU, into the room of a following convolution of this kernel."""
+        """The same after a ReLU, `t` rows into the room of a following convolution."""
         body = following[1:-1].view(-1, _STEPS, following.shape[1])
         for i, y in enumerate(self._outputs(room)):
             torch.clamp(y, min=0, out=body[:, i])
