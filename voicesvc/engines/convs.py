@@ -11,6 +11,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from voicesvc.engines.products import Product, packs
+
 _MANY_CHANNELS = 128  # from here on a matrix product beats a convolution in fp32
 _PACK_FRAMES = 64  # the input length that oneDNN's weight order is chosen for
 
@@ -74,11 +76,13 @@ class Conv(nn.Module):
     """A Conv1d without its padding, run as a channels-last Conv2d (the fast layout on CPU).
 
     After `pack` the weights lie in oneDNN's own order and sums are fused into it; after `split`
-    each tap is a matrix of its own, and the convolution a sum of products.
+    each tap is a matrix of its own, and the convolution a sum of products; after `multiply` it is
+    one product of all taps at once.
     """
 
     weight: Tensor
     bias: Tensor | None
+    product: Product | None = None
 
     def __init__(self, conv: nn.Conv1d, per_frame: int = 1, gain: float = 1.0) -> None:
         super().__init__()
@@ -97,6 +101,7 @@ class Conv(nn.Module):
             weight = weight[:, :, 0].contiguous()  # [out, in]
         else:
             weight = weight.unsqueeze(2).contiguous(memory_format=torch.channels_last)
+        self.n_out = len(weight)
         self.register_buffer("weight", weight)
         self.register_buffer("bias", bias)
         self.packed = False
@@ -105,6 +110,12 @@ class Conv(nn.Module):
         """Make each tap a matrix, [kernel, in, out]: faster in fp32 where channels are many."""
         if self.weight.dim() == 4:
             self.weight = self.weight[:, :, 0].permute(2, 1, 0).contiguous()
+
+    def multiply(self) -> None:
+        """Make all taps one matrix, [out, kernel * in], in the order that is fastest here."""
+        taps = self.weight if self.weight.dim() == 2 else self.weight[:, :, 0].mT.flatten(1)
+        self.product = Product(taps, self.bias)
+        self.weight = self.weight.new_empty(0)
 
     def pack(self, steps: int) -> None:
         """Put the weights in oneDNN's order, best for inputs of `steps` time steps."""
@@ -120,7 +131,9 @@ class Conv(nn.Module):
     def forward(self, x: Tensor, slope: float = 1.0) -> Tensor:
         """[b, t + 2 pad, in] -> leaky_relu of [b, t, out]; empty where context is missing yet."""
         if x.shape[1] <= 2 * self.reach.pad:
-            return x.new_zeros(x.shape[0], 0, self._n_out())
+            return x.new_zeros(x.shape[0], 0, self.n_out)
+        if self.product is not None:
+            return _leaky(self.product(self._windows(x)), slope)
         if self.weight.dim() == 2:
             return _leaky(F.linear(x, self.weight, self.bias), slope)
         if self.weight.dim() == 3:
@@ -135,9 +148,20 @@ class Conv(nn.Module):
         )
         return cast(Tensor, y).squeeze(2).transpose(1, 2)
 
+    def _windows(self, x: Tensor) -> Tensor:
+        """What each output sees, [b, t, kernel * in]."""
+        if not self.reach.pad:
+            return x
+        b, t, c = x.shape
+        far = self.dilation[1]
+        kernel = 2 * self.reach.pad // far + 1
+        size = b, t - 2 * self.reach.pad, kernel, c
+        steps = x.stride(0), x.stride(1), far * x.stride(1), x.stride(2)
+        return x.as_strided(size, steps, x.storage_offset()).flatten(2)
+
     def _products(self, x: Tensor) -> Tensor:
         t = x.shape[1] - 2 * self.reach.pad
-        y = x.new_empty(*x.shape[:1], t, self._n_out())
+        y = x.new_empty(*x.shape[:1], t, self.n_out)
         for line, out in zip(x, y, strict=True):
             if self.bias is None:
                 torch.mm(line[:t], self.weight[0], out=out)
@@ -158,9 +182,6 @@ class Conv(nn.Module):
             *(out, x, self.weight, self.bias, [0, 0], [1, 1], self.dilation, 1),
             *("add", 1.0, None, [], None),
         )
-
-    def _n_out(self) -> int:
-        return int(self.weight.shape[2 if self.weight.dim() == 3 else 0])
 
 
 def _leaky(x: Tensor, slope: float) -> Tensor:
@@ -200,14 +221,18 @@ class Up(Conv):
 def pack(*modules: nn.Module) -> None:
     """Put weights into the form that is fastest on a CPU; move nothing afterwards.
 
-    bf16 is put into oneDNN's order only where the CPU has AMX. Elsewhere, and in fp32, that order
-    depends on the input's length, and the wrong one costs 50 times the time.
+    bf16 is put into oneDNN's order only where the CPU multiplies it. A convolution's order in fp32
+    depends on the input's length, and the wrong one costs 50 times the time; a product's does not.
     """
-    amx = torch.cpu.get_capabilities().get("amx_bf16")
+    cpu = torch.cpu.get_capabilities()
+    bf16 = cpu.get("amx_bf16") or cpu.get("avx512_bf16")
     for conv in (c for module in modules for c in module.modules() if isinstance(c, Conv)):
         if conv.weight.device.type != "cpu":
             continue
-        if conv.weight.dtype == torch.float32 and conv.weight.shape[1] >= _MANY_CHANNELS:
+        many = conv.weight.shape[1] >= _MANY_CHANNELS
+        if packs(conv.weight) and (many or conv.weight.dim() == 2):
+            conv.multiply()
+        elif conv.weight.dtype == torch.float32 and many:
             conv.split()
-        elif conv.weight.dtype == torch.bfloat16 and amx:
+        elif conv.weight.dtype == torch.bfloat16 and bf16:
             conv.pack(_PACK_FRAMES * conv.reach.per_frame)

@@ -3,6 +3,9 @@
 The same results as coqui-tts's modules in fewer passes: fused projections, relative attention
 (Shaw et al. 2018, arXiv:1803.02155) through a strided diagonal view, channels-last convolutions.
 Tensors are [time, channels]. Always fp32: in bf16, 0.2 % of the durations flip.
+
+Every line is computed on `rows_for` its length rows. Those beyond its end are finite, are never
+looked at, and are cut off at last.
 """
 
 import math
@@ -13,14 +16,19 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from voicesvc.engines.convs import Conv
+from voicesvc.engines.products import Product, SameConv, passing, rows_for, same_conv
 
 _MIN_BIN = 1e-3  # coqui's smallest spline bin width, height and derivative
 Affine = tuple[Tensor, Tensor]
 
 
-def _linear(conv: Any) -> Affine:
-    """A 1x1 Conv1d as (weight [out, in], bias [out])."""
-    return conv.weight.detach()[..., 0].contiguous(), conv.bias.detach()
+def _matrix(conv: Any) -> Affine:
+    """A 1x1 Conv1d as weight [out, in] and bias [out]."""
+    return conv.weight.detach()[..., 0], conv.bias.detach()
+
+
+def _linear(conv: Any) -> Product:
+    return Product(*_matrix(conv))
 
 
 def _norm(norm: Any) -> tuple[Tensor, Tensor, float]:
@@ -31,92 +39,83 @@ def _layer_norm(x: Tensor, norm: tuple[Tensor, Tensor, float]) -> Tensor:
     return F.layer_norm(x, x.shape[-1:], *norm)
 
 
-class _SameConv:
-    """A same-length Conv1d over [time, channels], as one product for each of its taps.
-
-    A convolution proper is no faster here, and costs oneDNN a new plan for every line's length.
-    """
-
-    def __init__(self, conv: Any) -> None:
-        kernel = conv.kernel_size[0]
-        if kernel % 2 == 0:
-            raise ValueError(f"only odd kernels are known here: {conv}")
-        self.pad = (kernel - 1) // 2
-        self.taps: Tensor = conv.weight.detach().permute(2, 1, 0).contiguous()  # [kernel, in, out]
-        self.bias: Tensor = conv.bias.detach()
-
-    def room(self, t: int) -> Tensor:
-        """A place for an input of `t` steps, with the zeros around it that the taps reach."""
-        padded = self.taps.new_empty(t + 2 * self.pad, self.taps.shape[1])
-        padded[: self.pad] = 0
-        padded[t + self.pad :] = 0
-        return padded
-
-    def body(self, room: Tensor) -> Tensor:
-        """The part of the room where the input goes."""
-        return room.narrow(0, self.pad, room.shape[0] - 2 * self.pad)
-
-    def __call__(self, room: Tensor, out: Tensor | None = None) -> Tensor:
-        """`room` filled with [t, in] -> [t, out], into `out` where it is given."""
-        t = room.shape[0] - 2 * self.pad
-        out = room.new_empty(t, self.taps.shape[2]) if out is None else out
-        torch.addmm(self.bias, room[:t], self.taps[0], out=out)
-        for j in range(1, len(self.taps)):
-            out.addmm_(room[j : j + t], self.taps[j])
-        return out
+def _same_conv(conv: Any) -> SameConv:
+    return same_conv(conv.weight.detach(), conv.bias.detach())
 
 
-def _two_convs(x: Tensor, conv_1: _SameConv, conv_2: _SameConv) -> Tensor:
-    """conv_2(relu(conv_1(x)))."""
-    room_1, room_2 = conv_1.room(x.shape[0]), conv_2.room(x.shape[0])
-    conv_1.body(room_1).copy_(x)
-    conv_1(room_1, out=conv_2.body(room_2)).relu_()
-    return conv_2(room_2)
+def _two_convs(x: Tensor, t: int, conv_1: SameConv, conv_2: SameConv) -> Tensor:
+    """conv_2(relu(conv_1(x[:t]))), both of one kernel."""
+    room, following = conv_1.room(len(x), t), conv_2.room(len(x), t)
+    room.narrow(0, conv_1.pad, t).copy_(x[:t])
+    conv_1.relu(room, t, following)
+    return conv_2(following)
 
 
 class _Attention:
     """Multi-head self-attention with relative positions in a window of `window` each way.
 
-    The scores of one head lie in a flat buffer, so that relative offset j - window of row i is
-    element i * T + i + j of it: a diagonal band, addressed by strides alone.
+    Relative offset j - window of row i is element i * T + i + j - window of a head's scores: a
+    diagonal band, addressed by strides alone.
     """
 
     def __init__(self, attn: Any) -> None:
         scale = attn.k_channels**-0.5
-        (wq, bq), (wk, bk), (wv, bv) = (_linear(c) for c in (attn.conv_q, attn.conv_k, attn.conv_v))
-        self.qkv = torch.cat([wq * scale, wk, wv]), torch.cat([bq * scale, bk, bv])
-        self.rel_k = attn.emb_rel_k.detach()[0].t().contiguous()  # [d, 2 window + 1]
+        (wq, bq), (wk, bk), (wv, bv) = (_matrix(c) for c in (attn.conv_q, attn.conv_k, attn.conv_v))
+        d = attn.k_channels
+        rel_k = attn.emb_rel_k.detach()[0]  # [2 window + 1, d]
+        # scores against the relative positions are linear in x, as q, k and v are
+        near = [(rel_k @ wq[h : h + d], rel_k @ bq[h : h + d]) for h in range(0, len(wq), d)]
+        w_near, b_near = (torch.cat(part) for part in zip(*near, strict=True))
+        self.qkv = Product(
+            torch.cat([wq * scale, wk, wv, w_near * scale]),
+            torch.cat([bq * scale, bk, bv, b_near * scale]),
+        )
         self.rel_v = attn.emb_rel_v.detach()[0].contiguous()  # [2 window + 1, d]
         self.out = _linear(attn.conv_o)
         self.heads = attn.num_heads
 
     def __call__(self, x: Tensor, band: "_Band") -> Tensor:
-        t, c = x.shape
-        q, k, v = F.linear(x, *self.qkv).view(t, 3, self.heads, -1).permute(1, 2, 0, 3)
-        torch.bmm(q, k.mT, out=band.scores)
-        band.scores_diagonal += (q @ self.rel_k).mul_(band.inside)
-        torch.softmax(band.scores, -1, out=band.weights)
-        near = (band.weights_diagonal * band.inside) @ self.rel_v
-        y = torch.baddbmm(near, band.weights, v).transpose(0, 1).reshape(t, c)
-        return F.linear(y, *self.out)
+        rows, c = x.shape
+        qkv, near_k = self.qkv(x).tensor_split([3 * c], 1)
+        q, k, v = qkv.view(rows, 3, self.heads, -1).permute(1, 2, 0, 3)
+        near_k = near_k.view(rows, self.heads, -1)
+        q = F.pad(q, (0, 0, band.margin, band.margin))
+        y = []
+        for h in range(self.heads):
+            scores = passing(q[h], k[h])  # [margin + rows + margin, rows]
+            band.diagonals(scores).add_(near_k[:, h] * band.inside)
+            scores[:, band.t :] = -math.inf
+            torch.softmax(band.body(scores), -1, out=band.body(band.rooms[h]))
+            near_v = (band.diagonals(band.rooms[h]) * band.inside) @ self.rel_v
+            y.append(passing(band.body(band.rooms[h]), v[h].t(), near_v))
+        return self.out(torch.stack(y, 1).view(rows, c))
 
 
 class _Band:
-    """Scratch for `_Attention`, shared by all layers of one line."""
+    """Where `_Attention` keeps its weights, shared by all layers of one line of `t` steps.
 
-    def __init__(self, x: Tensor, heads: int, window: int) -> None:
-        t, width = x.shape[0], 2 * window + 1
-        flat = x.new_empty(2, heads * t * t + 2 * window)
-        flat[:, :window] = 0
-        flat[:, -window:] = 0
-        self.scores, self.weights = (f[window:-window].view(heads, t, t) for f in flat)
-        self.scores_diagonal, self.weights_diagonal = (
-            f.as_strided((heads, t, width), (t * t, t + 1, 1), f.storage_offset()) for f in flat
-        )
-        rows = torch.arange(t, device=x.device)[:, None]
-        column = rows + torch.arange(-window, window + 1, device=x.device)
+    Weights and scores of a head, [rows, rows], have `margin` rows before and after them, so that
+    the band of the first and the last rows lies in the same memory.
+    """
+
+    def __init__(self, x: Tensor, t: int, heads: int, window: int) -> None:
+        rows = len(x)
+        self.t, self.window, self.margin = t, window, -(-window // rows)
+        self.rooms = x.new_zeros(heads, rows + 2 * self.margin, rows)
+        row = torch.arange(rows, device=x.device)[:, None]
+        column = row + torch.arange(-window, window + 1, device=x.device)
         # a band element beyond either end of its row lies in another row
         self.inside = ((column >= 0) & (column < t)).to(x.dtype)
+
+    def body(self, room: Tensor) -> Tensor:
+        """[margin + rows + margin, rows] without its margins."""
+        return room[self.margin : len(room) - self.margin]
+
+    def diagonals(self, room: Tensor) -> Tensor:
+        """The band of [margin + rows + margin, rows] as [rows, 2 window + 1]."""
+        rows = room.shape[1]
+        begin = room.storage_offset() + self.margin * rows - self.window
+        return room.as_strided((rows, 2 * self.window + 1), (rows + 1, 1), begin)
 
 
 class Encoder:
@@ -128,21 +127,25 @@ class Encoder:
         net = encoder.encoder
         self.heads, self.window = net.num_heads, net.rel_attn_window_size
         self.layers = [
-            (_Attention(a), _norm(n1), _SameConv(f.conv_1), _SameConv(f.conv_2), _norm(n2))
+            (_Attention(a), _norm(n1), _same_conv(f.conv_1), _same_conv(f.conv_2), _norm(n2))
             for a, n1, f, n2 in zip(
                 net.attn_layers, net.norm_layers_1, net.ffn_layers, net.norm_layers_2, strict=True
             )
         ]
+        # what the feed-forward layers hold beyond coqui's weights
+        self.extra_bytes = sum(c.nbytes for _, _, *convs, _ in self.layers for c in convs)
+        self.extra_bytes -= sum(p.nbytes for f in net.ffn_layers for p in f.parameters())
 
     def __call__(self, ids: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Encode one line; `ids` int64 [T]."""
-        x = self.table[ids]
-        band = _Band(x, self.heads, self.window)
+        t = len(ids)
+        x = self.table[F.pad(ids, (0, rows_for(t) - t))]
+        band = _Band(x, t, self.heads, self.window)
         for attention, norm_1, conv_1, conv_2, norm_2 in self.layers:
             x = _layer_norm(attention(x, band).add_(x), norm_1)
-            x = _layer_norm(_two_convs(x, conv_1, conv_2).add_(x), norm_2)
-        mean, log_scale = F.linear(x, *self.proj).chunk(2, 1)
-        return x, mean, log_scale
+            x = _layer_norm(_two_convs(x, t, conv_1, conv_2).add_(x), norm_2)
+        mean, log_scale = self.proj(x)[:t].chunk(2, 1)
+        return x[:t], mean, log_scale
 
 
 class _SeparableConvs:
@@ -163,17 +166,17 @@ class _SeparableConvs:
             )
         ]
 
-    def __call__(self, x: Tensor) -> Tensor:
-        t, c = x.shape
+    def __call__(self, x: Tensor, t: int) -> Tensor:
+        rows, c = x.shape
         for weight, bias, dilation, norm_1, pointwise, norm_2 in self.layers:
             pad = (weight.shape[0] - 1) // 2 * dilation
-            padded = x.new_zeros(t + 2 * pad, c)
-            padded[pad : pad + t] = x
-            y = torch.addcmul(bias, padded[:t], weight[0])
+            padded = x.new_zeros(rows + 2 * pad, c)
+            padded[pad : pad + t] = x[:t]
+            y = torch.addcmul(bias, padded[:rows], weight[0])
             for j in range(1, weight.shape[0]):
-                y.addcmul_(padded[j * dilation : j * dilation + t], weight[j])
+                y.addcmul_(padded[j * dilation : j * dilation + rows], weight[j])
             y = F.gelu(_layer_norm(y, norm_1))
-            x = x + F.gelu(_layer_norm(F.linear(y, *pointwise), norm_2))
+            x = x + F.gelu(_layer_norm(pointwise(y), norm_2))
         return x
 
 
@@ -191,45 +194,48 @@ class StochasticDurations:
         self.flows = [self._spline(f) for f in flows[:-2]]
 
     @staticmethod
-    def _spline(flow: Any) -> tuple[Affine, _SeparableConvs, Affine, int, float]:
-        weight, bias = (t.clone() for t in _linear(flow.proj))
+    def _spline(flow: Any) -> tuple[Affine, _SeparableConvs, Product, int, float]:
+        weight, bias = (t.clone() for t in _matrix(flow.proj))
         knots = 2 * flow.num_bins
         weight[:knots] *= flow.hidden_channels**-0.5
         bias[:knots] *= flow.hidden_channels**-0.5
         convs = _SeparableConvs(flow.convs)
-        return _linear(flow.pre), convs, (weight, bias), flow.num_bins, flow.tail_bound
+        return _matrix(flow.pre), convs, Product(weight, bias), flow.num_bins, flow.tail_bound
 
     def __call__(self, h: Tensor, noise: Tensor, g: Tensor | None = None) -> Tensor:
         """Log frames [T]; `noise` is already scaled, `g` [1, 1, G] the speaker."""
-        x = F.linear(h, *self.pre)
+        t = len(h)
+        more = 0, 0, 0, rows_for(t) - t
+        x = self.pre(F.pad(h, more))
         if self.cond is not None and g is not None:
             x = x + self.cond(g)[0]
-        x = F.linear(self.convs(x), *self.proj)
-        a, b = noise[:, 0], noise[:, 1]
+        x = self.proj(self.convs(x, t))
+        a, b = F.pad(noise, more).unbind(1)
         for pre, convs, proj, n_bins, bound in self.flows:
             a, b = b, a
-            params = F.linear(convs(torch.addmm(pre[1], a[:, None], pre[0].t()) + x), *proj)
+            params = proj(convs(torch.addmm(pre[1], a[:, None], pre[0].t()) + x, t))
             b = inverse_spline(b, params, n_bins, bound)
-        return (b - self.shift) * self.scale
+        return (b[:t] - self.shift) * self.scale
 
 
 class Durations:
     """coqui's deterministic `DurationPredictor` (Glow-TTS): hidden [T, C] -> log frames [T]."""
 
     def __init__(self, predictor: Any) -> None:
-        self.conv_1, self.conv_2 = _SameConv(predictor.conv_1), _SameConv(predictor.conv_2)
+        self.conv_1, self.conv_2 = _same_conv(predictor.conv_1), _same_conv(predictor.conv_2)
         self.norm_1, self.norm_2 = _norm(predictor.norm_1), _norm(predictor.norm_2)
         self.proj = _linear(predictor.proj)
         self.cond = Conv(predictor.cond) if hasattr(predictor, "cond") else None
 
     def __call__(self, h: Tensor, noise: Tensor, g: Tensor | None = None) -> Tensor:
         """Log frames [T]; nothing here is random, `noise` is not looked at."""
+        t = len(h)
         x = h if self.cond is None or g is None else h + self.cond(g)[0]
         for conv, norm in ((self.conv_1, self.norm_1), (self.conv_2, self.norm_2)):
-            room = conv.room(x.shape[0])
-            conv.body(room).copy_(x)
+            room = conv.room(rows_for(t), t)
+            room.narrow(0, conv.pad, t).copy_(x[:t])
             x = _layer_norm(conv(room).relu_(), norm)
-        return F.linear(x, *self.proj)[:, 0]
+        return self.proj(x)[:t, 0]
 
 
 def inverse_spline(y: Tensor, params: Tensor, n_bins: int, bound: float) -> Tensor:

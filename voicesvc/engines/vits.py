@@ -25,10 +25,12 @@ from voicesvc.engines import tensors
 from voicesvc.engines.cells import CELL_FRAMES, TAIL_FRAMES, Decoder, Flow, Speech
 from voicesvc.engines.convs import pack as pack_weights
 from voicesvc.engines.front import Durations, Encoder, StochasticDurations
+from voicesvc.engines.products import rows_for
 from voicesvc.errors import BadPlan, EngineFailed, PackRefused
 from voicesvc.packs import Pack
 from voicesvc.plan import AS_MADE, Kind, Plan, PlannedWord, Unit, Variability, derive_seed, kind_of
 
+_WARM_UNITS = 1024  # more than a sentence of 400 characters has
 _MAX_FRAMES_PER_UNIT = 4096  # some 47 s at 22.05 kHz: beyond it the model has failed
 _M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD = -1, -3  # of glibc's malloc.h
 _KEEP_BYTES = 2**30
@@ -109,6 +111,7 @@ class Vits:
         buffers = [*flow.buffers(), *decoder.buffers()]
         front = [p for m in (model.text_encoder, model.duration_predictor) for p in m.parameters()]
         self.resident_bytes = sum(t.numel() * t.element_size() for t in (*buffers, *front))
+        self.resident_bytes += self.encoder.extra_bytes
         pack_weights(flow, decoder)
         self.speech = Speech(flow, decoder)
 
@@ -217,6 +220,10 @@ class Vits:
             phonemes.Word(str(i), 0, 1, (symbols[i % len(symbols)],) * 4, ()) for i in range(9)
         ]
         self.plan(words, seed=0)
+        with torch.inference_mode():
+            for n in range(rows_for(1), _WARM_UNITS + 1, rows_for(1)):
+                h, _, _ = self.encoder(torch.zeros(n, dtype=torch.int64, device=self.device))
+                self.durations(h, torch.zeros(n, 2, device=self.device))
         channels = self.pack.vits.hidden_channels
 
         def silent(begin: int, end: int) -> Tensor:
