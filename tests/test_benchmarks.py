@@ -152,3 +152,39 @@ def test_the_table_names_every_speaker_and_its_figures():
     assert "| **voicesvc**, over HTTP 1.2.3 | 36 | 120 |" in text
     assert "| **voicesvc**, over HTTP 1.2.3 | 0.050 | 0.040 | 0.032 | 0.046 |" in text
     assert "abc1234, 2026-01-02" in text
+
+
+def test_control_finds_what_was_asked_for_and_says_so_in_one_line(tmp_path):
+    document = tmp_path / "control.md"
+    marks = "<!-- measured by benchmarks/control.py: {} -->"
+    document.write_text(f"before\n{marks.format('begin')}\nold\n{marks.format('end')}\nafter\n")
+    command = [sys.executable, str(BENCHMARKS / "control.py"), "--quick", "--lines", "1"]
+    done = subprocess.run(
+        [*command, "--only", "length,rate", "--write", str(document)],
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 0, done.stderr
+    assert len(done.stdout.splitlines()) == 1
+    controls = json.loads(done.stdout)["controls"]
+    assert [c["control"] for c in controls] == ["length"] * 5 + ["rate"] * 5
+    assert all(c["reached"] for c in controls)
+    assert [c["achieved"] for c in controls[5:]] == pytest.approx([0.7, 0.85, 1.15, 1.3, 1.6], 0.05)
+    text = document.read_text()
+    assert text.startswith("before")
+    assert text.endswith("after\n")
+    assert "| length | x0.75 |" in text
+    assert "old" not in text
+
+
+def test_praat_measures_what_a_signal_was_made_to_have():
+    import control_acoustics as acoustics
+
+    voice = tone(0.5) * np.float32(0.5)
+    gap = np.zeros(round(0.3 * RATE_HZ), np.float32)
+    whole = np.concatenate([voice, gap, voice])
+    assert acoustics.pause_s(whole, RATE_HZ, 0.5, 0.8) == pytest.approx(0.3, abs=0.006)
+    assert acoustics.speech_s(whole, RATE_HZ) == pytest.approx(1.0, abs=0.01)
+    assert np.median(acoustics.f0(whole, RATE_HZ)) == pytest.approx(220, abs=0.5)
+    louder = acoustics.loudness_lufs(2 * whole, RATE_HZ) - acoustics.loudness_lufs(whole, RATE_HZ)
+    assert louder == pytest.approx(6.02, abs=0.05)

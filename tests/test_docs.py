@@ -176,8 +176,9 @@ def test_http_page_lists_every_format() -> None:
 def test_http_page_lists_every_header(service: Service) -> None:
     named = column(tables(sections("http")["POST /v1/speech"])[1], "header of the answer")
     fit = {"seconds": 1.5, "limits": [0.1, 10]}
-    text = "Hold \N{SMILING FACE WITH SUNGLASSES} fast."
-    sent = service.speak(text, actor="joe", fit=fit).headers
+    text = "Hold \N{SMILING FACE WITH SUNGLASSES} fast [bang]."
+    asked = {"fit": fit, "energy_db": 1.0, "lenient": True}
+    sent = service.speak(text, actor="joe", **asked).headers
     ours = {n for n in sent if n.startswith("voicesvc-")} | {"server-timing"}
     assert {n.lower() for n in named} == ours
     assert ours <= set(sent)

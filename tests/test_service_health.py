@@ -88,6 +88,20 @@ def test_no_room_beside_a_voice_in_use_is_told_with_when_to_ask_again(tmp_path: 
         assert tones["ann"].closed
 
 
+def test_an_actor_says_what_it_can_do(tone_server: Service) -> None:
+    (listed,) = tone_server.http.get("/v1/actors").json()["actors"]
+    ann = tone_server.http.get("/v1/actors/ann").json()
+    assert {n: ann[n] for n in listed} == listed
+    assert set(ann) - set(listed) == {"emotions", "voice"}
+    assert ann["emotions"]["sad"]["source"] == "prosody"
+    assert ann["emotions"]["sad"]["rule"]["rate"] < 1
+    assert ann["emotions"]["whispered"]["quality"] == "experimental"
+    assert ann["emotions"]["neutral"]["source"] == "none"
+    assert ann["voice"]["f0_median_hz"] > 0
+    missing = tone_server.http.get("/v1/actors/bob")
+    assert (missing.status_code, missing.json()["valid"]) == (404, ["ann"])
+
+
 def test_actors_are_listed_with_their_licence(tone_server: Service) -> None:
     actors = tone_server.http.get("/v1/actors").json()["actors"]
     assert [a["actor_id"] for a in actors] == ["ann"]

@@ -1,5 +1,6 @@
 """Everything a person types. Heavy imports happen in the command that needs them."""
 
+import json
 import logging
 import math
 import os
@@ -17,6 +18,8 @@ from voicesvc.config import Settings
 from voicesvc.errors import InvalidRequest, VoiceError
 
 if TYPE_CHECKING:
+    from voicesvc.line import Line
+    from voicesvc.lineplan import LinePlan
     from voicesvc.packs import Licence
     from voicesvc.takes import Take
 
@@ -30,6 +33,16 @@ pack_app = typer.Typer(help="Actor packs: import voices made elsewhere.", no_arg
 app.add_typer(pack_app, name="pack")
 
 Actor = Annotated[str, typer.Option(help="actor id")]
+Seed = Annotated[int | None, typer.Option(help="same seed, same samples")]
+EmotionOption = Annotated[
+    str | None,
+    typer.Option("--emotion", help='a name, or JSON as {"name": "sad", "intensity": 0.6}'),
+]
+Seconds = Annotated[float | None, typer.Option(help="make the line exactly this long")]
+Ask = Annotated[
+    list[str] | None,
+    typer.Option(help="NAME=VALUE: any other field of a request, as pitch_st=2 or breaths=auto"),
+]
 Out = Annotated[Path, typer.Option("--out", "-o", help="folder of the new pack")]
 Name = Annotated[str | None, typer.Option(help="the actor's name, for people")]
 LicenceWeights = Annotated[str | None, typer.Option(help="what the weights may be used under")]
@@ -67,35 +80,124 @@ def serve(
 
 @app.command()
 def say(
-    text: Annotated[str, typer.Argument(help="what is to be said")],
+    text: Annotated[str | None, typer.Argument(help="what is to be said")] = None,
     to: Annotated[str | None, typer.Argument(help="a file, or - for standard output")] = None,
     out: Annotated[str | None, typer.Option("--out", "-o", help="the same as TO")] = None,
     actor: Actor = "joe",
     format: Annotated[str | None, typer.Option(help="default: by the file's suffix")] = None,
     sample_rate_hz: Annotated[int | None, typer.Option(help="8000 to 96000")] = None,
     bit_depth: Annotated[str | None, typer.Option(help="16, 24 or 32f")] = None,
-    seed: Annotated[int | None, typer.Option(help="same seed, same samples")] = None,
-    rate: Annotated[float, typer.Option(help="speaking rate, 0.5 to 2")] = 1.0,
+    seed: Seed = None,
+    rate: Annotated[float | None, typer.Option(help="speaking rate, 0.5 to 2")] = None,
+    emotion: EmotionOption = None,
+    seconds: Seconds = None,
+    ask: Ask = None,
+    plan: Annotated[
+        Path | None, typer.Option(help="speak this plan, a file of `voicesvc plan`, not TEXT")
+    ] = None,
 ) -> None:
-    """Speak one line into a file or, with -, to standard output."""
+    """Speak one line, or a plan, into a file or, with -, to standard output."""
+    if plan is not None and text is not None and to is None:
+        text, to = None, text  # what is spoken is in the plan, so the one argument says where to
     target = out or to
     if target is None:
         _tell("voicesvc: say where to: a file, or - for standard output")
         raise typer.Exit(2)
-    fields: dict[str, object] = {
-        "actor": actor,
-        "text": text,
-        "format": format,
-        "sample_rate_hz": sample_rate_hz,
-        "bit_depth": int(bit_depth) if bit_depth and bit_depth.isdigit() else bit_depth,
-        "seed": seed,
-        "rate": rate,
-    }
     logging.basicConfig(level=logging.WARNING)
     try:
-        _say_to(Settings.read(), fields, target, _tell)
+        fields = _fields(ask, emotion=emotion, seconds=seconds, seed=seed, rate=rate) | {
+            "format": format or _format_of(target),
+            "sample_rate_hz": sample_rate_hz,
+            "bit_depth": int(bit_depth) if bit_depth and bit_depth.isdigit() else bit_depth,
+        }
+        given = {"plan": _plan_of(plan)} if plan else {"actor": actor, "text": text}
+        _say_to(Settings.read(), fields | given, target, _tell)
     except VoiceError as e:
         _end(e)
+
+
+@app.command("plan")
+def make_plan(
+    text: Annotated[str, typer.Argument(help="what is to be said")],
+    out: Annotated[str, typer.Option("--out", "-o", help="a file; default: standard output")] = "-",
+    actor: Actor = "joe",
+    seed: Seed = None,
+    rate: Annotated[float | None, typer.Option(help="speaking rate, 0.5 to 2")] = None,
+    emotion: EmotionOption = None,
+    seconds: Seconds = None,
+    ask: Ask = None,
+) -> None:
+    """Make a line explicit as JSON, to be edited and spoken by `voicesvc say --plan`."""
+    from voicesvc.studio import Studio
+
+    logging.basicConfig(level=logging.WARNING)
+    try:
+        fields = _fields(ask, emotion=emotion, seconds=seconds, seed=seed, rate=rate)
+        line = _line(fields | {"actor": actor, "text": text})
+        with ExitStack() as stack:
+            sink = stack.enter_context(_sink(out))
+            studio = Studio(Settings.read(), say=_tell)
+            stack.callback(studio.close)
+            document, _, _ = studio.plan(line)
+            sink.write(document.model_dump_json(indent=1).encode() + b"\n")
+    except VoiceError as e:
+        _end(e)
+
+
+def _fields(asked: list[str] | None, **options: object) -> dict[str, object]:
+    """The fields of a request that options and `--ask NAME=VALUE` say; VALUE is JSON or a word.
+
+    Raises:
+        InvalidRequest: an `--ask` has no name.
+    """
+    seconds, emotion = options.pop("seconds"), options.pop("emotion")
+    fields = options | {"fit": None if seconds is None else {"seconds": seconds}}
+    for given in ([f"emotion={emotion}"] if emotion is not None else []) + (asked or []):
+        name, equals, value = given.partition("=")
+        if not equals:
+            raise InvalidRequest(f"{given!r} has no =", where="ask", valid="NAME=VALUE")
+        try:
+            fields[name] = json.loads(value)
+        except ValueError:
+            fields[name] = value
+    return {name: value for name, value in fields.items() if value is not None}
+
+
+def _plan_of(path: Path) -> "LinePlan":
+    """A plan from a file.
+
+    Raises:
+        InvalidRequest: it cannot be read.
+        BadPlan: it is no plan.
+    """
+    from voicesvc.lineplan import read
+
+    try:
+        content = path.read_bytes()
+    except OSError as e:
+        raise InvalidRequest(f"cannot read {path}: {e.strerror}", where="plan") from e
+    return read(content)
+
+
+def _line(fields: dict[str, object]) -> "Line":
+    """A request.
+
+    Raises:
+        InvalidRequest: a field is unknown or not valid; says which and what would be.
+    """
+    from voicesvc.delivery import place_of
+    from voicesvc.line import Line
+
+    given = {name: value for name, value in fields.items() if value is not None}
+    try:
+        return Line.model_validate(given)
+    except ValidationError as e:
+        first = e.errors(include_url=False)[0]
+        where = place_of(first["loc"])
+        field = Line.model_fields.get(str(first["loc"][0]))
+        valid = list(Line.model_fields) if field is None else field.description
+        valid = first.get("ctx", {}).get("expected") or valid
+        raise InvalidRequest(first["msg"], where=where, valid=valid) from e
 
 
 def _say_to(
@@ -106,16 +208,9 @@ def _say_to(
     Raises:
         VoiceError: the line cannot be spoken; there is no file then.
     """
-    from voicesvc.line import Line
     from voicesvc.studio import Studio
 
-    try:
-        line = Line.model_validate(fields | {"format": fields["format"] or _format_of(target)})
-    except ValidationError as e:
-        first = e.errors(include_url=False)[0]
-        name = str(first["loc"][0])
-        valid = first.get("ctx", {}).get("expected") or Line.model_fields[name].description
-        raise InvalidRequest(first["msg"], where=name, valid=valid) from e
+    line = _line(fields)
     with ExitStack() as stack:
         sink = stack.enter_context(_sink(target))
         studio = Studio(settings, say=say)
@@ -131,9 +226,20 @@ def _say_to(
         if sink.readable():
             _put_length(sink, take)
     say(f"{take.audio_s:.2f} s of audio in {take.compute_s:.2f} s, seed {take.seed}")
-    if take.skipped:
-        from voicesvc.script import skipped_header
+    _tell_take(take, say)
 
+
+def _tell_take(take: "Take", say: Callable[[str], None]) -> None:
+    """What was done otherwise than by the model, and what was not spoken."""
+    from voicesvc.script import skipped_header
+
+    if take.sources:
+        say("delivery: " + ", ".join(f"{n} by {v}" for n, v in take.sources.items()))
+    if take.fitted:
+        say(f"fitted: {take.fitted.header}")
+    for ignored in take.ignored:
+        say(f"ignored: characters {ignored.start} to {ignored.end}, {ignored.why}")
+    if take.skipped:
         say(f"skipped: {skipped_header(take.skipped)}")
 
 

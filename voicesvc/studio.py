@@ -17,6 +17,7 @@ from typing import Any
 
 from voicesvc import (
     calibration,
+    delivery,
     dsp,
     encode,
     lexicon,
@@ -122,6 +123,21 @@ class Studio:
                 }
             )
         return found
+
+    def actor(self, actor_id: str) -> dict[str, Any]:
+        """One of them, with what its voice can do.
+
+        Raises:
+            UnknownActor: there is none of this name.
+            PackRefused: its pack cannot be used.
+        """
+        pack = self._pack(actor_id)
+        (listed,) = (a for a in self.actors() if a["actor_id"] == actor_id)
+        voice = self._calibrations.get(actor_id)
+        return listed | {
+            "emotions": delivery.emotions_of(pack.emotion, pack.measured.emotion),
+            "voice": None if voice is None else voice.model_dump(exclude={"version"}),
+        }
 
     def is_ready(self, line: Line) -> bool:
         """Whether the line's voice would be leased without waiting for a load."""

@@ -1,8 +1,10 @@
-"""`GET /v1/actors`: whose voices there are."""
+"""`/v1/actors`: whose voices there are, and what each can do."""
 
 from typing import Any
 
 from fastapi import APIRouter, Request
+
+from voicesvc.studio import Studio
 
 router = APIRouter(tags=["actors"])
 
@@ -11,3 +13,10 @@ router = APIRouter(tags=["actors"])
 async def actors(request: Request) -> dict[str, Any]:
     """Every actor, the licence of the voice, and whether it is ready."""
     return {"actors": request.app.state.studio.actors()}
+
+
+@router.get("/v1/actors/{actor_id}")
+async def actor(actor_id: str, request: Request) -> dict[str, Any]:
+    """One actor: the same, its emotions with how good they were measured to be, its own voice."""
+    studio: Studio = request.app.state.studio
+    return studio.actor(actor_id)

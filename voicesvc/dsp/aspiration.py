@@ -18,7 +18,8 @@ WINDOW_S = 0.025  # of the envelope's analysis
 EMPHASIS = 0.97  # at 22.05 kHz; the same corner at every rate
 EMPHASIS_RATE_HZ = 22050
 HIGH_PASS_HZ = 1800.0
-BREATH_GAIN = 1.5  # of the noise at breathiness 1, against the voice's own level there
+BREATH_GAIN = 2.0  # of the noise at breathiness 1, against the voice's own level there
+WHISPER_WIDENING_HZ = 50.0  # of every formant: the open glottis damps them
 WHISPER_SLOPE = 0.6  # as EMPHASIS: what of it is taken back in a whisper
 WHISPER_DB = -6.0  # a whisper's vowels against the voice's
 
@@ -36,8 +37,11 @@ class Aspiration:
         self._size = 1 << (4 * self._half).bit_length()
         scale = EMPHASIS_RATE_HZ / rate_hz
         self._emphasis, self._slope = EMPHASIS**scale, WHISPER_SLOPE**scale
-        self._sos: Floats = butter(2, HIGH_PASS_HZ, "high", fs=rate_hz, output="sos")
-        self._state: Floats = np.zeros((1, 2))
+        self._widen: Floats = np.exp(-np.pi * WHISPER_WIDENING_HZ / rate_hz) ** np.arange(
+            self._order + 1
+        )
+        self._sos: Floats = butter(4, HIGH_PASS_HZ, "high", fs=rate_hz, output="sos")
+        self._state: Floats = np.zeros((2, 2))
         self._fade: Floats = np.hanning(2 * frame + 1)[:-1]  # two of them add up to 1
         self._random = np.random.default_rng(seed)
         self._noise: Floats = np.zeros(0)
@@ -113,12 +117,12 @@ class Aspiration:
         r[0] = r[0] * 1.0001 + 1e-9
         a = np.append(1.0, -solve_toeplitz(r[:-1], r[1:]))
         gain = np.sqrt(max(float(a @ r), 0.0) / float(self._window @ self._window))
-        shaped = lfilter([gain], a, noise)
         if amount:
-            y = lfilter([1.0], [1.0, -self._emphasis], shaped)[self._frame :]
+            y = lfilter([gain], np.convolve(a, [1.0, -self._emphasis]), noise)[self._frame :]
             breath += BREATH_GAIN * amount * y * self._fade
         if share:
-            y = lfilter([1.0], [1.0, -self._slope], shaped)[self._frame :]
+            open_glottis = np.convolve(a * self._widen, [1.0, -self._slope])
+            y = lfilter([1.0], open_glottis, noise)[self._frame :]
             level = float(np.sqrt(np.mean((x * self._window) ** 2) / np.mean(self._window**2)))
             own = float(np.sqrt(np.mean(y * y)))
             level *= 10 ** (WHISPER_DB / 20) / max(own, 1e-9)

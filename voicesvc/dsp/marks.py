@@ -17,7 +17,7 @@ from voicesvc.dsp.tracker import FLOOR_HZ
 SEARCH = 0.2  # of a period, to both sides of the expected mark
 FAR_COST = 0.05  # of correlation, for a mark at the edge of the search
 PEAK_GAIN = 0.1  # of correlation, for a mark on the largest peak within the search
-FIRST_S = 0.025  # the first mark is the largest peak within this much of a stretch's beginning
+FIRST_S = 0.02  # the first mark is the largest peak within this much of a stretch's beginning
 MIN_PERIODS = 2.0  # shorter voiced stretches are left alone
 
 

@@ -18,7 +18,7 @@ from voicesvc.dsp.history import Blocks, History
 FRAME_S = 0.005
 FLOOR_HZ = 55.0
 CEILING_HZ = 600.0
-DECIDE_AFTER_S = 0.065  # of path are seen before a frame is decided
+DECIDE_AFTER_S = 0.06  # of path are seen before a frame is decided
 CANDIDATES = 8
 SILENCE_PEAK = 0.01  # -40 dBFS: a frame whose peak is below is not voiced
 VOICING_THRESHOLD = 0.45  # Boersma's parameters, as Praat has them

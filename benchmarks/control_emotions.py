@@ -1,0 +1,182 @@
+"""Emotions against the table they are made from, and what controls cost in speech quality.
+
+An emotion has to move pitch, range, rate and loudness to the side that `voicesvc.delivery` says,
+in nearly every line; where the table leaves one as it is, nothing is asked of it.
+"""
+
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import control_acoustics as acoustics
+import measures
+import numpy as np
+from control_speech import Booth, Spoken
+
+from voicesvc import delivery
+from voicesvc.delivery import Shape
+
+EMOTIONS: Mapping[str, Shape] = vars(delivery).get("EMOTIONS", {})
+
+INTENSITIES = (0.5, 1.0)
+LEAST = 0.95  # share of lines on the table's side
+MOST_WER, MOST_MOS = 0.02, 0.3  # by how much a line may be worse than the neutral one
+APART = ("whispered", "shouted")  # reported, but without a promise
+# What is judged beside the emotions: the outermost settings of the other controls.
+JUDGED: dict[str, dict[str, Any]] = {
+    "rate 0.7": {"rate": 0.7},
+    "rate 1.6": {"rate": 1.6},
+    "pitch -4 st": {"pitch_st": -4.0},
+    "pitch +7 st": {"pitch_st": 7.0},
+    "contour wave": {"pitch_st": [[0.0, 0.0], [0.25, 3.0], [0.5, 0.0], [0.75, 3.0], [1.0, -2.0]]},
+    "range 0.5": {"range": 0.5},
+    "range 1.8": {"range": 1.8},
+    "tilt -6 dB": {"tilt_db": -6.0},
+    "tilt +9 dB": {"tilt_db": 9.0},
+    "breathiness 0.6": {"breathiness": 0.6},
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Measured:
+    """One rendering: mean pitch and range in semitones, seconds of speech, loudness in LUFS."""
+
+    mean_st: float
+    range_st: float
+    speech_s: float
+    lufs: float
+
+    @classmethod
+    def of(cls, spoken: Spoken, rate: float = 1.0) -> "Measured":
+        """`rate` is about how fast it is spoken; it says what is too short to be a pause."""
+        hz = acoustics.f0(spoken.pcm, spoken.rate_hz)
+        voiced = bool((hz > 0).any())
+        return cls(
+            acoustics.mean_st(hz) if voiced else math.nan,
+            acoustics.range_st(hz) if voiced else math.nan,
+            acoustics.speech_s(spoken.pcm, spoken.rate_hz, rate),
+            acoustics.loudness_lufs(spoken.pcm, spoken.rate_hz),
+        )
+
+    def against(self, neutral: "Measured") -> dict[str, float]:
+        """Semitones, octaves of range and of rate, decibels: all positive where there is more."""
+        return {
+            "pitch": self.mean_st - neutral.mean_st,
+            "range": math.log2(self.range_st / neutral.range_st),
+            "rate": math.log2(neutral.speech_s / self.speech_s),
+            "energy": self.lufs - neutral.lufs,
+        }
+
+
+def table_says(shape: Shape) -> dict[str, float]:
+    """What the table moves, in the terms of `Measured.against`; a whisper has no pitch."""
+    said = {"rate": math.log2(shape.rate), "energy": shape.energy_db}
+    if shape.whisper < 0.5:
+        said |= {"pitch": shape.pitch_st, "range": math.log2(shape.range)}
+    return {name: value for name, value in said.items() if value}
+
+
+@dataclass(frozen=True, slots=True)
+class Moved:
+    """An emotion at one intensity: share of lines on the table's side, and the median change."""
+
+    name: str
+    intensity: float
+    sides: Mapping[str, float]
+    median: Mapping[str, float]
+
+    @property
+    def reached(self) -> bool:
+        """Whether nearly every line went where the table says, in everything."""
+        return all(share >= LEAST for share in self.sides.values())
+
+    def json(self) -> dict[str, Any]:
+        """For the JSON line."""
+        return {
+            "emotion": self.name,
+            "intensity": self.intensity,
+            "sides": {n: round(s, 3) for n, s in self.sides.items()},
+            "median": {n: round(m, 3) for n, m in self.median.items() if not math.isnan(m)},
+            "reached": self.reached,
+        }
+
+
+def emotions(booth: Booth) -> Iterator[tuple[Moved, Sequence[Spoken]]]:
+    """Every emotion at every intensity, with what was spoken."""
+    lines = range(len(booth.texts))
+    neutral = [Measured.of(booth.neutral(i)) for i in lines]
+    for name, shape in EMOTIONS.items():
+        for intensity in INTENSITIES:
+            asked = {"name": name, "intensity": intensity}
+            made = [booth.say(i, emotion=asked) for i in lines]
+            rate = shape.rate**intensity
+            changes = [Measured.of(m, rate).against(n) for m, n in zip(made, neutral, strict=True)]
+            sides = {
+                what: float(np.mean([math.copysign(1, value) * c[what] > 0 for c in changes]))
+                for what, value in table_says(shape).items()
+            }
+            median = {what: float(np.median([c[what] for c in changes])) for what in changes[0]}
+            yield Moved(name, intensity, sides, median), made
+
+
+@dataclass(frozen=True, slots=True)
+class Cost:
+    """How much worse than the neutral lines something is; positive is worse."""
+
+    label: str
+    wer: float
+    distillmos: float
+    dnsmos: float
+
+    @property
+    def promised(self) -> bool:
+        """Whether a limit is promised for it."""
+        return self.label not in APART
+
+    @property
+    def reached(self) -> bool:
+        """Whether word errors and DistillMOS are within what is allowed."""
+        return self.wer <= MOST_WER and self.distillmos <= MOST_MOS
+
+    def json(self) -> dict[str, Any]:
+        """For the JSON line."""
+        return {
+            "of": self.label,
+            "wer_rise": round(self.wer, 4),
+            "distillmos_fall": round(self.distillmos, 3),
+            "dnsmos_fall": round(self.dnsmos, 3),
+            "experimental": self.dnsmos > MOST_MOS,
+            "promised": self.promised,
+            "reached": self.reached,
+        }
+
+
+class Judge:
+    """Word errors and opinion scores of renderings against those of the neutral lines."""
+
+    def __init__(self, booth: Booth) -> None:
+        self._texts = booth.texts
+        self._recogniser = measures.Recogniser()
+        neutral = [booth.neutral(i) for i in range(len(booth.texts))]
+        self.neutral_wer, self.neutral_mos = self._scores(neutral)
+
+    def cost(self, label: str, spoken: Sequence[Spoken]) -> Cost:
+        """What `spoken`, a rendering of every line in order, lost."""
+        wer, mos = self._scores(spoken)
+        fall = {name: self.neutral_mos[name] - mos[name] for name in mos}
+        return Cost(label, wer - self.neutral_wer, fall["distillmos"], fall["dnsmos"])
+
+    def _scores(self, spoken: Sequence[Spoken]) -> tuple[float, dict[str, float]]:
+        heard = [self._recogniser.hear(s.pcm, s.rate_hz) for s in spoken]
+        scores = {"distillmos": measures.distillmos, "dnsmos": measures.dnsmos}
+        return self._recogniser.word_error_rate(self._texts, heard), {
+            name: float(np.mean([score(s.pcm, s.rate_hz) for s in spoken]))
+            for name, score in scores.items()
+        }
+
+
+def costs(booth: Booth, judge: Judge) -> Iterator[Cost]:
+    """What the outermost settings of the other controls cost."""
+    for label, asked in JUDGED.items():
+        yield judge.cost(label, [booth.say(i, **asked) for i in range(len(booth.texts))])
