@@ -8,14 +8,16 @@ import base64
 import json
 import re
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from typing import Any
+from urllib.parse import urlsplit
 
 import numpy as np
 import pytest
 from numpy.typing import NDArray
-from playwright.sync_api import Browser, Page, expect, sync_playwright
+from playwright.sync_api import Browser, Locator, Page, Request, expect, sync_playwright
 
 CHROMIUM_ARGS = (
     "--no-sandbox",
@@ -86,6 +88,7 @@ class Seen:
     errors: list[str] = field(default_factory=list)
     asked: list[str] = field(default_factory=list)
     failed: list[tuple[str, str]] = field(default_factory=list)
+    posted: list[tuple[str, dict[str, Any]]] = field(default_factory=list)  # path, body
     allowed: list[str] = field(default_factory=list)
 
 
@@ -105,6 +108,12 @@ def seen() -> Seen:
     return Seen()
 
 
+def note(seen: Seen, request: Request) -> None:
+    seen.asked.append(request.url)
+    if request.method == "POST":
+        seen.posted.append((urlsplit(request.url).path, json.loads(request.post_data or "")))
+
+
 @contextmanager
 def new_page(browser: Browser, seen: Seen, *, bypass_csp: bool = False) -> Iterator[Page]:
     """A page not yet opened; it must neither log an error nor ask another host for anything."""
@@ -116,7 +125,8 @@ def new_page(browser: Browser, seen: Seen, *, bypass_csp: bool = False) -> Itera
     page.on("pageerror", lambda error: seen.errors.append(str(error)))
     page.on("console", lambda m: seen.errors.append(m.text) if m.type == "error" else None)
     page.on("requestfailed", lambda r: seen.failed.append((r.url, r.failure or "")))
-    page.on("request", lambda r: seen.asked.append(r.url))
+    page.on("request", lambda r: note(seen, r))
+    page.route("**/v1/actors/*", lambda route: route.fulfill(json={}))
     yield page
     page.close()
     assert [url for url in seen.asked if not re.match(r"(blob:)?http://127\.0\.0\.1:", url)] == []
@@ -181,3 +191,29 @@ def sound(samples: Floats) -> Floats:
     """From the first to the last sample that is not zero."""
     loud = np.flatnonzero(samples)
     return samples[loud[0] : loud[-1] + 1] if loud.size else samples[:0]
+
+
+def rendered(page: Page, change: Callable[[], object]) -> dict[str, Any]:
+    """What is posted to /v1/speech after a change that the page renders by itself."""
+    with page.expect_request("**/v1/speech") as request:
+        change()
+    expect(page.locator("#status")).to_have_text(re.compile("Ready|Playing"))
+    body: dict[str, Any] = request.value.post_data_json
+    return body
+
+
+def block(page: Page, word: str) -> Locator:
+    """A word in the lane."""
+    return page.locator(f'.lane-word[data-text="{word}"] .block')
+
+
+def words_of(plan: dict[str, Any]) -> list[dict[str, Any]]:
+    return [word for sentence in plan["sentences"] for word in sentence["words"]]
+
+
+def word_of(plan: dict[str, Any], text: str) -> dict[str, Any]:
+    return next(word for word in words_of(plan) if word["text"] == text)
+
+
+def lasting_ms(word: dict[str, Any]) -> float:
+    return sum(p["duration_ms"] for p in word["phonemes"])

@@ -20,6 +20,27 @@ browser = page_browser.browser
 ear = page_browser.ear
 page = page_browser.page
 seen = page_browser.seen
+PLAN = {
+    "seed": 7,
+    "sentences": [
+        {
+            "lead_ms": 0,
+            "words": [
+                {
+                    "text": "Hold",
+                    "start": 0,
+                    "phonemes": [
+                        {"symbol": "h", "duration_ms": 400, "pitch_st": 0, "energy_db": 0}
+                    ],
+                    "pause_ms": 0,
+                    "breath": False,
+                }
+            ],
+            "tail_ms": 0,
+            "pause_ms": 0,
+        }
+    ],
+}
 STATIC = Path(__file__).parent.parent / "voicesvc" / "static"
 
 
@@ -56,6 +77,8 @@ class Paced:
                 if self.path == "/v1/actors":
                     now = paced.actors.pop(0) if len(paced.actors) > 1 else paced.actors[0]
                     self.send(json.dumps({"actors": now}).encode(), "application/json")
+                elif self.path.startswith("/v1/actors/"):
+                    self.send(b"{}", "application/json")
                 elif self.path.startswith("/v1/takes/"):
                     self.send(b'{"complete": true, "words": []}', "application/json")
                 else:
@@ -66,6 +89,10 @@ class Paced:
 
             def do_POST(self) -> None:
                 body = json.loads(self.rfile.read(int(self.headers["content-length"])))
+                if self.path == "/v1/plans":
+                    self.send(json.dumps({"plan": PLAN, "fit": None}).encode(), "application/json")
+                    return
+                assert body["plan"] == PLAN
                 paced.rate_hz = body["sample_rate_hz"]
                 self.send_response(200)
                 for name, value in (("Take", "t1"), ("Seed", "7"), ("Sample-Rate-Hz", "48000")):

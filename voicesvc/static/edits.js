@@ -16,14 +16,15 @@ export const NO_EDITS = Object.freeze({ words: [], of: {} });
 export const LIMITS = { stretch: [0.25, 4], pitchSt: [-12, 12], energyDb: [-24, 24], pauseMs: [-60_000, 60_000] };
 export const BREATH_MS = 450; // what a breath adds to its pause, as the service does it
 
-// What a strong emphasis is: the service's own figures (perform.py), from Fry 1955 and 1958,
-// Lieberman 1960, and Turk and Sawusch 1997.
-const STRESSED = { vowel: 1.35, rest: 1.12, pitchSt: 2.5, energyDb: 3 };
+// What strong emphasis is; figures and sources are those of voicesvc/delivery/emphasis.py.
+const STRESSED = { vowelScale: 1.4, pitchSt: 3, energyDb: 3, tiltDb: 2 };
+const UNSTRESSED = { vowelScale: 1, pitchSt: 0, energyDb: 0, tiltDb: 0 };
 const STRESS_SIGNS = ["ˈ", "ˌ"];
 const VOWELS = new Set("aeiouyæøœɐɑɒɔɘəɚɛɜɝɞɤɨɪɯɵɶʉʊʌʏᵻ");
 const PITCH_ST = [-4, 8]; // what a plan may hold, and beyond it if it says `extreme`
 const EXTREME_ST = [-24, 24];
 const ENERGY_DB = [-60, 24];
+const TILT_DB = [-24, 24];
 
 const clamp = (x, [low, high]) => Math.min(Math.max(x, low), high);
 const rounded = (x) => Math.round(x * 1e4) / 1e4; // as the service's documents are
@@ -57,12 +58,12 @@ export function edited(plan, edits) {
 }
 
 function editedWord(word, edit, limitsSt) {
-  const vowel = edit.stress ? stressedVowel(word.phonemes.map((p) => p.symbol)) : -1;
-  const stress = edit.stress ? STRESSED : { vowel: 1, rest: 1, pitchSt: 0, energyDb: 0 };
+  const stress = edit.stress ? STRESSED : UNSTRESSED;
+  const vowel = stressedVowel(word.phonemes.map((p) => p.symbol));
   const phonemes = word.phonemes.map((p, i) => ({
     ...p,
     duration_ms: rounded(Math.min(
-      p.duration_ms * edit.stretch * (i === vowel ? stress.vowel : stress.rest), 10_000)),
+      p.duration_ms * edit.stretch * (i === vowel ? stress.vowelScale : 1), 10_000)),
     pitch_st: rounded(clamp(p.pitch_st + edit.pitchSt + stress.pitchSt, limitsSt)),
     energy_db: rounded(clamp(p.energy_db + edit.energyDb + stress.energyDb, ENERGY_DB)),
   }));
@@ -70,7 +71,8 @@ function editedWord(word, edit, limitsSt) {
   let pauseMs = word.pause_ms + edit.pauseMs;
   if (breath && !word.breath) pauseMs = Math.max(pauseMs, word.pause_ms + BREATH_MS);
   if (!breath && word.breath) pauseMs -= BREATH_MS;
-  return { ...word, phonemes, breath, pause_ms: rounded(clamp(pauseMs, [0, 60_000])) };
+  const tiltDb = rounded(clamp(word.tilt_db + stress.tiltDb, TILT_DB));
+  return { ...word, phonemes, breath, tilt_db: tiltDb, pause_ms: rounded(clamp(pauseMs, [0, 60_000])) };
 }
 
 /** The vowel with the main stress, else with a secondary one, else the first; -1 without any. */

@@ -77,7 +77,9 @@ export class Lane {
       "ArrowLeft ArrowRight ArrowUp ArrowDown + - P B S Delete");
     block.setAttribute("aria-describedby", "lane-help");
     const signs = word.phonemes.map(() => element("span"));
-    block.append(...signs);
+    const body = element("span", "body"); // moves with the pitch; the block is all its height
+    body.append(...signs);
+    block.append(body);
     const edge = element("div", "edge");
     const pause = element("div", "pause");
     const grip = element("div", "grip");
@@ -100,7 +102,7 @@ export class Lane {
     this.dragged(grip, index, "pause", (edit, dxPx, _, from) => ({
       pauseMs: edit.pauseMs + Math.max(1000 * dxPx / this.pxPerS, -from.pauseMs),
     }));
-    return { item, block, signs, edge, pause };
+    return { item, block, body, signs, edge, pause };
   }
 
   /** Lets a part be dragged; `change` gets the edit and the word as they were, and the way gone. */
@@ -149,13 +151,13 @@ export class Lane {
 
   place() {
     this.words.forEach((word, n) => {
-      const { item, block, signs, edge, pause } = this.parts[n];
+      const { item, block, body, signs, edge, pause } = this.parts[n];
       const { edit, isEdited } = this.edits[n];
       const px = (s) => s * this.pxPerS;
       const pitchSt = Math.min(Math.max(word.pitchSt, BOTTOM_ST), TOP_ST);
       item.style.left = `${px(word.startS)}px`;
       block.style.width = `${px(word.endS - word.startS)}px`;
-      block.style.top = edge.style.top = `${(TOP_ST - pitchSt) * ST_PX}px`;
+      body.style.top = `${(TOP_ST - pitchSt) * ST_PX}px`;
       edge.style.left = pause.style.left = `${px(word.endS - word.startS)}px`;
       pause.style.width = `${px(word.pauseEndS - word.endS)}px`;
       pause.dataset.breath = String(word.breath);

@@ -1,15 +1,16 @@
 // The emotion pad and the emotions by name. A point of the pad is valence (-1 to 1, to the right)
 // and arousal (-1 to 1, upwards): Russell 1980 (J. Pers. Soc. Psychol. 39). An emotion is null,
-// {name, intensity}, or {valence, arousal}. Knows nothing about requests.
+// {name, intensity}, or {valence, arousal, dominance}. Knows nothing about requests.
 
 import { element, resetButton, Slider } from "/static/sliders.js";
 import { percent, plain } from "/static/units.js";
 
-// Where names stand on the pad, roughly; only to show them where an actor does not say.
+// Where names are shown on the pad, as voicesvc/delivery/emotions.py places them; those that it
+// gives no place are ways of speaking more than emotions, and are shown in the middle.
 const NAMED = {
-  neutral: [0, 0], happy: [0.8, 0.4], excited: [0.7, 0.9], sad: [-0.7, -0.5], angry: [-0.7, 0.8],
-  "angry-cold": [-0.6, 0.3], fearful: [-0.7, 0.6], disgusted: [-0.8, 0.2], surprised: [0.3, 0.8],
-  tender: [0.6, -0.4], intimate: [0.4, -0.6], whispered: [0, -0.7], shouted: [-0.2, 0.9],
+  neutral: [0, 0], happy: [0.81, 0.51], excited: [0.62, 0.75], sad: [-0.63, -0.27],
+  angry: [-0.51, 0.59], "angry-cold": [-0.5, 0.15], fearful: [-0.64, 0.6], disgusted: null,
+  surprised: [0.4, 0.67], tender: [0.6, -0.35], intimate: null, whispered: null, shouted: null,
 };
 const STEP = 0.1;
 const FINE_STEP = 0.02;
@@ -26,9 +27,12 @@ export class Pad {
     this.intensity = new Slider(
       { name: "intensity", label: "Intensity", min: 0, max: 1, step: 0.05, usual: 1, show: percent },
       (intensity) => this.change({ name: this.emotion.name, intensity }));
-    intensity.append(this.intensity.row);
+    this.dominance = new Slider(
+      { name: "dominance", label: "Dominance", min: -1, max: 1, step: 0.05, usual: 0, show: plain },
+      (dominance) => this.change({ ...this.emotion, dominance }));
+    intensity.append(this.intensity.row, this.dominance.row);
     this.resetButton = resetButton("Emotion", () => this.reset());
-    value.after(this.resetButton);
+    pad.closest("section").querySelector(".heading").append(this.resetButton);
     pad.addEventListener("pointerdown", (event) => this.onPointer(event));
     pad.addEventListener("pointermove", (event) => {
       if (pad.hasPointerCapture(event.pointerId)) this.pointAt(event);
@@ -38,9 +42,11 @@ export class Pad {
     this.offer(null);
   }
 
-  /** The emotions of an actor: [{name, quality, valence, arousal}], or null for all there are. */
+  /** The emotions of an actor: {name: {quality}} or [{name, quality}], or null for all there are. */
   offer(emotions) {
-    this.notes = emotions ?? Object.keys(NAMED).map((name) => ({ name }));
+    const about = emotions ?? Object.fromEntries(Object.keys(NAMED).map((name) => [name, {}]));
+    this.notes = Array.isArray(about)
+      ? [...about] : Object.entries(about).map(([name, note]) => ({ name, ...note }));
     if (!this.notes.some(({ name }) => name === "neutral")) this.notes.unshift({ name: "neutral" });
     this.chips.replaceChildren(...this.notes.map(({ name, quality }) => {
       const chip = Object.assign(element("button", "chip", name.replaceAll(/[-_]/g, " ")), { type: "button" });
@@ -59,6 +65,7 @@ export class Pad {
 
   reset() {
     this.intensity.value = this.intensity.usual;
+    this.dominance.value = this.dominance.usual;
     this.change(null);
   }
 
@@ -76,12 +83,15 @@ export class Pad {
     this.dot.style.top = `${50 * (1 - arousal)}%`;
     this.pad.dataset.set = String(emotion !== null);
     const place = `valence ${plain(valence)}, arousal ${plain(arousal)}`;
-    const text = name === undefined ? place : `${name.replaceAll(/[-_]/g, " ")} (${place})`;
+    const said = name?.replaceAll(/[-_]/g, " ");
+    const text = said === undefined ? place : NAMED[name] && emotion ? `${said}: ${place}` : said;
     this.valueText.textContent = text;
     this.pad.setAttribute("aria-valuenow", valence);
     this.pad.setAttribute("aria-valuetext", text);
     if (emotion?.intensity !== undefined) this.intensity.value = emotion.intensity;
+    if (emotion?.dominance !== undefined) this.dominance.value = emotion.dominance;
     this.intensity.disabled = emotion?.name === undefined; // the pad's distance says it otherwise
+    this.dominance.disabled = emotion?.valence === undefined; // a name has its own
     this.resetButton.disabled = emotion === null;
     for (const chip of this.chips.children) {
       chip.setAttribute("aria-pressed", String(chip.dataset.name === name));
@@ -91,15 +101,14 @@ export class Pad {
   place(emotion) {
     if (emotion === null) return [0, 0];
     if (emotion.name === undefined) return [emotion.valence, emotion.arousal];
-    const note = this.notes.find(({ name }) => name === emotion.name);
-    const [valence, arousal] = note?.valence === undefined
-      ? NAMED[emotion.name] ?? [0, 0] : [note.valence, note.arousal];
+    const [valence, arousal] = NAMED[emotion.name] ?? [0, 0];
     return [within(valence * emotion.intensity), within(arousal * emotion.intensity)];
   }
 
   moveTo(valence, arousal) {
     const [v, a] = [within(valence), within(arousal)];
-    this.change(v === 0 && a === 0 ? null : { valence: v, arousal: a });
+    const dominance = this.dominance.value;
+    this.change(v === 0 && a === 0 ? null : { valence: v, arousal: a, dominance });
   }
 
   onPointer(event) {
