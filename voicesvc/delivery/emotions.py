@@ -46,12 +46,12 @@ class Row:
 EMOTIONS: dict[EmotionName, Row] = {
     "neutral": Row(Shape(), (), (0.0, 0.0, 0.0)),
     "happy": Row(
-        Shape(1.08, 0.85, 2.5, 1.7, 2.0, 2.0),
+        Shape(1.08, 0.85, 2.5, 1.8, 2.0, 2.0),
         (JUSLIN_LAUKKA, SCHERER, SCHRODER),
         (0.81, 0.51, 0.46),
     ),
     "excited": Row(
-        Shape(1.15, 0.75, 4.0, 1.7, 4.0, 3.0),
+        Shape(1.15, 0.75, 4.0, 1.8, 4.0, 3.0),
         (BANSE_SCHERER, SCHERER, SCHRODER),
         (0.62, 0.75, 0.38),
     ),
@@ -61,7 +61,7 @@ EMOTIONS: dict[EmotionName, Row] = {
         (-0.63, -0.27, -0.33),
     ),
     "angry": Row(
-        Shape(1.1, 0.75, 2.5, 1.7, 5.0, 4.0, jitter_st=0.1),
+        Shape(1.1, 0.75, 2.5, 1.8, 5.0, 4.0, jitter_st=0.1),
         (JUSLIN_LAUKKA, MURRAY_ARNOTT, BANSE_SCHERER),
         (-0.51, 0.59, 0.25),
     ),
