@@ -20,7 +20,7 @@ Rows = Mapping[EmotionName, "Row"]
 _LOCALITY = 4.0  # power of the distance: how much the nearest emotions outweigh the others
 _WORST_MOS_CHANGE = -0.3
 _WORST_WER_CHANGE = 0.02
-_UNPROVEN: frozenset[EmotionName] = frozenset({"whispered", "shouted"})  # rules are not enough
+_UNPROVEN: frozenset[EmotionName] = frozenset({"whispered"})  # rules are not enough for it
 
 JUSLIN_LAUKKA = "Juslin & Laukka 2003, Psychological Bulletin 129: meta-analysis of 104 studies"
 MURRAY_ARNOTT = "Murray & Arnott 1993, JASA 93: review"
