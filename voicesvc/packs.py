@@ -25,7 +25,26 @@ from safetensors.numpy import load_file, save_file
 from voicesvc.errors import PackRefused
 from voicesvc.manifest import Description, Licence, Source, Text, Vits, Weights
 
-__all__ = ["Description", "Licence", "Source", "Text", "Vits", "Weights"]
+__all__ = [
+    "MANIFEST",
+    "WEIGHTS",
+    "Description",
+    "Licence",
+    "Pack",
+    "Source",
+    "Tensors",
+    "Text",
+    "Vits",
+    "Weights",
+    "check_sha256",
+    "find",
+    "read",
+    "refused",
+    "sha256",
+    "tensors",
+    "verify",
+    "write",
+]
 MANIFEST = "pack.toml"
 WEIGHTS = "model.safetensors"
 Tensors = dict[str, NDArray[np.float32]]

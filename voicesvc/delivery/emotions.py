@@ -20,7 +20,7 @@ Rows = Mapping[EmotionName, "Row"]
 _LOCALITY = 4.0  # power of the distance: how much the nearest emotions outweigh the others
 _WORST_MOS_CHANGE = -0.3
 _WORST_WER_CHANGE = 0.02
-_UNPROVEN: frozenset[EmotionName] = frozenset({"whispered", "shouted"})  # rules are not enough
+_UNPROVEN: frozenset[EmotionName] = frozenset({"whispered"})  # rules are not enough for it
 
 JUSLIN_LAUKKA = "Juslin & Laukka 2003, Psychological Bulletin 129: meta-analysis of 104 studies"
 MURRAY_ARNOTT = "Murray & Arnott 1993, JASA 93: review"
@@ -46,12 +46,12 @@ class Row:
 EMOTIONS: dict[EmotionName, Row] = {
     "neutral": Row(Shape(), (), (0.0, 0.0, 0.0)),
     "happy": Row(
-        Shape(1.08, 0.85, 2.5, 1.7, 2.0, 2.0),
+        Shape(1.08, 0.85, 2.5, 1.8, 2.0, 2.0),
         (JUSLIN_LAUKKA, SCHERER, SCHRODER),
         (0.81, 0.51, 0.46),
     ),
     "excited": Row(
-        Shape(1.15, 0.75, 4.0, 1.7, 4.0, 3.0),
+        Shape(1.15, 0.75, 4.0, 1.8, 4.0, 3.0),
         (BANSE_SCHERER, SCHERER, SCHRODER),
         (0.62, 0.75, 0.38),
     ),
@@ -61,7 +61,7 @@ EMOTIONS: dict[EmotionName, Row] = {
         (-0.63, -0.27, -0.33),
     ),
     "angry": Row(
-        Shape(1.1, 0.75, 2.5, 1.7, 5.0, 4.0, jitter_st=0.1),
+        Shape(1.1, 0.75, 2.5, 1.8, 5.0, 4.0, jitter_st=0.1),
         (JUSLIN_LAUKKA, MURRAY_ARNOTT, BANSE_SCHERER),
         (-0.51, 0.59, 0.25),
     ),
