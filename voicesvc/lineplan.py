@@ -16,7 +16,7 @@ from voicesvc.plan import Plan, PlannedWord, Unit
 
 MAX_SEED = 2**53 - 1  # what JSON's readers keep exactly
 PITCH_ST = (-4.0, 8.0)  # beyond it PSOLA is heard to be at work; `extreme` lifts it
-EXTREME_ST = (-24.0, 24.0)
+EXTREME_ST = (-12.0, 12.0)
 _USUAL_HZ = (48_000, 44_100, 22_050, 1000)
 _MS_DIGITS = 4  # a tenth of a microsecond: 2e-5 frames at 22.05 kHz
 
@@ -53,7 +53,7 @@ class WordPlan(_Strict):
     after: str = Field(max_length=16, description='punctuation and space, as ", "')
     pause_ms: Ms = Field(description="silence before the next word")
     breath: bool = Field(False, description="an audible breath in that pause")
-    range: Annotated[float, _in(0.0, 3.0)] = Field(1.0, description="factor of the intonation")
+    range: Annotated[float, _in(0.0, 4.0)] = Field(1.0, description="factor of the intonation")
     tilt_db: Annotated[float, _in(-24.0, 24.0)] = Field(0.0, description="high shelf at 1.5 kHz")
     breathiness: Annotated[float, _in(0.0, 1.0)] = 0.0
     whisper: Annotated[float, _in(0.0, 1.0)] = 0.0

@@ -9,10 +9,10 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
-from voicesvc.delivery import EMOTIONS, EMPHASIS, Layer, Prosody, Shape, Span, shape_at
+from voicesvc.delivery import EMOTIONS, EMPHASIS, Layer, Prosody, Shape, Span, shape_at, within
 from voicesvc.delivery.emotions import Rows
 from voicesvc.directions import Bookmark, Breath, Directed, Event, Pause, Strength, Style
-from voicesvc.lineplan import EXTREME_ST, PITCH_ST, PhonemePlan, SentencePlan, WordPlan, rounded_ms
+from voicesvc.lineplan import PhonemePlan, SentencePlan, WordPlan, rounded_ms
 from voicesvc.plan import STRESS, is_vowel
 from voicesvc.stretch import PAUSE, solve, stretched_word, word_sums_ms
 
@@ -27,7 +27,6 @@ STRENGTH_MS: dict[Strength, float] = {
     "strong": 800.0,
     "x-strong": 1200.0,
 }
-RANGE_LIMIT = 3.0
 _CONTOURED = ("rate", "pitch_st", "pitch_delta_hz", "range", "energy_db")
 
 
@@ -65,7 +64,7 @@ class Performer:
         self._said_to = 0  # where the last word so far ends
         self._marked_to = 0  # up to where names have been given to words
         self._jitter_st = 0.0  # of the sentence so far
-        self.limited = False  # whether more pitch was asked for in all than is allowed
+        self.limited: frozenset[str] = frozenset()  # what was too much in all, and was kept within
 
     @property
     def needs_whole(self) -> bool:
@@ -163,7 +162,7 @@ class Performer:
                     "duration_ms": rounded_ms(
                         p.duration_ms / shape.rate * (scale if i == vowel else 1.0)
                     ),
-                    "pitch_st": self._within(shape.pitch_st),
+                    "pitch_st": round(shape.pitch_st, 4),
                     "energy_db": round(shape.energy_db, 4),
                 }
             )
@@ -175,7 +174,7 @@ class Performer:
             update={
                 "phonemes": phonemes,
                 "pause_ms": rounded_ms(word.pause_ms * shape.pause_scale / shape.rate),
-                "range": round(min(shape.range, RANGE_LIMIT), 4),
+                "range": round(shape.range, 4),
                 "tilt_db": round(shape.tilt_db, 4),
                 "breathiness": round(shape.breathiness, 4),
                 "whisper": round(shape.whisper, 4),
@@ -194,17 +193,14 @@ class Performer:
         ]
 
     def _shape(self, layers: Sequence[Layer]) -> Shape:
-        return shape_at(layers, self._asked.pivot_hz, self._asked.rows)
+        asked = shape_at(layers, self._asked.pivot_hz, self._asked.rows)
+        shape, limited = within(asked, extreme=self._asked.extreme)
+        self.limited |= limited
+        return shape
 
     def _pause_scale(self, word: WordPlan) -> float:
         around = [s for s in self._asked.stretches if s.start <= word.start < s.end]
         return self._shape([Layer(s.asks) for s in around]).pause_scale
-
-    def _within(self, pitch_st: float) -> float:
-        low, high = EXTREME_ST if self._asked.extreme else PITCH_ST
-        kept = min(max(pitch_st, low), high)
-        self.limited = self.limited or kept != pitch_st
-        return round(kept, 4)
 
     def _asked_pause_ms(self, begin: int, end: int | None) -> float | None:
         found = [e for e in self._between(begin, end) if isinstance(e, Pause)]

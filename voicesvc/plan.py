@@ -13,7 +13,7 @@ Kind = Literal["phone", "mark", "pause", "blank"]
 
 
 STRESS = "ˈˌ"
-_VOWELS = frozenset("aeiouyæøœɐɑɒɔɘəɚɛɜɝɞɤɨɪɯɵɶʉʊʌʏᵻ")
+_VOWELS = frozenset("aeiouyæøœɐɑɒɔɘəɚɛɜɝɞɤɨɪɯɵɶʉʊʌʏᵻε")
 _MODIFIERS = frozenset("ːˑʰʲʷˠˤʼ˞")  # spacing signs that change the symbol before them
 
 

@@ -59,9 +59,10 @@ class Score:
     fitted: Report | None = None
     performer: Performer | None = None
 
-    def limited(self) -> bool:
-        """Whether more pitch was asked for than is allowed, as far as it has been planned."""
-        return self.performer is not None and self.performer.limited
+    def limited(self) -> dict[str, str]:
+        """What came together to more than is allowed, as far as it has been planned."""
+        names = self.performer.limited if self.performer else ()
+        return {"limited": ", ".join(sorted(names))} if names else {}
 
     def length_at(self, rate_hz: int, samples: int | None = None) -> int | None:
         """How many samples the audio has at a rate, as far as that is known.

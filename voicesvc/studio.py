@@ -286,8 +286,7 @@ class Studio:
         for planned in found.planned:
             laid = sheet(found.head, planned.sentence, planned.natural)
             take.stages_s.setdefault("plan", time.perf_counter() - begin)
-            if found.limited():
-                take.sources["limited"] = "pitch_st"
+            take.sources |= found.limited()
             if encoder is None:
                 alone = laid.samples + planned.after_samples if planned.last else None
                 encoder = encode.encoder(take.output, found.length_at(out_hz, alone))

@@ -38,11 +38,10 @@ async def plan(line: Line, request: Request, response: Response) -> PlanAnswer:
     document, score, asked = await loop.run_in_executor(pool, studio.plan, line)
     if asked.skipped:
         response.headers["Voicesvc-Skipped"] = skipped_header(asked.skipped)
-    limited = {"limited": "pitch_st"} if score.limited() else {}
     return PlanAnswer(
         plan=document,
         duration_s=round(float(score.length_s or document.duration_ms / 1000), 6),
         fit=None if score.fitted is None else score.fitted.json(),
-        delivery=(asked.sources or {}) | limited,
+        delivery=(asked.sources or {}) | score.limited(),
         ignored=[asdict(i) for i in asked.ignored],
     )

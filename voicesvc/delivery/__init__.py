@@ -4,10 +4,10 @@ Knows nothing of engines, durations in frames or sound.
 """
 
 from voicesvc.delivery.emotions import EMOTIONS, Row, emotions_of, rows_of, shape_of, source_of
-from voicesvc.delivery.emphasis import EMPHASIS, Accent, nucleus
+from voicesvc.delivery.emphasis import EMPHASIS, Accent
 from voicesvc.delivery.fields import Delivery, Emotion, Prosody, Span, Variability, check, place_of
 from voicesvc.delivery.layers import Layer, emotion_of, shape_at
-from voicesvc.delivery.shape import LIMITS, Shape, check_limits, compose
+from voicesvc.delivery.shape import LIMITS, Shape, compose, within
 
 __all__ = [
     "EMOTIONS",
@@ -23,14 +23,13 @@ __all__ = [
     "Span",
     "Variability",
     "check",
-    "check_limits",
     "compose",
     "emotion_of",
     "emotions_of",
-    "nucleus",
     "place_of",
     "rows_of",
     "shape_at",
     "shape_of",
     "source_of",
+    "within",
 ]

@@ -2,9 +2,7 @@
 
 import math
 from collections.abc import Iterable
-from dataclasses import dataclass, fields
-
-from voicesvc.errors import InvalidRequest
+from dataclasses import dataclass, fields, replace
 
 FACTORS = ("rate", "pause_scale", "range")  # they multiply, everything else adds
 _SHARES = ("breathiness", "whisper")  # 1 is all there is
@@ -69,19 +67,9 @@ def blend(weighted: Iterable[tuple[float, Shape]]) -> Shape:
     return Shape(**values)
 
 
-def check_limits(shape: Shape, where: str, *, extreme: bool = False) -> None:
-    """Refuse what is too much, however it came together.
-
-    Raises:
-        InvalidRequest: one of the shape's numbers is beyond its limit.
-    """
+def within(shape: Shape, *, extreme: bool = False) -> tuple[Shape, frozenset[str]]:
+    """The shape brought within its limits, however it came together, and what was too much."""
     limits = LIMITS | {"pitch_st": EXTREME_PITCH_ST} if extreme else LIMITS
-    for name, (low, high) in limits.items():
-        value = getattr(shape, name)
-        if not low <= value <= high:
-            hint = "" if extreme or name != "pitch_st" else ", or further with extreme: true"
-            raise InvalidRequest(
-                f"{name} comes to {value:.3g} once emotion, line and span are put together",
-                where=where,
-                valid=f"{low:g} to {high:g}{hint}",
-            )
+    kept = {name: min(max(getattr(shape, name), low), high) for name, (low, high) in limits.items()}
+    changed = {name: value for name, value in kept.items() if value != getattr(shape, name)}
+    return (replace(shape, **changed) if changed else shape), frozenset(changed)
