@@ -11,7 +11,6 @@ from voicesvc import calibration, packs, phonemes
 from voicesvc.audio import Pcm
 from voicesvc.calibration import SENTENCES, Calibration
 from voicesvc.engines.tone import Tone
-from voicesvc.errors import EngineFailed
 from voicesvc.packs import Pack
 from voicesvc.phonemes import Word
 from voicesvc.plan import Plan
@@ -67,13 +66,14 @@ def test_a_voice_is_measured_as_it_is(hum: Hum) -> None:
     assert calibration.measure(hum, letters) == found
 
 
-def test_silence_has_no_pitch(hum: Hum) -> None:
+def test_a_voice_without_a_pitch_is_given_one(hum: Hum) -> None:
     class Mute(Hum):
         def stream(self, plan: Plan, chunks: tuple[int, ...] = ()) -> Iterator[Pcm]:
             yield np.zeros(plan.samples, np.float32)
 
-    with pytest.raises(EngineFailed, match="no pitch"):
-        calibration.measure(Mute(hum.symbols, hum.model_sha256, RATE_HZ), letters)
+    found = calibration.measure(Mute(hum.symbols, hum.model_sha256, RATE_HZ), letters)
+    assert (found.f0_median_hz, found.f0_range_st) == (calibration.UNVOICED_HZ, 0.0)
+    assert found.floor is None
 
 
 def test_it_is_measured_once_for_each_model_and_noise(hum: Hum, pack: Pack, tmp_path: Path) -> None:

@@ -132,7 +132,7 @@ def service(models: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[
 
 def heard(service: Service, actor: str, text: str = LINE) -> NDArray[np.float32]:
     """The samples of a take as the voice makes them."""
-    answer = service.speak(text, actor=actor, format="pcm_f32le")
+    answer = service.speak(text, actor=actor, format="pcm_f32le", markup="plain")
     assert answer.status_code == 200, answer.text
     assert service.timings(answer)["dropped_symbols"] == []
     return np.frombuffer(answer.content, "<f4")

@@ -17,8 +17,9 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from voicesvc.audio import Pcm
 from voicesvc.dsp import Floor, floor_of, track
+from voicesvc.dsp.curves import Floats
 from voicesvc.engines import Engine
-from voicesvc.errors import EngineFailed, PackRefused
+from voicesvc.errors import PackRefused
 from voicesvc.packs import Pack
 from voicesvc.phonemes import Word
 from voicesvc.plan import Plan
@@ -44,6 +45,7 @@ SENTENCES = (
     "Tell them I will be there at noon.",
 )
 _SEED = 1
+UNVOICED_HZ = 120.0  # the pitch that a voice without any is shaped about
 _VOICED_FRAMES = 40  # of 5 ms in a sentence: below it a median says little
 _SILENT_DB = -200.0
 Words = Callable[[str], Sequence[Word]]
@@ -81,33 +83,34 @@ def known(f0_hz: float) -> Calibration:
 
 
 def measure(engine: Engine, words: Words) -> Calibration:
-    """Say the sentences and listen.
-
-    Raises:
-        EngineFailed: the engine gave too little voice to find its pitch.
-    """
+    """Say the sentences and listen. A voice without a pitch, as a whisperer's, is given one."""
     plans = [engine.plan(words(text), _SEED + i) for i, text in enumerate(SENTENCES)]
     spoken = [np.concatenate(list(engine.stream(line))) for line in plans]
     heard_hz = [track(pcm, engine.sample_rate_hz) for pcm in spoken]
     voiced_hz = [f0_hz[f0_hz > 0] for f0_hz in heard_hz]
-    if min(map(len, voiced_hz)) < _VOICED_FRAMES:
-        raise EngineFailed("a sentence with hardly any voice in it: no pitch can be found")
-    # [sentences, 3]: 10th percentile, median, 90th
-    marks_st = np.array([np.percentile(12 * np.log2(f), [10, 50, 90]) for f in voiced_hz])
-    median_st = float(marks_st[:, 1].mean())
-    range_st = float(np.median(marks_st[:, 2] - marks_st[:, 0]))  # octave errors widen a few
+    median_hz, range_st = _middle([f for f in voiced_hz if len(f) >= _VOICED_FRAMES])
     sounds = [_sounding(line, pcm) for line, pcm in zip(plans, spoken, strict=True)]
     speech = np.concatenate([pcm for _, pcm in sounds])
     power = float(np.mean(np.square(speech, dtype=np.float64)))
     floor = floor_of(np.concatenate(spoken), engine.sample_rate_hz)
     return Calibration(
-        f0_median_hz=round(2 ** (median_st / 12), 3),
+        f0_median_hz=round(median_hz, 3),
         f0_range_st=round(range_st, 3),
         level_db=round(10 * np.log10(power), 3) if power > 0 else _SILENT_DB,
         articulation_hz=round(sum(n for n, _ in sounds) / (len(speech) / engine.sample_rate_hz), 3),
         floor_db=None if floor is None else floor.level_db,
         floor_bands_db=() if floor is None else floor.bands_db,
     )
+
+
+def _middle(voiced_hz: Sequence[Floats]) -> tuple[float, float]:
+    """Median pitch in Hz and its range in semitones, over sentences' voiced frames."""
+    if not voiced_hz:
+        return UNVOICED_HZ, 0.0
+    # [sentences, 3]: 10th percentile, median, 90th
+    marks_st = np.array([np.percentile(12 * np.log2(f), [10, 50, 90]) for f in voiced_hz])
+    range_st = float(np.median(marks_st[:, 2] - marks_st[:, 0]))  # octave errors widen a few
+    return float(2 ** (marks_st[:, 1].mean() / 12)), range_st
 
 
 def _sounding(line: Plan, pcm: Pcm) -> tuple[int, Pcm]:
@@ -126,7 +129,6 @@ def ensure(engine: Engine, pack: Pack, words: Words, folder: Path) -> Calibratio
     """The voice's calibration: known, or kept in `folder`, or measured now and kept there.
 
     Raises:
-        EngineFailed: it cannot be measured.
         PackRefused: `folder` cannot be written.
     """
     if engine.f0_hz is not None:

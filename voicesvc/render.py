@@ -149,7 +149,8 @@ def sentence(engine: Engine, sheet: Sheet, silence: Silence) -> Iterator[Pcm]:
     rate_hz = line.sample_rate_hz
     splicer = Splicer(sheet.cuts, line.samples, rate_hz, silence)
     made = 0
-    shaper = dsp.Shaper(sheet.controls, rate_hz, line.seed)
+    # A grid that divides the frame: sound that moves by whole frames is shaped as it was.
+    shaper = dsp.Shaper(sheet.controls, rate_hz, line.seed, max(line.hop // 2, 1))
     limiter = None if sheet.controls.identity else dsp.Limiter(rate_hz)
 
     def limited(pcm: Pcm) -> Pcm:

@@ -104,7 +104,8 @@ def _stretches(line: Line, directed: Directed, pack: packs.Pack) -> tuple[Stretc
     """What the line, its spans, what is in capitals and the markup ask for, outer ones first."""
     whole = (Stretch(0, len(directed.text), line),) if any(_asked(line)) else ()
     spans = sorted(line.spans, key=lambda s: (s.start, -s.end))
-    styled = (*reading.shouted(directed, pack.language), *directed.styled)
+    loud = () if line.markup == "plain" else reading.shouted(directed, pack.language)
+    styled = (*loud, *directed.styled)
     return (
         *whole,
         *(Stretch(s.start, s.end, s) for s in spans),

@@ -24,7 +24,9 @@ LIMIT_ST = 15.0  # no period is changed by more, whatever the curves add up to
 LOWEST_HZ = 45.0  # f0 is lowered no further
 PHASES = 64  # fractions of a sample that a shift is rounded to
 TAPS = 32  # of the interpolator
-GAIN_LIMIT = 2.0  # factor, of the level correction
+GAIN_LIMIT = 1.7  # factor, of the level correction
+SURE_THRESHOLD = 0.55  # of voicing: what is half noise is better left alone than moved
+SURE_PEAK = 0.02  # -34 dBFS, likewise
 
 
 def _interpolators() -> Floats:
@@ -62,7 +64,9 @@ class Psola:
         self._rate_hz = rate_hz
         self._frame = frame
         self._seed = seed
-        self.analysis = Analysis(rate_hz, frame)
+        whispers = not controls.whisper.is_constant(0.0)  # no voice is to be left over then
+        voicing = () if whispers else (SURE_THRESHOLD, SURE_PEAK)
+        self.analysis = Analysis(rate_hz, frame, *voicing)
         lowered = self.analysis.lowered
         self.marker = Marker(rate_hz, frame, lowered.out, lowered.factor)
         self.x = History()  # the input
@@ -274,7 +278,7 @@ class _Run:
         if (first and second) or made + more_made == 0:
             return 1.0
         gain = math.sqrt((asked + more_asked) / (made + more_made))
-        return 0.5 * (self._gain + min(max(gain, 1 / GAIN_LIMIT), GAIN_LIMIT))
+        return min(max(gain, 1 / GAIN_LIMIT), GAIN_LIMIT)
 
     def _finish(self, gain: float) -> None:
         """Write the oldest segment, its level going from the last gain to this."""

@@ -100,7 +100,15 @@ class Analysis:
     the block.
     """
 
-    def __init__(self, rate_hz: int, frame: float) -> None:
+    def __init__(
+        self,
+        rate_hz: int,
+        frame: float,
+        voicing_threshold: float = VOICING_THRESHOLD,
+        silence_peak: float = SILENCE_PEAK,
+    ) -> None:
+        self._voicing_threshold = voicing_threshold
+        self._silence_peak = silence_peak
         factor = max(1, rate_hz // WORKING_RATE_HZ)
         working_hz = rate_hz / factor
         self.lowered = Lowered(rate_hz, factor, 0.4 * working_hz, DECIMATOR_TAPS_S)
@@ -142,9 +150,9 @@ class Analysis:
         """F0 and strength of the candidates, [n, 1 + CANDIDATES] each, the first unvoiced."""
         third = self._half // 3
         peak = np.abs(rows[:, self._half - third : self._half + third + 1]).max(1)
-        unvoiced = VOICING_THRESHOLD + np.maximum(
-            0.0, 2.0 - peak * (1.0 + VOICING_THRESHOLD) / SILENCE_PEAK
-        )
+        threshold = self._voicing_threshold
+        quiet = 2.0 - peak * (1.0 + threshold) / self._silence_peak
+        unvoiced = threshold + np.maximum(0.0, quiet)
         rows = (rows - rows.mean(1, keepdims=True)) * self._window
         r = self._autocorrelation(rows) / self._shape
         a, b, c = r[:, :-2], r[:, 1:-1], r[:, 2:]
