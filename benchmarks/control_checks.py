@@ -221,11 +221,9 @@ def span(booth: Booth) -> Iterator[Found]:
         achieved = []
         for i in _all(booth):
             neutral, made = booth.neutral(i), booth.say(i, range=asked)
-            own = acoustics.f0(neutral.pcm, neutral.rate_hz)
-            now = acoustics.f0(made.pcm, made.rate_hz)
-            n = min(len(own), len(now))
-            both = (own[:n] > 0) & (now[:n] > 0)
-            wide, own_wide = (acoustics.range_st(hz[:n][both]) for hz in (now, own))
+            wide, own_wide = (
+                acoustics.range_st(acoustics.f0_of_line(x.pcm, x.rate_hz)) for x in (made, neutral)
+            )
             achieved.append(wide / own_wide)
         errors = [100 * (a / asked - 1) for a in achieved]
         yield Found("range", f"x{asked}", "%", errors, 15.0, achieved)
@@ -266,17 +264,22 @@ def _differing(
 def breathiness(booth: Booth) -> Iterator[Found]:
     """`breathiness`: Praat's harmonics-to-noise ratio falls; the error is 1 where it does not.
 
-    Against the next lower setting, so that more of it is more.
+    Over the frames that are harmonic in the neutral rendering, and against the next lower setting,
+    so that more of it is more. Beside it the change of the cepstral peak prominence.
     """
-    before = [acoustics.hnr_db(booth.neutral(i).pcm, booth.neutral(i).rate_hz) for i in _all(booth)]
-    neutral = before
+    neutral = [booth.neutral(i) for i in _all(booth)]
+    own = [acoustics.hnr(n.pcm, n.rate_hz) for n in neutral]
+    own_cpps = [acoustics.cpps_db(n.pcm, n.rate_hz) for n in neutral]
+    before = [0.0] * len(own)
     for asked in (0.2, 0.4, 0.6, 0.8, 1.0):
         made = [booth.say(i, breathiness=asked) for i in _all(booth)]
-        now = [acoustics.hnr_db(m.pcm, m.rate_hz) for m in made]
-        errors = [float(a >= b) for a, b in zip(now, before, strict=True)]
-        achieved = [a - b for a, b in zip(now, neutral, strict=True)]
-        yield Found("breathiness", f"{asked:g}", "lines", errors, 0.0, achieved)
-        before = now
+        now = [acoustics.hnr(m.pcm, m.rate_hz) for m in made]
+        fell = [float((b - a)[a > 0].mean()) for a, b in zip(own, now, strict=True)]
+        errors = [float(after >= earlier) for after, earlier in zip(fell, before, strict=True)]
+        cpps = [acoustics.cpps_db(m.pcm, m.rate_hz) for m in made]
+        notes = {"cpps_db": round(statistics.median(np.subtract(cpps, own_cpps)), 2)}
+        yield Found("breathiness", f"{asked:g}", "lines", errors, 0.0, fell, notes=notes)
+        before = fell
 
 
 def emphasis(booth: Booth) -> Iterator[Found]:

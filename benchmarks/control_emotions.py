@@ -14,10 +14,7 @@ import measures
 import numpy as np
 from control_speech import Booth, Spoken
 
-from voicesvc import delivery
-from voicesvc.delivery import Shape
-
-EMOTIONS: Mapping[str, Shape] = vars(delivery).get("EMOTIONS", {})
+from voicesvc.delivery import EMOTIONS, Shape
 
 INTENSITIES = (0.5, 1.0)
 LEAST = 0.95  # share of lines on the table's side
@@ -50,7 +47,7 @@ class Measured:
     @classmethod
     def of(cls, spoken: Spoken, rate: float = 1.0) -> "Measured":
         """`rate` is about how fast it is spoken; it says what is too short to be a pause."""
-        hz = acoustics.f0(spoken.pcm, spoken.rate_hz)
+        hz = acoustics.f0_of_line(spoken.pcm, spoken.rate_hz)
         voiced = bool((hz > 0).any())
         return cls(
             acoustics.mean_st(hz) if voiced else math.nan,
@@ -106,15 +103,17 @@ def emotions(booth: Booth) -> Iterator[tuple[Moved, Sequence[Spoken]]]:
     """Every emotion at every intensity, with what was spoken."""
     lines = range(len(booth.texts))
     neutral = [Measured.of(booth.neutral(i)) for i in lines]
-    for name, shape in EMOTIONS.items():
+    for name, row in EMOTIONS.items():
+        if row.shape == Shape():
+            continue
         for intensity in INTENSITIES:
             asked = {"name": name, "intensity": intensity}
             made = [booth.say(i, emotion=asked) for i in lines]
-            rate = shape.rate**intensity
+            rate = row.shape.rate**intensity
             changes = [Measured.of(m, rate).against(n) for m, n in zip(made, neutral, strict=True)]
             sides = {
                 what: float(np.mean([math.copysign(1, value) * c[what] > 0 for c in changes]))
-                for what, value in table_says(shape).items()
+                for what, value in table_says(row.shape).items()
             }
             median = {what: float(np.median([c[what] for c in changes])) for what in changes[0]}
             yield Moved(name, intensity, sides, median), made

@@ -133,7 +133,7 @@ export class Director {
     return { plan: this.heard, skipped: this.held.skipped };
   }
 
-  hold(asked, { plan, skipped }) {
+  hold(asked, { plan, delivery, skipped }) {
     this.held = { key: JSON.stringify(asked), base: plan, skipped };
     const { edits, lost } = carried(this.edits, this.texts);
     const drawn = this.seed !== plan.seed;
@@ -141,6 +141,7 @@ export class Director {
     [this.edits, this.seed] = [edits, plan.seed];
     if (drawn && !first) this.history.record(this.state, "take", performance.now());
     else this.history.replace(this.state);
+    this.show("delivered", deliveredText(delivery ?? {}));
     this.show("notice", lost.length === 0 ? "" : `The line has other words: edits of ${lost.join(", ")} are dropped.`);
     this.refresh();
   }
@@ -210,4 +211,12 @@ export class Director {
     this.find("redo").disabled = !this.history.canRedo;
     this.resetWords.disabled = Object.keys(this.edits.of).length === 0;
   }
+}
+
+/** {rate: "model", emotion: "prosody", quality: "good", limited: "pitch_st"}, in words. */
+function deliveredText({ quality, limited, ...by }) {
+  const parts = Object.entries(by).map(([name, what]) =>
+    `${name.replace(/_.*/, "")} by ${what}${name === "emotion" && quality ? ` (${quality})` : ""}`);
+  if (limited) parts.push("pitch held within what the voice allows");
+  return parts.length > 0 ? `Done: ${parts.join(", ")}.` : "";
 }

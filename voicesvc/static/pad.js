@@ -48,9 +48,10 @@ export class Pad {
     this.notes = Array.isArray(about)
       ? [...about] : Object.entries(about).map(([name, note]) => ({ name, ...note }));
     if (!this.notes.some(({ name }) => name === "neutral")) this.notes.unshift({ name: "neutral" });
-    this.chips.replaceChildren(...this.notes.map(({ name, quality }) => {
+    this.chips.replaceChildren(...this.notes.map(({ name, source, quality }) => {
       const chip = Object.assign(element("button", "chip", name.replaceAll(/[-_]/g, " ")), { type: "button" });
       chip.dataset.name = name;
+      if (quality) chip.title = `By ${source}; quality: ${quality}`;
       if (quality === "experimental") chip.append(" ", element("span", "tag", "experimental"));
       chip.addEventListener("click", () => this.pick(name));
       return chip;

@@ -40,11 +40,11 @@ function post(path, body, signal) {
   });
 }
 
-/** Makes a line, or a plan with a length, explicit -> {plan, fit, skipped}. */
+/** Makes a line, or a plan with a length, explicit -> {plan, fit, delivery, skipped}. */
 export async function planLine(body, signal) {
   const response = await post("/v1/plans", body, signal);
-  const { plan, fit } = await response.json();
-  return { plan, fit, skipped: response.headers.get("Voicesvc-Skipped") };
+  const { plan, fit, delivery } = await response.json();
+  return { plan, fit, delivery, skipped: response.headers.get("Voicesvc-Skipped") };
 }
 
 /** Starts a take of a plan or of {actor, text, …}
