@@ -33,8 +33,8 @@ def f0(pcm: Pcm, rate_hz: int, within_hz: tuple[float, float] = F0_HZ) -> Floats
     return np.asarray(pitch.selected_array["frequency"], np.float64)
 
 
-def f0_of_line(pcm: Pcm, rate_hz: int) -> Floats:
-    """Hz every 5 ms, searched for around the line's own pitch; for what outliers would spoil.
+def around_hz(pcm: Pcm, rate_hz: int) -> tuple[float, float]:
+    """Where to search for a line's pitch: around its own; for what outliers would spoil.
 
     From 0.55 to 3.4 times the median of a wide search, which takes some fricatives for a voice of
     500 Hz. A narrower ceiling (1.5 times the third quartile: De Looze and Hirst 2008) cuts off the
@@ -42,9 +42,14 @@ def f0_of_line(pcm: Pcm, rate_hz: int) -> Floats:
     """
     wide = f0(pcm, rate_hz)
     if not (wide > 0).any():
-        return wide
+        return F0_HZ
     middle_hz = float(np.median(wide[wide > 0]))
-    return f0(pcm, rate_hz, (max(0.55 * middle_hz, 40.0), 3.4 * middle_hz))
+    return max(0.55 * middle_hz, 40.0), 3.4 * middle_hz
+
+
+def f0_of_line(pcm: Pcm, rate_hz: int) -> Floats:
+    """Hz every 5 ms, searched for around the line's own pitch."""
+    return f0(pcm, rate_hz, around_hz(pcm, rate_hz))
 
 
 def f0_times(pcm: Pcm, rate_hz: int, n: int) -> Floats:

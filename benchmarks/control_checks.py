@@ -221,10 +221,10 @@ def span(booth: Booth) -> Iterator[Found]:
         achieved = []
         for i in _all(booth):
             neutral, made = booth.neutral(i), booth.say(i, range=asked)
-            wide, own_wide = (
-                acoustics.range_st(acoustics.f0_of_line(x.pcm, x.rate_hz)) for x in (made, neutral)
-            )
-            achieved.append(wide / own_wide)
+            within_hz = acoustics.around_hz(neutral.pcm, neutral.rate_hz)
+            now, own = (acoustics.f0(x.pcm, x.rate_hz, within_hz) for x in (made, neutral))
+            both = (now > 0) & (own > 0)  # a line's few octave errors are not its intonation
+            achieved.append(acoustics.range_st(now[both]) / acoustics.range_st(own[both]))
         errors = [100 * (a / asked - 1) for a in achieved]
         yield Found("range", f"x{asked}", "%", errors, 15.0, achieved)
 
@@ -262,24 +262,25 @@ def _differing(
 
 
 def breathiness(booth: Booth) -> Iterator[Found]:
-    """`breathiness`: Praat's harmonics-to-noise ratio falls; the error is 1 where it does not.
+    """`breathiness`: Praat's cepstral peak prominence falls; the error is 1 where it does not.
 
-    Over the frames that are harmonic in the neutral rendering, and against the next lower setting,
-    so that more of it is more. Beside it the change of the cepstral peak prominence.
+    Against the next lower setting, so that more of it is more. It is the measure that goes with
+    how breathy a voice is heard to be (Hillenbrand 1994); beside it the harmonics-to-noise ratio.
     """
     neutral = [booth.neutral(i) for i in _all(booth)]
     own = [acoustics.hnr(n.pcm, n.rate_hz) for n in neutral]
     own_cpps = [acoustics.cpps_db(n.pcm, n.rate_hz) for n in neutral]
-    before = [0.0] * len(own)
+    before = own_cpps
     for asked in (0.2, 0.4, 0.6, 0.8, 1.0):
         made = [booth.say(i, breathiness=asked) for i in _all(booth)]
         now = [acoustics.hnr(m.pcm, m.rate_hz) for m in made]
         fell = [float((b - a)[a > 0].mean()) for a, b in zip(own, now, strict=True)]
-        errors = [float(after >= earlier) for after, earlier in zip(fell, before, strict=True)]
         cpps = [acoustics.cpps_db(m.pcm, m.rate_hz) for m in made]
-        notes = {"cpps_db": round(statistics.median(np.subtract(cpps, own_cpps)), 2)}
-        yield Found("breathiness", f"{asked:g}", "lines", errors, 0.0, fell, notes=notes)
-        before = fell
+        errors = [float(after >= earlier) for after, earlier in zip(cpps, before, strict=True)]
+        achieved = [a - b for a, b in zip(cpps, own_cpps, strict=True)]
+        notes = {"hnr_db": round(statistics.median(fell), 2)}
+        yield Found("breathiness", f"{asked:g}", "lines", errors, 0.0, achieved, notes=notes)
+        before = cpps
 
 
 def emphasis(booth: Booth) -> Iterator[Found]:

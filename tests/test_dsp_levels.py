@@ -8,9 +8,10 @@ from vowels import spoken
 
 from voicesvc.audio import Pcm
 from voicesvc.dsp import Controls, Curve, Limiter, Shaper
+from voicesvc.dsp.levels import CEILING_DB
 
 RATE_HZ = 22050
-CEILING = 10 ** (-1 / 20)
+CEILING = 10 ** (CEILING_DB / 20)
 
 
 def shape(pcm: Pcm, controls: Controls, rate_hz: int = RATE_HZ) -> Pcm:

@@ -13,12 +13,13 @@ from typing import Annotated, Any
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 from voicesvc.errors import CannotFit
-from voicesvc.lineplan import rounded_ms
+from voicesvc.lineplan import SentencePlan, rounded_ms
 from voicesvc.stretch import CONSONANT, PAUSE, VOWEL, Sentences, solve, stretched_by, sums_ms
 
 LIMITS = (0.6, 1.7)  # of the whole: beyond them speech sounds edited
 LONGEST_S = 3600.0
 _SETTLED_MS = 40.0  # what whole frames may leave for the silence at the end
+_MOST_LEFT_MS = 120.0  # where frames that change together leave no better
 _DROP_FRAME = {"23.976": "24000/1001", "29.97": "30000/1001", "59.94": "60000/1001"}
 _FPS = re.compile(r"[1-9][0-9]{0,5}(/[1-9][0-9]{0,5})?")
 
@@ -163,15 +164,21 @@ def _settle(
     """
     sums = sums_ms(line)
     aim_ms = target_ms
+    best: tuple[float, float, list[SentencePlan]] | None = None  # what is left, in ms, and of what
     for _ in range(16):
         k = solve(sums, aim_ms)
         stretched = stretched_by(line, k)
         left_ms = target_ms - made_ms(stretched)
+        if left_ms >= 0 and (best is None or left_ms < best[0]):
+            best = left_ms, k, stretched
         if 0 <= left_ms <= _SETTLED_MS:
-            last = stretched[-1]
-            longer = last.model_copy(update={"pause_ms": rounded_ms(last.pause_ms + left_ms)})
-            return k, [*stretched[:-1], longer]
+            break
         aim_ms = max(aim_ms + left_ms - _SETTLED_MS / 4, 1.0)
+    if best is not None and best[0] <= _MOST_LEFT_MS:
+        left_ms, k, stretched = best
+        last = stretched[-1]
+        longer = last.model_copy(update={"pause_ms": rounded_ms(last.pause_ms + left_ms)})
+        return k, [*stretched[:-1], longer]
     raise CannotFit(
         f"{target_ms / 1000:.3f} s: every phoneme is as short as it can be", where="fit"
     )

@@ -56,7 +56,7 @@ EMOTIONS: dict[EmotionName, Row] = {
         (0.62, 0.75, 0.38),
     ),
     "sad": Row(
-        Shape(0.85, 1.4, -1.5, 0.55, -4.0, -4.0, breathiness=0.15, jitter_st=0.05),
+        Shape(0.85, 1.4, -1.8, 0.5, -4.0, -4.0, breathiness=0.15, jitter_st=0.05),
         (JUSLIN_LAUKKA, MURRAY_ARNOTT, SCHERER),
         (-0.63, -0.27, -0.33),
     ),
@@ -66,17 +66,17 @@ EMOTIONS: dict[EmotionName, Row] = {
         (-0.51, 0.59, 0.25),
     ),
     "angry-cold": Row(
-        Shape(0.93, 1.2, -1.4, 0.64, 2.0, 3.0),
+        Shape(0.93, 1.2, -2.0, 0.6, 2.0, 3.0),
         (BANSE_SCHERER, BURKHARDT),
         (-0.5, 0.15, 0.5),
     ),
     "fearful": Row(
-        Shape(1.12, 1.0, 3.0, 0.64, -2.0, -1.0, breathiness=0.08, jitter_st=0.06),
+        Shape(1.12, 1.0, 3.0, 0.5, -2.0, -1.0, breathiness=0.08, jitter_st=0.06),
         (JUSLIN_LAUKKA, BURKHARDT, SCHRODER),
         (-0.64, 0.60, -0.43),
     ),
     "disgusted": Row(
-        Shape(0.86, 1.2, -1.5, 1.0, -2.0, -1.0, jitter_st=0.15),
+        Shape(0.86, 1.2, -2.4, 1.0, -2.0, -1.0, jitter_st=0.1),
         (MURRAY_ARNOTT, SCHERER),  # no place: rated next to anger, it sounds unlike all around it
     ),
     "surprised": Row(
@@ -85,7 +85,7 @@ EMOTIONS: dict[EmotionName, Row] = {
         (0.40, 0.67, -0.13),
     ),
     "tender": Row(
-        Shape(0.88, 1.2, -1.0, 0.64, -4.0, -4.0, breathiness=0.2),
+        Shape(0.88, 1.2, -1.3, 0.6, -4.0, -4.0, breathiness=0.2),
         (JUSLIN_LAUKKA, GOBL),
         (0.6, -0.35, -0.1),
     ),

@@ -11,7 +11,7 @@ from voicesvc.dsp.curves import Curve, Floats
 from voicesvc.dsp.history import Blocks
 
 SHELF_HZ = 1500.0
-CEILING_DB = -1.0  # dBFS, of the limiter
+CEILING_DB = -0.3  # dBFS, of the limiter
 AHEAD_S = 0.005  # the limiter's attack
 HOLD_S = 0.02  # how long the limiter holds before it lets go
 
