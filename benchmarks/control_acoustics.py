@@ -47,11 +47,6 @@ def around_hz(pcm: Pcm, rate_hz: int) -> tuple[float, float]:
     return max(0.55 * middle_hz, 40.0), 3.4 * middle_hz
 
 
-def f0_of_line(pcm: Pcm, rate_hz: int) -> Floats:
-    """Hz every 5 ms, searched for around the line's own pitch."""
-    return f0(pcm, rate_hz, around_hz(pcm, rate_hz))
-
-
 def f0_times(pcm: Pcm, rate_hz: int, n: int) -> Floats:
     """The moments, in s, of the `n` frames of `f0`: Praat centres them in the recording."""
     middle_s = len(pcm) / rate_hz / 2

@@ -45,9 +45,9 @@ class Measured:
     lufs: float
 
     @classmethod
-    def of(cls, spoken: Spoken, rate: float = 1.0) -> "Measured":
+    def of(cls, spoken: Spoken, within_hz: tuple[float, float], rate: float = 1.0) -> "Measured":
         """`rate` is about how fast it is spoken; it says what is too short to be a pause."""
-        hz = acoustics.f0_of_line(spoken.pcm, spoken.rate_hz)
+        hz = acoustics.f0(spoken.pcm, spoken.rate_hz, within_hz)
         voiced = bool((hz > 0).any())
         return cls(
             acoustics.mean_st(hz) if voiced else math.nan,
@@ -102,7 +102,11 @@ class Moved:
 def emotions(booth: Booth) -> Iterator[tuple[Moved, Sequence[Spoken]]]:
     """Every emotion at every intensity, with what was spoken."""
     lines = range(len(booth.texts))
-    neutral = [Measured.of(booth.neutral(i)) for i in lines]
+    # One search for all, around the voice's own pitch: a line's own would follow what was done.
+    around = [acoustics.around_hz(booth.neutral(i).pcm, booth.neutral(i).rate_hz) for i in lines]
+    low_hz, high_hz = np.median(around, axis=0)
+    within_hz = float(low_hz), float(high_hz)
+    neutral = [Measured.of(booth.neutral(i), within_hz) for i in lines]
     for name, row in EMOTIONS.items():
         if row.shape == Shape():
             continue
@@ -110,7 +114,10 @@ def emotions(booth: Booth) -> Iterator[tuple[Moved, Sequence[Spoken]]]:
             asked = {"name": name, "intensity": intensity}
             made = [booth.say(i, emotion=asked) for i in lines]
             rate = row.shape.rate**intensity
-            changes = [Measured.of(m, rate).against(n) for m, n in zip(made, neutral, strict=True)]
+            changes = [
+                Measured.of(m, within_hz, rate).against(n)
+                for m, n in zip(made, neutral, strict=True)
+            ]
             sides = {
                 what: float(np.mean([math.copysign(1, value) * c[what] > 0 for c in changes]))
                 for what, value in table_says(row.shape).items()

@@ -66,7 +66,7 @@ EMOTIONS: dict[EmotionName, Row] = {
         (-0.51, 0.59, 0.25),
     ),
     "angry-cold": Row(
-        Shape(0.93, 1.2, -2.0, 0.6, 2.0, 3.0),
+        Shape(0.9, 1.2, -2.0, 0.6, 2.0, 3.0),
         (BANSE_SCHERER, BURKHARDT),
         (-0.5, 0.15, 0.5),
     ),
