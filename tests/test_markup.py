@@ -7,11 +7,20 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from voicesvc.directions import Bookmark, Breath, Directed, Ignored, Pause, Style, Styled
+from voicesvc.directions import (
+    EMOTION_NAMES,
+    Bookmark,
+    Breath,
+    Directed,
+    Ignored,
+    Pause,
+    Style,
+    Styled,
+)
 from voicesvc.errors import BadMarkup
 from voicesvc.markup import Kind, parse
 from voicesvc.markup.marks import MARKS
-from voicesvc.markup.names import DELIVERIES, EMOTIONS
+from voicesvc.markup.names import DELIVERIES
 from voicesvc.script import clean, sentences, written_words
 
 
@@ -160,7 +169,7 @@ def test_every_delivery(name: str) -> None:
 
 
 def test_every_emotion_has_a_delivery() -> None:
-    assert set(DELIVERIES.values()) == set(EMOTIONS)
+    assert set(DELIVERIES.values()) == set(EMOTION_NAMES)
 
 
 def test_a_cue_may_hold_a_beat_too() -> None:

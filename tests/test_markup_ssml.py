@@ -4,11 +4,20 @@ import itertools
 
 import pytest
 
-from voicesvc.directions import Bookmark, Directed, Event, Ignored, Pause, Said, Style
+from voicesvc.directions import (
+    EMOTION_NAMES,
+    Bookmark,
+    Directed,
+    Event,
+    Ignored,
+    Pause,
+    Said,
+    Style,
+)
 from voicesvc.errors import BadMarkup
 from voicesvc.markup import parse
 from voicesvc.markup.elements import ELEMENTS, REFUSED, REQUIRED
-from voicesvc.markup.names import EMOTIONS, STYLES
+from voicesvc.markup.names import STYLES
 from voicesvc.script import PAUSE_PARAGRAPH_S, PAUSE_SENTENCE_S, clean, sentences, speakable
 
 SSML = "http://www.w3.org/2001/10/synthesis"
@@ -231,7 +240,7 @@ def test_azures_styles() -> None:
     for name, (emotion, intensity) in STYLES.items():
         found = style(f"mstts:express-as style='{name}'")
         assert found == Style(emotion=emotion, intensity=intensity)
-        assert emotion in EMOTIONS
+        assert emotion in EMOTION_NAMES
     found = style("mstts:express-as style='Cheerful' styledegree='2'")
     assert found == Style(emotion="happy", intensity=2.0)
     assert style("mstts:express-as style='gentle' styledegree='0.01'").intensity == 0.007

@@ -2,22 +2,8 @@
 
 from collections.abc import Iterable
 
-# What a text may be directed to be; what each does to the sound is not known here.
-EMOTIONS = (
-    "neutral",
-    "happy",
-    "excited",
-    "sad",
-    "angry",
-    "angry-cold",
-    "fearful",
-    "disgusted",
-    "surprised",
-    "tender",
-    "intimate",
-    "whispered",
-    "shouted",
-)
+from voicesvc.directions import EMOTION_NAMES
+
 _ADVERBS: dict[str, Iterable[str]] = {
     "neutral": ("neutrally", "flatly"),
     "happy": ("happily", "cheerful", "cheerfully", "brightly"),
@@ -34,11 +20,11 @@ _ADVERBS: dict[str, Iterable[str]] = {
     "shouted": ("shouting", "shouts", "yelling"),
 }
 # A word in parentheses -> the emotion it directs.
-DELIVERIES = {name: name for name in EMOTIONS} | {
+DELIVERIES = {name: name for name in EMOTION_NAMES} | {
     word: name for name, words in _ADVERBS.items() for word in words
 }
 # Azure's style -> (emotion, its intensity at style degree 1); our own names are styles too.
-STYLES: dict[str, tuple[str, float]] = {name: (name, 1.0) for name in EMOTIONS} | {
+STYLES: dict[str, tuple[str, float]] = {name: (name, 1.0) for name in EMOTION_NAMES} | {
     "advertisement_upbeat": ("excited", 0.6),
     "affectionate": ("tender", 1.0),
     "assistant": ("neutral", 1.0),
