@@ -17,7 +17,7 @@ Body = dict[str, Any]
 
 
 @pytest.fixture
-def asked(page: Page, tone_server: Service, seen: Seen) -> Callable[[Callable[[], object]], Body]:
+def asked(page: Page, tone_server: Service) -> Callable[[Callable[[], object]], Body]:
     """What a change asks `/v1/plans` for; the page is open and has spoken the line."""
     speak_to_end(opened(page, tone_server.url), LINE)
 
