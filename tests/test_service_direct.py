@@ -215,3 +215,10 @@ def test_what_cannot_be_asked_costs_no_model_step(
     assert tone_server.tone.planned == before
     if where is not None:
         assert answer.json()["where"] == where
+
+
+def test_a_scene_is_not_planned_as_a_whole_before_it_is_heard(tone_server: Service) -> None:
+    scene = f"{LINE} " * 600
+    for asked in ({"fit": {"seconds": 60}}, {"pitch_st": [[0, 0], [1, 2]]}):
+        answer = answer_of(tone_server, scene, **asked)
+        assert (answer.status_code, answer.json()["where"]) == (413, "text")

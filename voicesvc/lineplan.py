@@ -46,10 +46,10 @@ class PhonemePlan(_Strict):
 class WordPlan(_Strict):
     """A word, what is said for it, and the pause after it."""
 
-    text: str = Field(min_length=1, max_length=400)
+    text: str = Field(min_length=1, max_length=1000)
     start: int = Field(ge=0, description="first character in the request's text")
     end: int = Field(ge=0, description="one past the last")
-    phonemes: Annotated[tuple[PhonemePlan, ...], Field(strict=False, min_length=1, max_length=400)]
+    phonemes: Annotated[tuple[PhonemePlan, ...], Field(strict=False, min_length=1, max_length=4000)]
     after: str = Field(max_length=16, description='punctuation and space, as ", "')
     pause_ms: Ms = Field(description="silence before the next word")
     breath: bool = Field(False, description="an audible breath in that pause")

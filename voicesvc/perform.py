@@ -69,7 +69,7 @@ class Performer:
     @property
     def needs_whole(self) -> bool:
         """Whether something is asked that depends on the whole line's durations."""
-        return any(has_contour(s.asks) or _length_s(s.asks) for s in self._asked.stretches)
+        return needs_whole(self._asked.stretches)
 
     def perform(self, neutral: Sequence[SentencePlan], following: int | None) -> list[SentencePlan]:
         """Sentences that follow one another; `following` is where the next word after them is."""
@@ -292,6 +292,11 @@ def _lasting(
 
 def _length_s(asks: Prosody | Style) -> float | None:
     return asks.duration_s if isinstance(asks, Style) else None
+
+
+def needs_whole(stretches: Sequence[Stretch]) -> bool:
+    """Whether something is asked that depends on all of the stretches' durations."""
+    return any(has_contour(s.asks) or _length_s(s.asks) for s in stretches)
 
 
 def has_contour(asks: Prosody | Style) -> bool:

@@ -8,14 +8,15 @@ from voicesvc import delivery, lineplan, markup, packs, reading, score, script
 from voicesvc.delivery import Delivery, Prosody
 from voicesvc.directions import Directed, Ignored, Style
 from voicesvc.engines import Engine
-from voicesvc.errors import NothingSpeakable
+from voicesvc.errors import NothingSpeakable, TextTooLong
 from voicesvc.lexicon import Lexicon
 from voicesvc.line import Line
 from voicesvc.lineplan import LineHead, LinePlan, VariabilityPlan
-from voicesvc.perform import Asked, Performer, Stretch
+from voicesvc.perform import Asked, Performer, Stretch, needs_whole
 from voicesvc.phonemes import Phonemizer
 from voicesvc.score import Score
 
+LONGEST_WHOLE = 20_000  # characters: some 20 minutes of speech
 # What does a thing that is asked for: the model's own durations or noise, or DSP on its samples.
 _BY_MODEL = ("rate", "pause_scale", "emphasis", "duration_s")
 _BY_DSP = ("pitch_st", "pitch_hz", "pitch_delta_hz", "range", "energy_db", "tilt_db", "breathiness")
@@ -48,6 +49,7 @@ def of_text(line: Line, seed: int, voice: Voice) -> Request:
 
     Raises:
         NothingSpeakable: nothing in it can be said.
+        TextTooLong: it is to be planned as a whole, and too long for that.
         VoiceError: its markup or a lexicon is not valid.
     """
     pack = voice.pack
@@ -63,6 +65,8 @@ def of_text(line: Line, seed: int, voice: Voice) -> Request:
             valid="letters, digits and words of " + pack.language,
         )
     stretches = _stretches(line, directed, pack)
+    if line.fit is not None or needs_whole(stretches):
+        _check_short(line.text or "")
 
     def planned(engine: Engine) -> Score:
         pivot_hz = voice.median_hz()
@@ -83,6 +87,17 @@ def of_text(line: Line, seed: int, voice: Voice) -> Request:
 
     sources = _sources(line, stretches, pack)
     return Request(pack, seed, planned, cleaned.skipped, directed.ignored, sources)
+
+
+def _check_short(text: str) -> None:
+    """What is planned as a whole is planned before its first audio, so it cannot be a scene."""
+    if len(text) > LONGEST_WHOLE:
+        raise TextTooLong(
+            f"{len(text)} characters: a length, a contour or a duration is worked out over all of"
+            " the text before any of it is heard",
+            where="text",
+            valid=f"up to {LONGEST_WHOLE} characters, or ask for it line by line",
+        )
 
 
 def of_plan(line: Line, document: LinePlan, pack: packs.Pack) -> Request:
