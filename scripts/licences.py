@@ -24,6 +24,7 @@ STATED = {
     ),
     **dict.fromkeys(("scipy", "sympy", "torchcodec"), "BSD-3-Clause"),
     **dict.fromkeys(("numba", "torchaudio"), "BSD-2-Clause"),
+    "axe-playwright-python": "MIT (axe-core in it: MPL-2.0)",
     "colorama": "BSD-3-Clause",
     "cuda-toolkit": "LicenseRef-NVIDIA-Proprietary",
     "espeakng-loader": "GPL-3.0-or-later (libespeak-ng in it; the loader states none)",
