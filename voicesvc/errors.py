@@ -126,6 +126,30 @@ class UnknownLexicon(VoiceError):
     status, slug, title = 404, "unknown-lexicon", "No such lexicon"
 
 
+class UnknownBlob(VoiceError):
+    """No audio is kept under this sha256."""
+
+    status, slug, title = 404, "unknown-blob", "No such audio"
+
+
+class BlobDamaged(VoiceError):
+    """Audio that is kept is no longer what its sha256 says."""
+
+    status, slug, title = 500, "blob-damaged", "The audio is damaged"
+
+
+class NoSpace(VoiceError):
+    """There is no room left where audio is kept."""
+
+    status, slug, title = 507, "no-space", "There is no room for audio"
+
+
+class BlobsFailed(VoiceError):
+    """The disk or the server that keeps audio did not do its part."""
+
+    status, slug, title = 503, "blobs-failed", "The place of the audio failed"
+
+
 PROBLEMS: tuple[type[VoiceError], ...] = (
     InvalidRequest,
     MalformedBody,
@@ -143,4 +167,8 @@ PROBLEMS: tuple[type[VoiceError], ...] = (
     BadMarkup,
     BadLexicon,
     UnknownLexicon,
+    UnknownBlob,
+    BlobDamaged,
+    NoSpace,
+    BlobsFailed,
 )
