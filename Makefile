@@ -6,6 +6,10 @@ UV_VERSION := 0.13.9
 UV := $(shell uv --version >/dev/null 2>&1 && echo uv || echo .uv/bin/uv)
 RUN := $(UV) run --no-sync
 CHROMIUM_MISSING := the page is tested in Chromium; install it with: apt-get install -y chromium
+# Debian keeps PostgreSQL's programs off PATH.
+POSTGRES_LIB ?= /usr/lib/postgresql
+export POSTGRES_LIB
+POSTGRES_MISSING := takes are tested on PostgreSQL, too; install it with: apt-get install -y postgresql
 
 .DEFAULT_GOAL := help
 .PHONY: help serve test check lint format bench docker-lint licences env dev
@@ -18,6 +22,8 @@ serve: env ## make the environment if need be, then serve on 127.0.0.1:8080
 
 test: dev ## everything CI runs
 	@command -v chromium >/dev/null || { echo "$(CHROMIUM_MISSING)" >&2; exit 1; }
+	@command -v initdb >/dev/null || ls $(POSTGRES_LIB)/*/bin/initdb >/dev/null 2>&1 || \
+	  { echo "$(POSTGRES_MISSING)" >&2; exit 1; }
 	$(RUN) pytest
 
 check: lint test ## lint and test

@@ -13,7 +13,9 @@ from typing import Any
 
 import httpx
 import numpy as np
+import postgres
 import pytest
+import s3_server
 import uvicorn
 from prometheus_client import REGISTRY
 
@@ -28,6 +30,12 @@ from voicesvc.studio import Studio
 MODELS = Path(__file__).parent.parent / "models"
 LINE = "The harbour was quiet before the storm came."
 TIMEOUT_S = 60.0
+
+postgres_server = postgres.postgres_server
+postgres_url = postgres.postgres_url
+databases = postgres.databases
+s3_environment = s3_server.s3_environment
+s3 = s3_server.s3
 
 
 def metric(name: str, **labels: str) -> float:

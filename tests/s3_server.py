@@ -1,4 +1,7 @@
-"""A real S3 server for tests: SeaweedFS, on loopback, in a folder of its own."""
+"""A real S3 server for tests: SeaweedFS, on loopback, in a folder of its own.
+
+conftest.py has these fixtures for all tests.
+"""
 
 import json
 import os
@@ -12,6 +15,8 @@ import urllib.request
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
+
+import pytest
 
 WEED = Path(sysconfig.get_path("scripts")) / "weed"
 KEY, READER, SECRET = "voicesvc", "reader", "of the tests alone"
@@ -88,3 +93,18 @@ def _await(server: "subprocess.Popen[bytes]", url: str, log: Path) -> None:
                 print(log.read_text("utf-8", "replace")[-4000:], file=sys.stderr)
                 raise RuntimeError(f"{WEED} does not start; its log is above") from None
             time.sleep(0.05)
+
+
+@pytest.fixture(scope="session")
+def s3_environment(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, str]]:
+    with s3_server(tmp_path_factory.mktemp("s3")) as environment:
+        yield environment
+
+
+@pytest.fixture
+def s3(s3_environment: dict[str, str], monkeypatch: pytest.MonkeyPatch) -> None:
+    """The environment as a service has it that keeps its audio on the server."""
+    for name in [n for n in os.environ if n.startswith("AWS_")]:
+        monkeypatch.delenv(name)
+    for name, value in s3_environment.items():
+        monkeypatch.setenv(name, value)

@@ -13,7 +13,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
-from s3_server import READER, s3_server
+from s3_server import READER
 
 from voicesvc.blobs import PLACES, Blobs, Folder, of
 from voicesvc.errors import (
@@ -44,21 +44,6 @@ def keep(blobs: Blobs, data: bytes = AUDIO, piece_bytes: int = 1000) -> str:
 
 def files(folder: Path) -> list[Path]:
     return sorted(path for path in folder.rglob("*") if path.is_file())
-
-
-@pytest.fixture(scope="session")
-def s3_environment(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, str]]:
-    with s3_server(tmp_path_factory.mktemp("s3")) as environment:
-        yield environment
-
-
-@pytest.fixture
-def s3(s3_environment: dict[str, str], monkeypatch: pytest.MonkeyPatch) -> None:
-    """The environment as a service has it that keeps its audio on the server."""
-    for name in [n for n in os.environ if n.startswith("AWS_")]:
-        monkeypatch.delenv(name)
-    for name, value in s3_environment.items():
-        monkeypatch.setenv(name, value)
 
 
 @pytest.fixture(params=["folder", "s3"])

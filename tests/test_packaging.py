@@ -111,6 +111,7 @@ def test_make_test_syncs_for_development_and_tests(tmp_path: Path) -> None:
     path = tools(tmp_path)
     program(path, "uv", f'echo "$*" >> {tmp_path}/log')
     program(path, "chromium", "")
+    program(path, "initdb", "")
     assert make(checkout(tmp_path), path, "test").returncode == 0
     assert log_of(tmp_path) == ["--version", "sync --frozen --group dev", "run --no-sync pytest"]
 
@@ -122,6 +123,20 @@ def test_make_test_says_how_to_get_chromium(tmp_path: Path) -> None:
     assert done.returncode != 0
     assert "apt-get install -y chromium" in done.stderr
     assert "run --no-sync pytest" not in log_of(tmp_path)
+
+
+def test_make_test_says_how_to_get_postgresql(tmp_path: Path) -> None:
+    path = tools(tmp_path, "ls")
+    program(path, "uv", f'echo "$*" >> {tmp_path}/log')
+    program(path, "chromium", "")
+    folder = checkout(tmp_path)
+    done = make(folder, path, "test", POSTGRES_LIB=str(tmp_path))
+    assert done.returncode != 0
+    assert "apt-get install -y postgresql" in done.stderr
+    assert "run --no-sync pytest" not in log_of(tmp_path)
+    program(tmp_path / "15", "none", "")
+    program(tmp_path / "15" / "bin", "initdb", "")
+    assert make(folder, path, "test", POSTGRES_LIB=str(tmp_path)).returncode == 0
 
 
 def test_make_stops_where_python_is_too_old(tmp_path: Path) -> None:
@@ -203,30 +218,46 @@ def test_one_version_of_uv_everywhere() -> None:
 
 
 def ci(tmp_path: Path, path: Path) -> subprocess.CompletedProcess[str]:
+    """CI where PostgreSQL, if it is there, is on PATH."""
     (path / "make").unlink()
     program(path, "make", f'echo "make $*" >> {tmp_path}/log')
     run = checkout(tmp_path) / ".ci" / "run"
-    return subprocess.run([run], env={"PATH": str(path)}, text=True, capture_output=True)
+    env = {"PATH": str(path), "POSTGRES_LIB": str(tmp_path)}
+    return subprocess.run([run], env=env, text=True, capture_output=True)
 
 
-def test_ci_installs_chromium_where_it_is_missing(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("there", "installed"),
+    [
+        ((), "chromium postgresql"),
+        (("initdb",), "chromium"),
+        (("chromium",), "postgresql"),
+        (("chromium", "initdb"), None),
+    ],
+)
+def test_ci_installs_what_is_missing(
+    tmp_path: Path, there: tuple[str, ...], installed: str | None
+) -> None:
     path = tools(tmp_path)
-    program(path, "apt-get", f'echo "apt-get $1 $4 $5" >> {tmp_path}/log')
+    for name in there:
+        program(path, name, "")
+    program(path, "apt-get", f'echo "apt-get $*" >> {tmp_path}/log')
     program(path, "sudo", '"$@"')
-    assert ci(tmp_path, path).returncode == 0
-    assert [line.split()[:2] for line in log_of(tmp_path)] == [
-        ["apt-get", "update"],
-        ["apt-get", "install"],
-        ["make", "lint"],
-        ["make", "test"],
+    done = ci(tmp_path, path)
+    assert done.returncode == 0, done.stderr
+    installs = [
+        "apt-get update -q",
+        f"apt-get install -q -y --no-install-recommends {installed}",
     ]
-    assert "chromium" in log_of(tmp_path)[1]
+    assert log_of(tmp_path) == [*(installs if installed else []), "make lint", "make test"]
 
 
-def test_ci_fails_without_a_way_to_chromium(tmp_path: Path) -> None:
-    done = ci(tmp_path, tools(tmp_path))
+def test_ci_fails_without_a_way_to_what_is_missing(tmp_path: Path) -> None:
+    path = tools(tmp_path)
+    program(path, "initdb", "")
+    done = ci(tmp_path, path)
     assert done.returncode != 0
-    assert "no apt-get" in done.stderr
+    assert "need chromium, and there is no apt-get" in done.stderr
     assert not (tmp_path / "log").exists()
 
 
