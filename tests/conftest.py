@@ -3,10 +3,11 @@
 import json
 import random
 import socket
+import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -19,7 +20,9 @@ import s3_server
 import uvicorn
 from prometheus_client import REGISTRY
 
+from voicesvc import archive
 from voicesvc.api import create_app
+from voicesvc.archive import Archive
 from voicesvc.audio import Pcm
 from voicesvc.config import Settings
 from voicesvc.engines.tone import Tone
@@ -123,6 +126,11 @@ def tone_studio(
     return Studio(Settings.read({}, **given), load=load, entropy=random.Random(7))
 
 
+def archived(folder: str | Path) -> Archive:
+    """Takes kept in a SQLite file and a folder."""
+    return archive.open_in(Settings.read({}, data_dir=Path(folder)), "in_test")
+
+
 @contextmanager
 def served(
     studio: Studio,
@@ -131,7 +139,20 @@ def served(
     *,
     warmed: bool = True,
 ) -> Iterator[Service]:
-    """The studio behind a real socket, until the block ends; its voices `warmed` at the start."""
+    """The studio behind a real socket, until the block ends; its voices `warmed` at the start.
+
+    Where it has no archive it gets one in a folder of its own.
+    """
+    with ExitStack() as lent:
+        if studio.archive is None:
+            studio.archive = archived(lent.enter_context(tempfile.TemporaryDirectory()))
+            lent.callback(setattr, studio, "archive", None)
+        yield from _served(studio, workers, tones, warmed)
+
+
+def _served(
+    studio: Studio, workers: int, tones: dict[str, Tone] | None, warmed: bool
+) -> Iterator[Service]:
     config = uvicorn.Config(
         create_app(studio, workers),
         log_level="critical",

@@ -65,6 +65,23 @@ class Settings(BaseModel):
     takes_kept: int = Field(
         1_000, ge=1, le=100_000, description="how many takes' timings are kept in memory"
     )
+    database_url: str | None = Field(
+        None,
+        description="where takes are kept, as postgresql://user:password@host/name; "
+        "unset: a SQLite file in the data folder",
+    )
+    audio_store: str | None = Field(
+        None,
+        description="where takes' audio is kept: a folder, or s3://bucket/prefix; "
+        "unset: a folder in the data folder",
+    )
+    deleted_kept_days: float = Field(
+        30.0, ge=0, le=3650, description="days in which a deleted take can be restored"
+    )
+    check_words: Literal["auto", "off"] = Field(
+        "auto",
+        description="whether takes are listened to for wrong words; auto: where the qc extra is",
+    )
     grace_s: float = Field(
         10.0, ge=0, le=600, description="seconds that running streams get to end at shutdown"
     )
@@ -109,6 +126,16 @@ class Settings(BaseModel):
     def data_path(self) -> Path:
         """Where takes and keys are kept."""
         return self.data_dir or user_data_path("voicesvc")
+
+    @property
+    def takes_url(self) -> str:
+        """The database of takes."""
+        return self.database_url or f"sqlite:///{self.data_path / 'takes.db'}"
+
+    @property
+    def audio_path(self) -> str:
+        """The audio of takes."""
+        return self.audio_store or str(self.data_path / "audio")
 
     @property
     def cache_path(self) -> Path:

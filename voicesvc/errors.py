@@ -23,6 +23,7 @@ class VoiceError(Exception):
         super().__init__(detail)
         self.detail = detail
         self.where = where
+        self.extra: dict[str, Any] = {}  # members of the problem that only this type has
         self.valid = valid if valid is None or isinstance(valid, str) else list(valid)
 
     def __str__(self) -> str:
@@ -150,6 +151,72 @@ class BlobsFailed(VoiceError):
     status, slug, title = 503, "blobs-failed", "The place of the audio failed"
 
 
+class UnknownProduction(VoiceError):
+    """No production has this id or slug."""
+
+    status, slug, title = 404, "unknown-production", "No such production"
+
+
+class UnknownLine(VoiceError):
+    """No line of a script has this id, or it was deleted."""
+
+    status, slug, title = 404, "unknown-line", "No such line"
+
+
+class TakeGone(VoiceError):
+    """The take was deleted; until its audio is removed it can be restored."""
+
+    status, slug, title = 410, "take-gone", "The take was deleted"
+
+
+class NotMade(VoiceError):
+    """The take has no audio: it is still being made, or was never completed."""
+
+    status, slug, title = 409, "not-made", "The take has no audio"
+
+
+class NotEmpty(VoiceError):
+    """What is to be deleted still has something in it."""
+
+    status, slug, title = 409, "not-empty", "It is not empty"
+
+
+class Drift(VoiceError):
+    """A take cannot be made again to the sample: weights, code or device are others now."""
+
+    status, slug, title = 409, "drift", "The take would not be the same"
+
+
+class ChangedMeanwhile(VoiceError):
+    """Somebody else has changed it since the version that `If-Match` names."""
+
+    status, slug, title = 412, "changed-meanwhile", "It was changed meanwhile"
+
+
+class VersionNeeded(VoiceError):
+    """A change has to say in `If-Match` which version it was made to."""
+
+    status, slug, title = 428, "version-needed", "If-Match is needed"
+
+
+class KeyInUse(VoiceError):
+    """A request with this Idempotency-Key is still being worked on."""
+
+    status, slug, title = 409, "key-in-use", "The request is being worked on"
+
+
+class KeyReused(VoiceError):
+    """An Idempotency-Key came with another request before."""
+
+    status, slug, title = 422, "key-reused", "The key belongs to another request"
+
+
+class StoreFailed(VoiceError):
+    """The database or the audio store does not answer, or does not take what it is given."""
+
+    status, slug, title = 503, "store-failed", "The store failed"
+
+
 PROBLEMS: tuple[type[VoiceError], ...] = (
     InvalidRequest,
     MalformedBody,
@@ -171,4 +238,15 @@ PROBLEMS: tuple[type[VoiceError], ...] = (
     BlobDamaged,
     NoSpace,
     BlobsFailed,
+    UnknownProduction,
+    UnknownLine,
+    TakeGone,
+    NotMade,
+    NotEmpty,
+    Drift,
+    ChangedMeanwhile,
+    VersionNeeded,
+    KeyInUse,
+    KeyReused,
+    StoreFailed,
 )

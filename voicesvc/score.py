@@ -119,10 +119,14 @@ def of_document(engine: Engine, line: LinePlan, wanted: Fit | None = None) -> Sc
 
 def document(score: Score) -> LinePlan:
     """All of a score as a document."""
-    found = list(score.planned)
+    return documented(score, [(p.sentence, p.before_ms) for p in score.planned])
+
+
+def documented(score: Score, planned: Sequence[tuple[SentencePlan, float]]) -> LinePlan:
+    """All of a score as a document, from its sentences and the silence before each, in ms."""
     head = {name: getattr(score.head, name) for name in LineHead.model_fields}
     length = None if score.length_s is None else lineplan.length_of(score.length_s)
-    return LinePlan(**head, length=length, sentences=tuple(_with_pauses(found)))
+    return LinePlan(**head, length=length, sentences=tuple(_with_pauses(planned)))
 
 
 def _seed(seed: int, number: int) -> int:
@@ -190,11 +194,11 @@ def _without_hidden(spoken: Iterator[_Spoken]) -> Iterator[_Spoken]:
         yield s if i < _HIDDEN_KEPT else replace(s, natural=replace(s.natural, hidden=None))
 
 
-def _with_pauses(found: Sequence[Planned]) -> Iterator[SentencePlan]:
+def _with_pauses(found: Sequence[tuple[SentencePlan, float]]) -> Iterator[SentencePlan]:
     """The sentences, each with the silence after it."""
-    for i, p in enumerate(found):
-        pause_ms = p.sentence.pause_ms if p.last else found[i + 1].before_ms
-        yield p.sentence.model_copy(update={"pause_ms": lineplan.rounded_ms(pause_ms)})
+    for i, (sentence, _) in enumerate(found):
+        pause_ms = found[i + 1][1] if i + 1 < len(found) else sentence.pause_ms
+        yield sentence.model_copy(update={"pause_ms": lineplan.rounded_ms(pause_ms)})
 
 
 def _whole(
@@ -210,7 +214,8 @@ def _whole(
         made = sum(sheet.length(s, p.natural) for s, p in zip(line, found, strict=True))
         return made + sum(sheet.samples_of(s.pause_ms, rate_hz) for s in line)
 
-    sentences: Sequence[SentencePlan] = list(_with_pauses(found))
+    pairs = [(p.sentence, p.before_ms) for p in found]
+    sentences: Sequence[SentencePlan] = list(_with_pauses(pairs))
     length_s = None if length is None else Fraction(length.samples, length.at_hz)
     fitted = None
     if wanted is not None:

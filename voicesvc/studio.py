@@ -18,18 +18,18 @@ from typing import Any
 from voicesvc import (
     calibration,
     delivery,
-    dsp,
     encode,
     lexicon,
     metrics,
     packs,
     phonemes,
-    plan,
     request,
     score,
+    sounding,
 )
 from voicesvc import line as lines
-from voicesvc.audio import Exactly, Pcm, Resampler
+from voicesvc.archive import FROM_SPEECH, Archive, Origin, Recording
+from voicesvc.audio import Exactly, Resampler
 from voicesvc.calibration import Calibration
 from voicesvc.config import Settings
 from voicesvc.engines import Engine
@@ -42,15 +42,13 @@ from voicesvc.errors import (
     VoiceError,
 )
 from voicesvc.line import Line
-from voicesvc.lineplan import LineHead, LinePlan
-from voicesvc.render import Silence, sentence
+from voicesvc.lineplan import LinePlan, SentencePlan
 from voicesvc.request import Request, Voice
-from voicesvc.score import Planned, Score
-from voicesvc.sheet import Sheet, sheet
-from voicesvc.takes import Kept, Outcome, Rendering, Take
+from voicesvc.score import Score
+from voicesvc.store import StoredTake
+from voicesvc.takes import Kept, Outcome, Rendering, Take, line_of_take
 from voicesvc.voices import Lease, Voices
 
-BREATH_DB = -24.0  # below the voice's own level: louder, DNSMOS takes it for noise
 LoadEngine = Callable[[packs.Pack, Settings, Callable[[str], None]], Engine]
 # What torch and the drivers below it raise: out of memory is a RuntimeError there.
 _ENGINE_ERRORS = (RuntimeError, ValueError, MemoryError, OSError)
@@ -70,8 +68,9 @@ class Studio:
         load: LoadEngine | None = None,
         entropy: random.Random | None = None,
         say: Callable[[str], None] = lambda _: None,
+        archive: Archive | None = None,
     ) -> None:
-        self.settings = settings
+        self.settings, self.archive = settings, archive
         self._load, self._say = load or load_engine, say
         self._entropy = entropy or random.SystemRandom()
         self.packs = packs.find(settings.models_dir)
@@ -174,8 +173,10 @@ class Studio:
                 self._phonemizers[key] = phonemes.phonemizer(*key)
             return self._phonemizers[key]
 
-    def open(self, line: Line, received_s: float | None = None) -> Rendering:
-        """Check everything, then make the first audio.
+    def open(
+        self, line: Line, received_s: float | None = None, origin: Origin = FROM_SPEECH
+    ) -> Rendering:
+        """Check everything, then make the first audio; a take is kept where there is an archive.
 
         `received_s`, of `time.perf_counter`, is when the request came, if it has waited since.
 
@@ -192,18 +193,42 @@ class Studio:
             line.bit_depth,
             native_rate_hz=asked.pack.sample_rate_hz,
         )
-        take_id = f"tk_{self._entropy.getrandbits(80):020x}"
-        take = Take(take_id, actor, line, asked.seed, output, asked.skipped)
-        take.model_sha256 = asked.pack.model_sha256
-        take.sources |= asked.sources or {}
-        take.ignored = asked.ignored
+        take = Take(origin.take_id or self.new_id("tk"), actor, line, asked.seed, output)
+        take.note(asked)
         take.stages_s |= {"queue": begin - received_s, "text": time.perf_counter() - begin}
         lease = self.voices.lease(actor)
-        rendering = Rendering(take, self._render(take, lease, asked))
+        recording = self.archive.open(take.opened(origin), origin) if self.archive else None
+        rendering = Rendering(take, self._render(take, lease, asked, recording))
+        if recording is not None:
+            recording.opened()
         self.takes.add(take)
         first_s = time.perf_counter() - received_s
         metrics.FIRST_AUDIO.labels(actor, line.format).observe(first_s)
         return rendering
+
+    def new_id(self, kind: str) -> str:
+        """An id for something that is made: the kind, and 80 random bits."""
+        return f"{kind}_{self._entropy.getrandbits(80):020x}"
+
+    def draw_seed(self) -> int:
+        """A seed for a line that names none."""
+        return self._entropy.randrange(2**32)
+
+    def check(self, line: Line) -> str:
+        """Every check that needs no model; the hash of the weights that would speak it.
+
+        Raises:
+            VoiceError: the line cannot be spoken.
+        """
+        return self._request(line).pack.model_sha256
+
+    def begin(self, take: StoredTake) -> Rendering:
+        """Make a take that was queued.
+
+        Raises:
+            VoiceError: it cannot be made.
+        """
+        return self.open(line_of_take(take), origin=Origin(take_id=take.id))
 
     def plan(self, line: Line) -> tuple[LinePlan, Score, Request]:
         """The line made explicit, what was found out on the way, and what was asked.
@@ -231,7 +256,7 @@ class Studio:
         if len(line.text or "") > limit:
             detail = f"{len(line.text or '')} characters"
             raise TextTooLong(detail, where="text", valid=f"up to {limit}")
-        seed = self._entropy.randrange(2**32) if line.seed is None else line.seed
+        seed = self.draw_seed() if line.seed is None else line.seed
         given = self.lexicons.of(line.lexicons, pack.folder)
         median_hz = partial(self._median_hz, pack.actor_id)
         return request.of_text(line, seed, Voice(pack, self._phonemizer(pack), given, median_hz))
@@ -245,24 +270,31 @@ class Studio:
     def _median_hz(self, actor: str) -> float:
         return self._calibrations[actor].f0_median_hz
 
-    def _render(self, take: Take, lease: Lease[Engine], asked: Request) -> Generator[bytes]:
+    def _render(
+        self, take: Take, lease: Lease[Engine], asked: Request, recording: Recording | None
+    ) -> Generator[bytes]:
         outcome: Outcome = "failed"
+        reason: str | None = None
         metrics.ACTIVE.inc()
         try:
-            yield from self._encode(take, lease.engine, asked)
+            yield from self._encode(take, lease.engine, asked, recording)
             outcome = "complete"
         except GeneratorExit:
-            outcome = "cancelled"
+            outcome, reason = "cancelled", "the listener left"
             raise
         except _ENGINE_ERRORS as e:
+            reason = str(e)
             raise EngineFailed(f"the engine of {take.actor} failed: {e}") from e
         except VoiceError as e:
             outcome = "refused" if e.status < HTTPStatus.INTERNAL_SERVER_ERROR else "failed"
+            reason = str(e)
             raise
         finally:
             take.outcome = outcome
             lease.release()
             self._count(take)
+            if recording is not None and outcome != "complete":
+                recording.drop(outcome, reason)
 
     @staticmethod
     def _count(take: Take) -> None:
@@ -274,7 +306,9 @@ class Studio:
         if take.outcome == "complete":
             metrics.COMPUTE.labels(take.actor).observe(take.compute_s / take.audio_s)
 
-    def _encode(self, take: Take, engine: Engine, asked: Request) -> Iterator[bytes]:
+    def _encode(
+        self, take: Take, engine: Engine, asked: Request, recording: Recording | None
+    ) -> Iterator[bytes]:
         rate_hz, out_hz = engine.sample_rate_hz, take.output.sample_rate_hz
         begin = time.perf_counter()
         found = asked.plan(engine)
@@ -282,21 +316,31 @@ class Studio:
         resampler = Resampler(rate_hz, out_hz)
         exactly = Exactly(found.length_at(out_hz))
         encoder: encode.Encoder | None = None
-        silence = _silence(rate_hz, found.head, self._calibrations[take.actor])
-        for planned in found.planned:
-            laid = sheet(found.head, planned.sentence, planned.natural)
+        spoken: list[tuple[SentencePlan, float]] = []
+        for one in sounding.sentences(engine, found, self._calibrations[take.actor]):
+            planned = one.planned
+            spoken.append((planned.sentence, planned.before_ms))
             take.stages_s.setdefault("plan", time.perf_counter() - begin)
             take.sources |= found.limited()
+            take.planned(one.sheet, planned.natural.dropped, planned.before_samples / rate_hz)
             if encoder is None:
-                alone = laid.samples + planned.after_samples if planned.last else None
-                encoder = encode.encoder(take.output, found.length_at(out_hz, alone))
-            for pcm in _pieces(take, engine, planned, laid, silence):
+                samples = one.sheet.samples + planned.after_samples if planned.last else None
+                encoder = encode.encoder(take.output, found.length_at(out_hz, samples))
+            first = time.perf_counter()
+            for pcm in one.chunks:
+                take.stages_s.setdefault("first", time.perf_counter() - first)
+                take.audio_s += len(pcm) / rate_hz
+                if recording is not None:
+                    recording.feed(pcm)
                 yield encoder.feed(exactly.feed(resampler.feed(pcm)))
         assert encoder is not None
         yield encoder.feed(exactly.feed(resampler.flush()))
         if found.length_s is not None:
             take.audio_s = float(found.length_s)
         yield encoder.feed(exactly.flush()) + encoder.flush()
+        take.outcome = "complete"
+        if recording is not None:
+            recording.complete(take.made(engine, score.documented(found, spoken)))
 
     def close(self) -> None:
         """Drop the voices and end the phoneme programs."""
@@ -305,38 +349,6 @@ class Studio:
             for phonemizer in self._phonemizers.values():
                 phonemizer.close()
             self._phonemizers.clear()
-
-
-def _pieces(
-    take: Take, engine: Engine, planned: Planned, laid: Sheet, silence: Silence
-) -> Iterator[Pcm]:
-    """One sentence with the silence before it, and after it if it is the last."""
-    rate_hz = engine.sample_rate_hz
-    if planned.before_samples:
-        take.audio_s += planned.before_samples / rate_hz
-        yield silence.take(planned.before_samples)
-    take.planned(laid, planned.natural.dropped)
-    begin = time.perf_counter()
-    for pcm in sentence(engine, laid, silence):
-        take.stages_s.setdefault("first", time.perf_counter() - begin)
-        take.audio_s += len(pcm) / rate_hz
-        yield pcm
-    if planned.after_samples:
-        take.audio_s += planned.after_samples / rate_hz
-        yield silence.take(planned.after_samples)
-
-
-def _silence(rate_hz: int, head: LineHead, voice: Calibration) -> Silence:
-    """What this take's pauses are filled with."""
-
-    def inhale(n: int, number: int) -> Pcm:
-        seed = plan.derive_seed(head.seed, "breath", number)
-        return dsp.breath(rate_hz, seed, n / rate_hz, voice.level_db + BREATH_DB)
-
-    if not head.room_tone or voice.floor is None:
-        return Silence(rate_hz, inhale)
-    tone = dsp.RoomTone(voice.floor, rate_hz, plan.derive_seed(head.seed, "room"))
-    return Silence(rate_hz, inhale, tone.between)
 
 
 def load_engine(pack: packs.Pack, settings: Settings, say: Callable[[str], None]) -> Engine:

@@ -4,17 +4,23 @@ import json
 import threading
 import time
 from collections import OrderedDict
-from collections.abc import Generator, Iterable
+from collections.abc import Generator, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from voicesvc import encode
+from voicesvc import encode, provenance
+from voicesvc.archive import Made, Origin
 from voicesvc.directions import Ignored
+from voicesvc.engines import Engine
 from voicesvc.errors import UnknownTake
 from voicesvc.fit import Report
 from voicesvc.line import Line
+from voicesvc.lineplan import LinePlan
+from voicesvc.request import Request
 from voicesvc.script import Skipped
 from voicesvc.sheet import Sheet
+from voicesvc.store import StoredTake
+from voicesvc.store.takes import NewTake
 
 _KEPT_BYTES = 64 * 2**20  # of takes' texts and timings; the oldest go first
 Outcome = Literal["open", "complete", "cancelled", "failed", "refused"]
@@ -29,7 +35,7 @@ class Take:
     line: Line
     seed: int
     output: encode.Output
-    skipped: tuple[Skipped, ...]
+    skipped: tuple[Skipped, ...] = ()
     outcome: Outcome = "open"
     words_json: list[bytes] = field(default_factory=list)  # one for each sentence planned so far
     marks: list[dict[str, Any]] = field(default_factory=list)
@@ -47,13 +53,53 @@ class Take:
         """About what it takes to remember this take."""
         return len(self.line.text or "") + sum(map(len, self.words_json))
 
-    def planned(self, laid: Sheet, dropped: Iterable[str]) -> None:
-        """Note when the words of the next sentence are heard; it begins now."""
-        timed = [_later(word, self.audio_s) for word in laid.words]
+    def note(self, asked: Request) -> None:
+        """What the checked request says of it."""
+        self.model_sha256, self.skipped = asked.pack.model_sha256, asked.skipped
+        self.sources |= asked.sources or {}
+        self.ignored = asked.ignored
+
+    def planned(self, laid: Sheet, dropped: Iterable[str], before_s: float) -> None:
+        """Note when the words of the next sentence are heard; it begins `before_s` from now."""
+        begin_s = self.audio_s + before_s
+        timed = [_later(word, begin_s) for word in laid.words]
         if timed:
             self.words_json.append(json.dumps(timed, ensure_ascii=False)[1:-1].encode())
-        self.marks += [{"name": n, "at_s": round(t + self.audio_s, 6)} for n, t in laid.marks]
+        self.marks += [{"name": n, "at_s": round(t + begin_s, 6)} for n, t in laid.marks]
         self.dropped += dropped
+
+    def opened(self, origin: Origin) -> NewTake:
+        """What is kept of it from the beginning."""
+        return NewTake(
+            id=self.id,
+            made_by=origin.made_by,
+            state="open",
+            actor=self.actor,
+            text=self.line.text or said(self.line.plan),
+            seed=self.seed,
+            model_sha256=self.model_sha256,
+            facts={"asked": asked_of(self.line), **origin.facts},
+            production=origin.production,
+            line=origin.line,
+            parent=origin.parent,
+        )
+
+    def made(self, engine: Engine, document: LinePlan) -> Made:
+        """What is kept of it once it is complete."""
+        facts = {
+            "code": provenance.code(),
+            "device": engine.device,
+            "precision": engine.precision,
+            "delivery": self.sources,
+            "length": None if document.length is None else document.length.model_dump(),
+            "fit": None if self.fitted is None else self.fitted.json(),
+            "dropped_symbols": sorted(set(self.dropped)),
+        }
+        documents = {
+            "plan": document.model_dump_json().encode(),
+            "timings": self.timings_json(),
+        }
+        return Made(self.seed, engine.sample_rate_hz, self.compute_s, facts, documents)
 
     def timings_json(self) -> bytes:
         """When each word and phoneme is heard; grows until `complete`."""
@@ -73,6 +119,33 @@ class Take:
         return json.dumps(facts)[:-1].encode() + b', "words": [' + words + b"]}"
 
 
+def asked_of(line: Line) -> dict[str, Any]:
+    """The request without what is kept beside it: its text and its plan."""
+    return line.model_dump(mode="json", exclude={"text", "plan"}, exclude_defaults=True)
+
+
+def line_of(kept: Mapping[str, Any], **more: Any) -> Line:
+    """A request from the fields of a line that is kept.
+
+    Raises:
+        ValidationError: they are none, which they were checked for when they were kept.
+    """
+    fields = {name: kept[name] for name in ("actor", "text", "markup", "lexicons")}
+    return Line.model_validate_json(json.dumps(fields | kept["delivery"] | more))
+
+
+def line_of_take(take: StoredTake) -> Line:
+    """The request of a take that is to be made from its text."""
+    asked = take.facts["asked"] | {"text": take.text, "seed": take.seed, "actor": take.actor}
+    return Line.model_validate_json(json.dumps(asked))
+
+
+def said(document: LinePlan | None) -> str:
+    """The words of a plan, as they would be written."""
+    sentences = document.sentences if document is not None else ()
+    return " ".join("".join(w.text + w.after for w in s.words).strip() for s in sentences)
+
+
 def _later(timed: dict[str, Any], offset_s: float) -> dict[str, Any]:
     """A word's timings, moved."""
     moved = {name: round(timed[name] + offset_s, 6) for name in ("start_s", "end_s")}
@@ -81,11 +154,10 @@ def _later(timed: dict[str, Any], offset_s: float) -> dict[str, Any]:
     return timed | moved
 
 
-class Rendering:
-    """A take being made: its first audio is there, the rest comes by `chunk`."""
+class Stream:
+    """Bytes that are made while they are sent: the first are there, the rest come by `chunk`."""
 
-    def __init__(self, take: Take, chunks: Generator[bytes]) -> None:
-        self.take = take
+    def __init__(self, chunks: Generator[bytes]) -> None:
         self._chunks = chunks
         self._lock = threading.Lock()
         self._closed = False
@@ -97,21 +169,32 @@ class Rendering:
             return None if self._closed else self._next()
 
     def _next(self) -> bytes | None:
-        begin = time.perf_counter()
-        try:
-            return next((c for c in self._chunks if c), None)
-        finally:
-            self.take.compute_s += time.perf_counter() - begin
+        return next((c for c in self._chunks if c), None)
 
     def stop(self) -> None:
         """Begin no further chunk; returns at once. `close` is still to be called."""
         self._closed = True
 
     def close(self) -> None:
-        """Stop the work and give the voice back; waits for the chunk that is being computed."""
+        """Stop the work and give back what it holds; waits for the chunk that is being computed."""
         self.stop()
         with self._lock:
             self._chunks.close()
+
+
+class Rendering(Stream):
+    """A take being made; closing it gives its voice back."""
+
+    def __init__(self, take: Take, chunks: Generator[bytes]) -> None:
+        self.take = take
+        super().__init__(chunks)
+
+    def _next(self) -> bytes | None:
+        begin = time.perf_counter()
+        try:
+            return super()._next()
+        finally:
+            self.take.compute_s += time.perf_counter() - begin
 
 
 class Kept:

@@ -13,20 +13,27 @@ from fastapi.staticfiles import StaticFiles
 
 from voicesvc.api import (
     actors,
+    events,
     health,
     lexicons,
+    lines,
     openai,
     plans,
     problems,
+    productions,
     reference,
     speech,
     takes,
 )
+from voicesvc.api.events import Feed
 from voicesvc.api.limits import BodyLimit, CountRequests
 from voicesvc.api.stream import Pools
+from voicesvc.jobs import Keeper, Maker
 from voicesvc.studio import Studio
 
 STATIC = Path(__file__).resolve().parents[1] / "static"
+_SPOKEN = (speech, plans, openai, actors, lexicons, health)
+_KEPT = (productions, lines, takes, events)
 _LOADERS = 4  # threads that may wait for voices being loaded
 _PAGE_POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; "
@@ -36,19 +43,31 @@ _PAGE_POLICY = (
 
 
 def create_app(studio: Studio, workers: int) -> FastAPI:
-    """The service around one studio, with `workers` compute threads."""
+    """The service around one studio that has an archive, with `workers` compute threads."""
+    archive = studio.archive
+    assert archive is not None, "takes are kept: give the studio an archive"
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         compute = ThreadPoolExecutor(workers, thread_name_prefix="compute")
         loading = ThreadPoolExecutor(_LOADERS, thread_name_prefix="loading")
         app.state.pools = Pools(compute, loading)
+        feed = app.state.feed = Feed(asyncio.get_running_loop())
+        maker = app.state.maker = Maker(studio, lambda work: compute.submit(work).result())
+        keeper = Keeper(archive, round(studio.settings.deleted_kept_days * 86_400_000))
+        archive.database.on_commit(feed.changed)
+        for loop in (maker, keeper):
+            loop.start()
         warming = asyncio.get_running_loop().run_in_executor(loading, studio.warm)
         yield
         await warming
+        feed.close()
+        for loop in (maker, keeper):
+            await asyncio.to_thread(loop.stop)
         for pool in (compute, loading):
             pool.shutdown()
         studio.close()
+        archive.close()
 
     app = FastAPI(
         title="voicesvc",
@@ -59,7 +78,7 @@ def create_app(studio: Studio, workers: int) -> FastAPI:
         redoc_url=None,
     )
     app.state.studio = studio
-    for module in (speech, plans, openai, takes, actors, lexicons, health):
+    for module in (*_SPOKEN, *_KEPT):
         app.include_router(module.router)
     app.mount("/static", StaticFiles(directory=STATIC), name="static")
     app.get("/", include_in_schema=False)(_page)

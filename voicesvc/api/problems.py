@@ -33,6 +33,7 @@ def problem(error: VoiceError) -> dict[str, Any]:
         "detail": _short(error.detail),
         "where": _short(error.where) if error.where else None,
         "valid": error.valid,
+        **error.extra,
     }
     return {k: v for k, v in body.items() if v is not None}
 
@@ -110,6 +111,8 @@ def _malformed(reason: str, where: str = "body") -> MalformedBody:
 
 def _first(error: RequestValidationError, request: Request) -> VoiceError:
     first = error.errors()[0]
+    if first["loc"][0] == "query":
+        return _in_query(first, request)
     where = delivery.place_of(p for p in first["loc"] if p != "body") or "body"
     if first["type"] == "json_invalid":
         reason = first.get("ctx", {}).get("error", first["msg"])
@@ -126,6 +129,22 @@ def _first(error: RequestValidationError, request: Request) -> VoiceError:
     return InvalidRequest(
         first["msg"], where=where, valid=first.get("ctx", {}).get("expected") or fields[where]
     )
+
+
+def _in_query(first: Any, request: Request) -> VoiceError:
+    """A parameter that is unknown or has no value that it may have."""
+    name = str(first["loc"][-1])
+    known: dict[str, str] = {}
+    for parameter in request.scope["route"].dependant.query_params:
+        kind = parameter.field_info.annotation
+        if isinstance(kind, type) and issubclass(kind, BaseModel):
+            known |= {n: f.description or "" for n, f in kind.model_fields.items()}
+        else:
+            known[parameter.alias] = parameter.field_info.description or ""
+    if first["type"] == "extra_forbidden":
+        return InvalidRequest(f"unknown parameter {name!r}", where=name, valid=list(known))
+    valid = first.get("ctx", {}).get("expected") or known.get(name)
+    return InvalidRequest(first["msg"], where=name, valid=valid)
 
 
 def _fields(request: Request) -> dict[str, str]:

@@ -2,6 +2,7 @@
 
 import math
 import os
+import secrets
 import signal
 import socket
 import threading
@@ -10,6 +11,7 @@ from collections.abc import Callable
 
 import uvicorn
 
+from voicesvc import archive
 from voicesvc.api import create_app
 from voicesvc.config import Settings
 from voicesvc.errors import BadSetting
@@ -22,7 +24,7 @@ def run(settings: Settings, say: Callable[[str], None], begin: float) -> None:
     """Serve until a signal; progress goes to `say`. `begin` is when the process was started.
 
     Raises:
-        BadSetting: the address cannot be listened on.
+        BadSetting: the address cannot be listened on, or the data folder is in use.
         EngineFailed: the device that was asked for is not there.
     """
     listener = _listen(settings)
@@ -30,7 +32,8 @@ def run(settings: Settings, say: Callable[[str], None], begin: float) -> None:
 
     device = vits.pin(settings.device)
     workers = settings.workers or (1 if device.type == "cuda" else os.cpu_count() or 1)
-    studio = Studio(settings, say=say)
+    kept = archive.open_in(settings, f"in_{secrets.token_hex(10)}")
+    studio = Studio(settings, say=say, archive=kept)
     server = uvicorn.Server(
         uvicorn.Config(
             create_app(studio, workers),

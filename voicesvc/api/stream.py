@@ -2,6 +2,7 @@
 
 import asyncio
 import time
+from collections.abc import Callable, Generator, Mapping
 from concurrent.futures import Executor, Future
 from dataclasses import dataclass
 from typing import Any
@@ -10,11 +11,21 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
+from voicesvc.encode import FORMATS, Output
 from voicesvc.line import Line
 from voicesvc.script import skipped_header
 from voicesvc.studio import Studio
-from voicesvc.takes import Rendering
+from voicesvc.takes import Rendering, Stream
 
+AUDIO: dict[int | str, dict[str, Any]] = {
+    200: {
+        "description": "the audio, streamed while it is made",
+        "content": {
+            f.media_type: {"schema": {"type": "string", "format": "binary"}}
+            for f in FORMATS.values()
+        },
+    }
+}
 _CLIENT_LEFT = 499  # nginx's word for it; nobody reads this answer
 
 
@@ -47,7 +58,10 @@ async def respond(request: Request, line: Line) -> Response:
     try:
         await asyncio.wait(either, return_when=asyncio.FIRST_COMPLETED)
         if opening.done():
-            return AudioStream(opening.result(), pools.compute, studio.settings.stall_s)
+            rendering = opening.result()
+            media_type = rendering.take.output.format.media_type
+            stall_s = studio.settings.stall_s
+            return AudioStream(rendering, media_type, headers(rendering), pools.compute, stall_s)
     except asyncio.CancelledError:
         future.add_done_callback(_drop)
         raise
@@ -56,6 +70,21 @@ async def respond(request: Request, line: Line) -> Response:
     opening.cancel()
     future.add_done_callback(_drop)
     return Response(status_code=_CLIENT_LEFT)
+
+
+async def streamed(
+    request: Request,
+    begin: Callable[[], Generator[bytes]],
+    output: Output,
+    headers: Mapping[str, str],
+) -> Response:
+    """A file that is made while it is sent; what fails before its first bytes is an answer."""
+    pools: Pools = request.app.state.pools
+    studio: Studio = request.app.state.studio
+    loop = asyncio.get_running_loop()
+    stream = await loop.run_in_executor(pools.compute, lambda: Stream(begin()))
+    media_type, stall_s = output.format.media_type, studio.settings.stall_s
+    return AudioStream(stream, media_type, headers, pools.compute, stall_s)
 
 
 def headers(rendering: Rendering) -> dict[str, str]:
@@ -68,7 +97,6 @@ def headers(rendering: Rendering) -> dict[str, str]:
         "Voicesvc-Sample-Rate-Hz": str(take.output.sample_rate_hz),
         "Server-Timing": ", ".join(stages),
         "Cache-Control": "no-store",
-        "X-Accel-Buffering": "no",
     }
     if take.fitted:
         values["Voicesvc-Fit"] = take.fitted.header
@@ -82,17 +110,24 @@ def headers(rendering: Rendering) -> dict[str, str]:
 
 
 class AudioStream(Response):
-    """Streams a rendering; a failure after the first byte breaks the connection.
+    """Streams bytes as they are made; a failure after the first byte breaks the connection.
 
     So does a listener who takes nothing for `stall_s`: it would hold the voice for ever.
     """
 
-    def __init__(self, rendering: Rendering, pool: Executor, stall_s: float) -> None:
-        self.rendering, self.pool, self.stall_s = rendering, pool, stall_s
+    def __init__(
+        self,
+        stream: Stream,
+        media_type: str,
+        headers: Mapping[str, str],
+        pool: Executor,
+        stall_s: float,
+    ) -> None:
+        self.stream, self.pool, self.stall_s = stream, pool, stall_s
         self.background = None
         self.status_code = 200
-        self.media_type = rendering.take.output.format.media_type
-        self.init_headers(headers(rendering))
+        self.media_type = media_type
+        self.init_headers({**headers, "X-Accel-Buffering": "no"})
         del self.headers["content-length"]
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -106,21 +141,21 @@ class AudioStream(Response):
         finally:
             listener.cancel()
             sender.cancel()
-            self.rendering.stop()
-            self.pool.submit(self.rendering.close)
+            self.stream.stop()
+            self.pool.submit(self.stream.close)
 
     async def _send(self, send: Send) -> None:
         start = {"type": "http.response.start", "status": 200, "headers": self.raw_headers}
         await send(start)
         loop = asyncio.get_running_loop()
-        chunk: bytes | None = self.rendering.first
+        chunk: bytes | None = self.stream.first
         while chunk is not None:
             try:
                 async with asyncio.timeout(self.stall_s):
                     await send({"type": "http.response.body", "body": chunk, "more_body": True})
             except TimeoutError:
                 return  # without an end: the server closes the connection
-            chunk = await loop.run_in_executor(self.pool, self.rendering.chunk)
+            chunk = await loop.run_in_executor(self.pool, self.stream.chunk)
         await send({"type": "http.response.body", "body": b"", "more_body": False})
 
 

@@ -9,11 +9,11 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from voicesvc.blobs.folder import Folder
-from voicesvc.blobs.kept import CHUNK_BYTES, Blobs, Writer
+from voicesvc.blobs.kept import CHUNK_BYTES, Blobs, Writer, disk
 from voicesvc.blobs.s3 import S3
 from voicesvc.errors import BadSetting
 
-__all__ = ["CHUNK_BYTES", "PLACES", "S3", "Blobs", "Folder", "Writer", "of"]
+__all__ = ["CHUNK_BYTES", "PLACES", "S3", "Blobs", "Folder", "Writer", "disk", "of"]
 
 PLACES = ("a folder's path", "s3://bucket", "s3://bucket/prefix")
 

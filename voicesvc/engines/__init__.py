@@ -16,6 +16,8 @@ class Engine(Protocol):
     native: frozenset[str]  # what the model does itself: {"duration", ...}
     symbols: frozenset[str]  # what the model has learned to say
     f0_hz: float | None  # its median pitch, where that is known without listening
+    device: str  # the class of device that it runs on: on another of it the samples are the same
+    precision: str  # what it computes in
 
     def plan(self, words: Sequence[Word], seed: int, variability: Variability = AS_MADE) -> Plan:
         """One sentence with the durations that the model would give it."""

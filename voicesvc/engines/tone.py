@@ -37,6 +37,7 @@ class Tone:
     native = frozenset({"duration"})
     f0_hz: float | None = 310.0  # the middle of its symbols'
     hop = 256
+    device, precision = "any", "fp32"
     resident_bytes = 1_000_000
 
     def __init__(

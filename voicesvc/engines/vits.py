@@ -85,6 +85,9 @@ class _Prior:
         return torch.addcmul(self.hidden.mean[i], noise, self.hidden.deviation[i])[None]
 
 
+_ROUNDING = ("avx512_bf16", "amx_bf16")  # kernels that sum bf16 in another order
+
+
 class Vits:
     """One loaded VITS voice. Stateless between calls; every call carries its own state."""
 
@@ -94,7 +97,8 @@ class Vits:
     def __init__(
         self, pack: Pack, model: Any, device: torch.device, decoder_dtype: torch.dtype
     ) -> None:
-        self.pack, self.device, self.decoder_dtype = pack, device, decoder_dtype
+        self.pack, self.where, self.decoder_dtype = pack, device, decoder_dtype
+        self.device, self.precision = device_class(device), str(decoder_dtype).partition(".")[2]
         self.sample_rate_hz = pack.sample_rate_hz
         self.hop = pack.vits.hop
         self._ids = {s: i for i, s in enumerate(pack.text.symbols) if s}
@@ -128,10 +132,10 @@ class Vits:
         if not any(u.kind == "phone" for w in laid for u in w.units):
             raise BadPlan("no symbol this voice knows", valid=sorted(self.symbols))
         with torch.inference_mode():
-            ids = torch.tensor([u.id for w in laid for u in w.units], device=self.device)
+            ids = torch.tensor([u.id for w in laid for u in w.units], device=self.where)
             h, mean, log_scale = self.encoder(ids)
             noise = torch.cat([word_noise(w, seed, "durations", (len(w.units), 2)) for w in laid])
-            noise = noise.to(self.device) * (self.pack.vits.noise_scale_dp * variability.timing)
+            noise = noise.to(self.where) * (self.pack.vits.noise_scale_dp * variability.timing)
             frames = (torch.exp(self.durations(h, noise)) * self.pack.vits.length_scale).tolist()
             hidden = self._prior(mean, log_scale, variability)
         if not all(0 <= f <= _MAX_FRAMES_PER_UNIT for f in frames):
@@ -206,7 +210,7 @@ class Vits:
 
     def _hidden(self, line: Plan) -> Hidden:
         with torch.inference_mode():
-            ids = torch.tensor([u.id for u in line.units()], device=self.device)
+            ids = torch.tensor([u.id for u in line.units()], device=self.where)
             _, mean, log_scale = self.encoder(ids)
             return self._prior(mean, log_scale, line.variability)
 
@@ -222,12 +226,12 @@ class Vits:
         self.plan(words, seed=0)
         with torch.inference_mode():
             for n in range(rows_for(1), _WARM_UNITS + 1, rows_for(1)):
-                h, _, _ = self.encoder(torch.zeros(n, dtype=torch.int64, device=self.device))
-                self.durations(h, torch.zeros(n, 2, device=self.device))
+                h, _, _ = self.encoder(torch.zeros(n, dtype=torch.int64, device=self.where))
+                self.durations(h, torch.zeros(n, 2, device=self.where))
         channels = self.pack.vits.hidden_channels
 
         def silent(begin: int, end: int) -> Tensor:
-            return torch.zeros(1, end - begin, channels, device=self.device)
+            return torch.zeros(1, end - begin, channels, device=self.where)
 
         first = CELL_FRAMES[0] + self.speech.ahead_frames
         lines: list[tuple[int, tuple[int, ...]]] = [(first + sum(CELL_FRAMES), CELL_FRAMES)]
@@ -244,7 +248,7 @@ class Vits:
     def close(self) -> None:
         """Drop the weights; the device's cache is given back where it has one."""
         del self.encoder, self.durations, self.speech
-        if self.device.type == "cuda":
+        if self.where.type == "cuda":
             torch.cuda.empty_cache()
 
 
@@ -264,6 +268,16 @@ def pick_device(name: str) -> torch.device:
             valid=["auto", "cpu", *(f"cuda:{i}" for i in range(torch.cuda.device_count()))],
         )
     return device
+
+
+def device_class(device: torch.device) -> str:
+    """What of a device decides how sums are rounded: two of one class make the same samples."""
+    if device.type == "cuda":
+        major, minor = torch.cuda.get_device_capability(device)
+        return f"cuda {torch.cuda.get_device_name(device)} sm_{major}{minor}"
+    capable = torch.cpu.get_capabilities()
+    wide = torch.backends.cpu.get_cpu_capability().lower()
+    return " ".join(["cpu", wide, *(n for n in _ROUNDING if capable.get(n))])
 
 
 def _keep_freed_memory() -> None:

@@ -1,0 +1,395 @@
+"""Productions, lines and takes through the front door."""
+
+import json
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import httpx
+import numpy as np
+import pytest
+from conftest import Service, archived, eventually, served, tone_studio, tones_served, write_pack
+
+from voicesvc.errors import BadSetting
+
+TEXT = "Hold the line."
+
+
+@pytest.fixture(scope="module")
+def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
+    with tones_served(tmp_path_factory.mktemp("takes")) as running:
+        yield running
+
+
+@pytest.fixture(scope="module")
+def production(service: Service) -> str:
+    return str(made(service, "/v1/productions", title="The Harbour", fps="25")["id"])
+
+
+@pytest.fixture
+def line(service: Service, production: str) -> Any:
+    return made(service, "/v1/lines", production=production, actor="ann", text=TEXT, cue="7")
+
+
+def made(service: Service, path: str, **fields: Any) -> Any:
+    answer = service.http.post(path, json=fields)
+    assert answer.status_code in (201, 202), answer.text
+    return answer.json()
+
+
+def get(service: Service, path: str, **query: Any) -> Any:
+    answer = service.http.get(path, params=query)
+    assert answer.status_code == 200, answer.text
+    return answer.json()
+
+
+def spoken(service: Service, **fields: Any) -> Any:
+    """A take that was just spoken, and its audio."""
+    answer = service.speak(**fields)
+    return get(service, f"/v1/takes/{answer.headers['Voicesvc-Take']}"), answer.content
+
+
+def take_five(service: Service, line: Any, **fields: Any) -> list[Any]:
+    """Takes of a line, once they are made."""
+    asked = made(service, f"/v1/lines/{line['id']}/takes", **{"count": 5} | fields)["takes"]
+    assert {t["state"] for t in asked} == {"queued"}
+
+    def waiting() -> int:
+        return int(get(service, f"/v1/lines/{line['id']}")["takes"]["waiting"])
+
+    assert eventually(lambda: not waiting(), 30)
+    return [get(service, f"/v1/takes/{t['id']}") for t in asked]
+
+
+def patch(service: Service, take: Any, **fields: Any) -> httpx.Response:
+    tag = {"If-Match": f'"{take["version"]}"'}
+    return service.http.patch(f"/v1/takes/{take['id']}", json=fields, headers=tag)
+
+
+def test_line_that_is_spoken_becomes_a_take(service: Service) -> None:
+    take, _ = spoken(service, seed=7, emotion="sad")
+    assert (take["state"], take["made_by"], take["seed"]) == ("complete", "speech", 7)
+    assert take["asked"] == {"actor": "ann", "seed": 7, "emotion": "sad"}
+    assert take["code"]["voicesvc"]
+    assert take["device"] == "any"
+    assert take["samples"] == round(take["duration_s"] * take["sample_rate_hz"])
+    assert get(service, "/v1/takes", limit=1)["items"] == [take]
+
+
+@pytest.mark.parametrize(
+    "form",
+    [
+        {"format": "wav", "sample_rate_hz": 48000, "bit_depth": 24},
+        {"format": "flac", "sample_rate_hz": 44100},
+        {"format": "opus"},
+        {"format": "mp3"},
+        {"format": "pcm_f32le", "sample_rate_hz": 96000},
+        {"format": "wav", "fit": {"seconds": 3.0}, "sample_rate_hz": 44100},
+    ],
+)
+def test_take_is_heard_again_as_it_was(service: Service, form: dict[str, Any]) -> None:
+    take, audio = spoken(service, **form)
+    planned = service.tone.planned
+    asked = {k: v for k, v in form.items() if k != "fit"}
+    again = service.http.get(f"/v1/takes/{take['id']}/audio", params=asked)
+    assert again.content == audio
+    assert service.tone.planned == planned  # no model
+    tag = {"If-None-Match": again.headers["ETag"]}
+    path = f"/v1/takes/{take['id']}/audio"
+    assert service.http.get(path, params=asked, headers=tag).status_code == 304
+
+
+def test_take_is_heard_again_at_another_rate_and_depth(service: Service) -> None:
+    take, audio = spoken(service, format="pcm_f32le")
+    other = service.http.get(
+        f"/v1/takes/{take['id']}/audio", params={"format": "pcm_f32le", "sample_rate_hz": 48000}
+    ).content
+    assert len(other) // 4 == round(len(audio) // 4 * 48000 / 22050)
+    assert np.abs(np.frombuffer(other, np.float32)).max() > 0.1
+
+
+def test_take_that_was_left_is_cancelled_and_has_no_audio(tmp_path: Path) -> None:
+    with tones_served(tmp_path, delay_s=0.05) as service:
+        body = {"actor": "ann", "text": TEXT * 40}
+        with service.http.stream("POST", "/v1/speech", json=body) as answer:
+            take = answer.headers["Voicesvc-Take"]
+            assert get(service, f"/v1/takes/{take}")["state"] == "open"
+            next(answer.iter_bytes())
+        path = f"/v1/takes/{take}"
+        assert eventually(lambda: get(service, path)["state"] == "cancelled")
+        assert get(service, path)["reason"] == "the listener left"
+        refused = service.http.get(f"{path}/audio")
+        assert (refused.status_code, refused.json()["type"]) == (409, "/problems/not-made")
+        assert list(service.studio.archive.blobs.names()) == []  # type: ignore[union-attr]
+
+
+def test_take_that_failed_says_why(tmp_path: Path) -> None:
+    with tones_served(tmp_path, fail_at=1) as service:
+        assert service.speak().status_code == 500
+        (take,) = get(service, "/v1/takes")["items"]
+        assert take["state"] == "failed"
+        assert "chunk 1" in take["reason"]
+
+
+def test_takes_of_a_line_differ_and_can_be_had_again(service: Service, line: Any) -> None:
+    fields = {"vary": ["seed", "emotion", "pace"], "seed": 3}
+    takes = take_five(service, line, **fields)
+    assert [t["number"] for t in takes] == [1, 2, 3, 4, 5]
+    assert {t["state"] for t in takes} == {"complete"}
+    assert len({t["pcm_sha256"] for t in takes}) == 5
+    durations = [t["duration_s"] for t in takes]
+    assert max(durations) / min(durations) > 1.2
+    assert takes[0]["varied"] == {}
+    assert len({t["varied"]["emotion"]["name"] for t in takes[1:]}) == 4
+    again = take_five(service, line, **fields)
+    assert [t["pcm_sha256"] for t in again] == [t["pcm_sha256"] for t in takes]
+    assert [t["number"] for t in again] == [6, 7, 8, 9, 10]
+    now = get(service, f"/v1/lines/{line['id']}")
+    assert (now["status"], now["takes"]["complete"]) == ("takes", 10)
+    assert [t["number"] for t in get(service, "/v1/takes", line=line["id"])["items"]] == [
+        *range(1, 11)
+    ]
+
+
+def test_take_of_a_line_is_what_speech_makes_of_it(service: Service, production: str) -> None:
+    delivery = {"emotion": "happy", "pitch_st": 1.0}
+    line = made(
+        service, "/v1/lines", production=production, actor="ann", text=TEXT, delivery=delivery
+    )
+    (take,) = take_five(service, line, count=1, seed=5)
+    heard, _ = spoken(service, text=TEXT, seed=5, **delivery)
+    assert heard["pcm_sha256"] == take["pcm_sha256"]
+
+
+def test_takes_that_would_be_the_same_are_refused(service: Service, line: Any) -> None:
+    path = f"/v1/lines/{line['id']}/takes"
+    refused = service.http.post(path, json={"count": 3, "vary": []}).json()
+    assert (refused["where"], refused["valid"]) == ("vary", ["seed", "emotion", "pace"])
+    for wrong in ({"count": 21}, {"vary": ["voice"]}, {"many": 1}):
+        assert service.http.post(path, json=wrong).status_code == 422
+
+
+@pytest.mark.parametrize(
+    ("fields", "where"),
+    [
+        ({"text": "a"}, "actor"),
+        ({"actor": "ann"}, "text"),
+        ({"actor": "ann", "text": "a", "delivery": {"emotion": "glad"}}, "delivery.emotion"),
+        ({"actor": "ann", "text": "a", "delivery": {"pitch_st": 10.0}}, "pitch_st"),
+        ({"actor": "ann", "text": "a", "scen": "1"}, "scen"),
+        ({"lines": []}, "lines"),
+    ],
+)
+def test_line_that_cannot_be_spoken_is_refused(
+    service: Service, production: str, fields: Any, where: str
+) -> None:
+    answer = service.http.post("/v1/lines", json={"production": production} | fields)
+    assert (answer.status_code, answer.json()["where"]) == (422, where)
+
+
+def test_many_lines_come_in_order(service: Service) -> None:
+    made(service, "/v1/productions", title="Many", slug="many")
+    lines = [{"actor": "ann", "text": f"Line {i}.", "scene": str(i // 50)} for i in range(200)]
+    answer = made(service, "/v1/lines", production="many", lines=lines)
+    assert [item["number"] for item in answer["items"]] == [*range(1, 201)]
+    first = get(service, "/v1/lines", production="many", limit=150)
+    rest = get(service, "/v1/lines", production="many", limit=150, cursor=first["next"])
+    texts = [item["text"] for item in first["items"] + rest["items"]]
+    assert texts == [line["text"] for line in lines]
+    assert rest["next"] is None
+    assert len(get(service, "/v1/lines", production="many", scene="3")["items"]) == 50
+
+
+def test_what_is_asked_for_and_unknown_is_refused_with_what_there_is(service: Service) -> None:
+    refused = service.http.get("/v1/takes?colour=red").json()
+    assert refused["where"] == "colour"
+    assert {"line", "circled", "cursor"} <= set(refused["valid"])
+    assert service.http.get("/v1/takes?state=odd").json()["where"] == "state"
+    assert service.http.get("/v1/takes?limit=1001").status_code == 422
+    assert service.http.get("/v1/takes?cursor=abc").status_code == 422
+
+
+def test_take_is_marked_by_its_editors(service: Service, line: Any) -> None:
+    (take,) = take_five(service, line, count=1)
+    answer = patch(service, take, circled=True, rating=4, note="the one", tags=["alt"])
+    now = answer.json()
+    assert (now["circled"], now["rating"], now["note"], now["tags"]) == (
+        True,
+        4,
+        "the one",
+        ["alt"],
+    )
+    assert answer.headers["ETag"] == f'"{take["version"] + 1}"'
+    assert get(service, f"/v1/lines/{line['id']}")["circled_take"] == take["id"]
+    assert patch(service, now, rating=None).json()["rating"] is None
+    for wrong in ({"rating": 6}, {"circled": "yes"}, {"stars": 1}, {"tags": [""]}):
+        assert patch(service, now, **wrong).status_code == 422
+
+
+def test_slower_editor_sees_what_the_faster_one_did(service: Service, line: Any) -> None:
+    (take,) = take_five(service, line, count=1)
+    assert patch(service, take, note="Ann's").status_code == 200
+    lost = patch(service, take, note="Ben's")
+    assert lost.status_code == 412
+    assert lost.json()["current"] == get(service, f"/v1/takes/{take['id']}")
+    assert lost.json()["current"]["note"] == "Ann's"
+    bare = service.http.patch(f"/v1/takes/{take['id']}", json={"note": "x"})
+    assert (bare.status_code, bare.json()["where"]) == (428, "If-Match")
+    odd = service.http.patch(f"/v1/takes/{take['id']}", json={}, headers={"If-Match": "old"})
+    assert (odd.status_code, odd.json()["where"]) == (422, "If-Match")
+
+
+def test_deleted_take_is_gone_and_comes_back(service: Service, line: Any) -> None:
+    (take,) = take_five(service, line, count=1)
+    path, tag = f"/v1/takes/{take['id']}", {"If-Match": f'"{take["version"]}"'}
+    assert service.http.delete(path, headers=tag).status_code == 204
+    assert get(service, path)["deleted_at"] is not None
+    gone = service.http.get(f"{path}/audio")
+    assert (gone.status_code, gone.json()["valid"]) == (410, f"POST {path}/restore")
+    assert take["id"] in [t["id"] for t in get(service, "/v1/takes", deleted=True)["items"]]
+    assert service.http.post(f"{path}/restore").json()["deleted_at"] is None
+    assert service.http.get(f"{path}/audio").status_code == 200
+
+
+def test_audio_of_a_deleted_take_is_removed_when_its_time_is_up(tmp_path: Path) -> None:
+    with tones_served(tmp_path, settings={"deleted_kept_days": 0.0}) as service:
+        take, _ = spoken(service)
+        tag = {"If-Match": f'"{take["version"]}"'}
+        service.http.delete(f"/v1/takes/{take['id']}", headers=tag)
+        archive = service.studio.archive
+        assert archive is not None
+        assert archive.blobs.has(take["pcm_sha256"])
+        assert archive.purge(-1) == 1
+        assert not archive.blobs.has(take["pcm_sha256"])
+        assert service.http.post(f"/v1/takes/{take['id']}/restore").status_code == 410
+        assert get(service, f"/v1/takes/{take['id']}")["pcm_sha256"] == take["pcm_sha256"]
+
+
+def test_request_that_is_sent_again_makes_nothing(service: Service, production: str) -> None:
+    def post(path: str, key: str, **fields: Any) -> httpx.Response:
+        return service.http.post(path, json=fields, headers={"Idempotency-Key": key})
+
+    one = {"production": production, "actor": "ann", "text": "Once."}
+    first, second = post("/v1/lines", "k1", **one), post("/v1/lines", "k1", **one)
+    assert first.json() == second.json()
+    assert post("/v1/lines", "k1", **one | {"text": "Twice."}).status_code == 422
+    assert post("/v1/lines", "k2", **one).json()["id"] != first.json()["id"]
+    path = f"/v1/lines/{first.json()['id']}/takes"
+    assert post(path, "k1", count=2).json() == post(path, "k1", count=2).json()
+    assert get(service, f"/v1/lines/{first.json()['id']}")["takes"]["total"] == 2
+    assert post("/v1/lines", "k" * 256, **one).status_code == 422
+
+
+def test_production_is_changed_and_deleted(service: Service) -> None:
+    film = made(service, "/v1/productions", title="Über den Wolken!")
+    assert (film["slug"], film["fps"]) == ("uber-den-wolken", "24")
+    tag = {"If-Match": '"1"'}
+    path = f"/v1/productions/{film['slug']}"
+    changed = service.http.patch(path, json={"fps": "29.97df"}, headers=tag).json()
+    assert (changed["fps"], changed["title"], changed["version"]) == ("29.97df", film["title"], 2)
+    taken = service.http.post("/v1/productions", json={"title": "x", "slug": film["slug"]})
+    assert (taken.status_code, taken.json()["where"]) == (422, "slug")
+    assert service.http.delete(path, headers={"If-Match": '"2"'}).status_code == 204
+    assert service.http.get(path).status_code == 404
+
+
+def test_line_is_changed_and_its_takes_stay(service: Service, line: Any) -> None:
+    (take,) = take_five(service, line, count=1)
+    path = f"/v1/lines/{line['id']}"
+    tag = {"If-Match": f'"{line["version"]}"', "Voicesvc-User": "Ben"}
+    changed = service.http.patch(path, json={"text": "Hold it.", "notes": "n"}, headers=tag).json()
+    assert (changed["text"], changed["updated_by"], changed["cue"]) == ("Hold it.", "Ben", "7")
+    assert get(service, f"/v1/takes/{take['id']}")["text"] == TEXT
+    tag = {"If-Match": '"2"'}
+    assert service.http.patch(path, json={"text": ""}, headers=tag).json()["where"] == "text"
+    assert service.http.delete(path, headers=tag).status_code == 409
+    assert "/problems/not-empty" in service.http.delete(path, headers=tag).json()["type"]
+
+
+def test_events_tell_what_happens_as_it_happens(service: Service, line: Any) -> None:
+    told: list[tuple[str, dict[str, Any]]] = []
+    begun = threading.Event()
+
+    def listen() -> None:
+        with service.http.stream("GET", "/v1/events") as answer:
+            kind = ""
+            for row in answer.iter_lines():
+                begun.set()
+                if row.startswith("event: "):
+                    kind = row.removeprefix("event: ")
+                elif row.startswith("data: "):
+                    told.append((kind, json.loads(row.removeprefix("data: "))))
+                    if told[-1][1].get("note") == "last":
+                        return
+
+    listener = threading.Thread(target=listen)
+    listener.start()
+    assert begun.wait(5)
+    (take,) = take_five(service, line, count=1)
+    patch(service, take, note="last")
+    listener.join(10)
+    mine = [(kind, e["action"], e["line"]) for kind, e in told if e["id"] == take["id"]]
+    assert mine[0] == ("take", "created", line["id"])
+    assert {("take", "closed", line["id"]), ("take", "updated", line["id"])} <= set(mine)
+
+
+def test_events_go_on_where_they_were_broken_off(service: Service, line: Any) -> None:
+    def first(**asked: Any) -> tuple[int, Any]:
+        with service.http.stream("GET", "/v1/events", **asked) as answer:
+            id = 0
+            for row in answer.iter_lines():
+                if row.startswith("id: "):
+                    id = int(row.removeprefix("id: "))
+                if row.startswith("data: "):
+                    return id, json.loads(row.removeprefix("data: "))
+        raise AssertionError("no event")
+
+    made(service, f"/v1/lines/{line['id']}/takes")
+    one, _ = first(params={"after": 0})
+    assert first(headers={"Last-Event-ID": str(one)})[0] == one + 1
+    _, mine = first(params={"after": 0, "production": line["production"]})
+    assert mine["production"] == line["production"]
+    assert service.http.get("/v1/events?production=none").status_code == 404
+
+
+def test_service_that_ends_goes_on_with_its_queue(tmp_path: Path) -> None:
+    write_pack(tmp_path / "models", "ann")
+
+    def running(delay_s: float) -> Any:
+        studio = tone_studio(tmp_path / "models", {}, {"delay_s": delay_s})
+        studio.archive = archived(tmp_path / "data")
+        return served(studio, tones={})
+
+    with running(0.05) as service:
+        film = made(service, "/v1/productions", title="F")["id"]
+        line = made(service, "/v1/lines", production=film, actor="ann", text=TEXT * 6)
+        path = f"/v1/lines/{line['id']}/takes"
+        asked = [t["id"] for t in made(service, path, count=6)["takes"]]
+        assert eventually(lambda: get(service, "/v1/takes", state="open")["items"] != [])
+    with running(0.0) as service:
+
+        def states() -> list[tuple[str, str]]:
+            takes = get(service, "/v1/takes", line=line["id"])["items"]
+            return [(t["id"], t["state"]) for t in takes]
+
+        assert eventually(lambda: states() == [(id, "complete") for id in asked], 20)
+
+
+def test_data_folder_belongs_to_one_service(tmp_path: Path) -> None:
+    first = archived(tmp_path)
+    with pytest.raises(BadSetting, match="another voicesvc has"):
+        archived(tmp_path)
+    first.close()
+    archived(tmp_path).close()
+
+
+def test_two_services_make_the_same_take_from_the_same_plan(tmp_path: Path) -> None:
+    hashes = []
+    for name in ("a", "b"):
+        write_pack(tmp_path / name / "models", "ann")
+        with served(tone_studio(tmp_path / name / "models", {}, {}), tones={}) as service:
+            body = {"actor": "ann", "text": TEXT, "seed": 1}
+            take = service.http.post("/v1/speech", json=body).headers["Voicesvc-Take"]
+            hashes.append(get(service, f"/v1/takes/{take}")["pcm_sha256"])
+    assert hashes[0] == hashes[1]

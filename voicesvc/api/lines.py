@@ -1,0 +1,215 @@
+"""`/v1/lines`: the lines of a script, and the takes that are made of them."""
+
+import json
+from typing import Annotated, Any, Literal
+
+from fastapi import APIRouter, Query, Request
+from pydantic import BaseModel, ConfigDict, Field
+from starlette.responses import JSONResponse, Response
+
+from voicesvc import line as speech_lines
+from voicesvc.api.changes import (
+    Body,
+    Part,
+    archive_of,
+    changed,
+    given_fields,
+    listed,
+    make_once,
+    seen_version,
+    told,
+    who,
+)
+from voicesvc.delivery import Delivery
+from voicesvc.errors import InvalidRequest
+from voicesvc.lineplan import MAX_SEED
+from voicesvc.store import lines as rows
+from voicesvc.store import takes as take_rows
+from voicesvc.store.lines import LineFilter
+from voicesvc.store.takes import NewTake
+from voicesvc.studio import Studio
+from voicesvc.takes import asked_of, line_of
+from voicesvc.variation import VARY, Vary, vary
+
+router = APIRouter(tags=["lines"])
+MOST_LINES = 2000
+MOST_TAKES = 20
+_Short = Field("", max_length=300)
+
+
+class _LineFields(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+
+    actor: str = Field("", max_length=100, description="actor id, as listed by /v1/actors")
+    text: str = Field("", max_length=20_000, description="what is to be said")
+    scene: str = Field("", max_length=300, description="as the script has it")
+    cue: str = Field("", max_length=300, description="cue id, as the cue sheet has it")
+    character: str = Field("", max_length=300, description="who says it in the story")
+    markup: Literal["auto", "plain", "marks", "ssml"] = Field("auto", description="as in a request")
+    delivery: Delivery = Field(Delivery(), description="how it is to be said, as in a request")
+    lexicons: tuple[str, ...] = Field(
+        (), strict=False, max_length=20, description="names of lexicons, the first wins"
+    )
+    timecode_in: str | None = Field(None, max_length=16, description="HH:MM:SS:FF")
+    timecode_out: str | None = Field(None, max_length=16, description="HH:MM:SS:FF")
+    notes: str = Field("", max_length=20_000, description="free text")
+
+
+class NewLine(_LineFields):
+    """A line of a script."""
+
+
+class NewLines(_LineFields):
+    """A line, or many in `lines`, for a production."""
+
+    production: str = Field(description="id or slug of the production")
+    lines: tuple[NewLine, ...] | None = Field(
+        None, strict=False, max_length=MOST_LINES, description="many at once, in order"
+    )
+
+
+class LineEdit(_LineFields):
+    """What is to be changed; what is left out stays."""
+
+
+class Quality(BaseModel):
+    """A take whose words are wrong is made again with the next seed."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+
+    max_wer: float = Field(0.1, ge=0.0, le=1.0, description="word error rate that is accepted")
+    attempts: int = Field(3, ge=1, le=10, description="most attempts; each is reported")
+
+
+class NewTakes(BaseModel):
+    """How many takes of a line, and what is to differ between them."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+
+    count: int = Field(1, ge=1, le=MOST_TAKES, description=f"1 to {MOST_TAKES}")
+    vary: tuple[Vary, ...] = Field(("seed",), strict=False, description=", ".join(VARY))
+    seed: int | None = Field(None, ge=0, le=MAX_SEED, description="of the first; unset: drawn")
+    delivery: Delivery | None = Field(None, description="in place of the line's own")
+    quality: Quality | None = Field(None, description="listen, and make again what is wrong")
+
+
+def _kept(line: _LineFields) -> dict[str, Any]:
+    """A line's fields as they are kept, once they have been checked."""
+    for name in ("actor", "text"):
+        if not getattr(line, name):
+            help_text = _LineFields.model_fields[name].description
+            raise InvalidRequest("field required", where=name, valid=help_text)
+    kept = line.model_dump(mode="json", include=set(rows.EDITABLE))
+    kept["delivery"] = line.delivery.model_dump(mode="json", exclude_defaults=True)
+    speech_lines.check(line_of(kept))
+    return kept
+
+
+class LinesAsked(Part):
+    """Which lines; what is left out does not matter."""
+
+    production: str | None = Field(None, description="id or slug")
+    scene: str | None = Field(None, description="exactly")
+    actor: str | None = Field(None, description="exactly")
+    character: str | None = Field(None, description="exactly")
+    status: Literal["empty", "making", "takes", "circled"] | None = Field(
+        None, description="how far they are"
+    )
+    q: str | None = Field(
+        None, max_length=200, description="in text, cue, character or notes, in any case"
+    )
+
+
+@router.get("/v1/lines")
+def lines(request: Request, asked: Annotated[LinesAsked, Query()]) -> dict[str, Any]:
+    """Lines in the order of the script."""
+    wanted = LineFilter(**asked.filters())
+    return listed(archive_of(request).database.read(lambda c: rows.find(c, wanted, asked.cut)))
+
+
+@router.post("/v1/lines", status_code=201)
+def make(body: NewLines, raw: Body, request: Request) -> JSONResponse:
+    """Add a line, or many in `lines`, to a production. Takes `Idempotency-Key`."""
+    studio: Studio = request.app.state.studio
+    many = [body] if body.lines is None else list(body.lines)
+    given = [(studio.new_id("ln"), _kept(line)) for line in many]
+    if not given:
+        raise InvalidRequest("no lines", where="lines", valid=f"1 to {MOST_LINES}")
+    by = archive_of(request).by(who(request))
+
+    def add(c: Any) -> dict[str, Any]:
+        return {"items": [line.json() for line in rows.add(c, body.production, given, by)]}
+
+    made, _ = make_once(request, raw, add)
+    return told(made["items"][0], 201) if body.lines is None else JSONResponse(made, 201)
+
+
+@router.get("/v1/lines/{line}")
+def line(line: str, request: Request) -> JSONResponse:
+    """One line."""
+    return told(archive_of(request).database.read(lambda c: rows.get(c, line)).json())
+
+
+@router.patch("/v1/lines/{line}")
+def edit(line: str, body: LineEdit, request: Request) -> JSONResponse:
+    """Change some fields; takes that were made stay as they are. Needs `If-Match`."""
+    archive, version = archive_of(request), seen_version(request)
+    found = archive.database.read(lambda c: rows.get(c, line))
+    given = given_fields(body)
+    now = {name: getattr(found, name) for name in rows.EDITABLE} | given
+    _kept(LineEdit.model_validate_json(json.dumps(now)))
+    by = archive.by(who(request))
+    return changed(
+        archive,
+        lambda c: rows.edit(c, line, version, given, by),
+        lambda c: rows.get(c, line),
+    )
+
+
+@router.delete("/v1/lines/{line}", status_code=204, response_class=Response)
+def delete(line: str, request: Request) -> Response:
+    """Delete a line that has no takes. Needs `If-Match`."""
+    archive, version = archive_of(request), seen_version(request)
+    by = archive.by(who(request))
+    archive.database.write(lambda c: rows.delete(c, line, version, by))
+    return Response(status_code=204)
+
+
+@router.post("/v1/lines/{line}/takes", status_code=202)
+def make_takes(line: str, body: NewTakes, raw: Body, request: Request) -> JSONResponse:
+    """Have takes made; they are `queued` until their turn comes. Takes `Idempotency-Key`."""
+    studio: Studio = request.app.state.studio
+    archive = archive_of(request)
+    found = archive.database.read(lambda c: rows.get(c, line))
+    asked = {name: getattr(found, name) for name in rows.EDITABLE}
+    spoken = line_of(asked)
+    delivery = body.delivery or spoken
+    seed = studio.draw_seed() if body.seed is None else body.seed
+    by = archive.by(who(request))
+    model_sha256 = studio.check(spoken)
+    new = []
+    for variant in vary(body.count, body.vary, seed, delivery):
+        fields = {n: getattr(variant.delivery, n) for n in Delivery.model_fields}
+        whole = spoken.model_copy(update=fields)
+        speech_lines.check(whole)
+        facts = {"asked": asked_of(whole), "varied": variant.varied}
+        if body.quality is not None:
+            facts["quality"] = body.quality.model_dump()
+        new.append(
+            NewTake(
+                id=studio.new_id("tk"),
+                made_by="line",
+                state="queued",
+                actor=found.actor,
+                text=found.text,
+                seed=variant.seed,
+                model_sha256=model_sha256,
+                facts=facts,
+                line=found.id,
+            )
+        )
+    made, _ = make_once(
+        request, raw, lambda c: {"takes": [t.json() for t in take_rows.add(c, new, by)]}
+    )
+    request.app.state.maker.wake()
+    return JSONResponse(made, 202)

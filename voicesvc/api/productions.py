@@ -1,0 +1,100 @@
+"""`/v1/productions`: a film, a series, a game."""
+
+import re
+import unicodedata
+from typing import Annotated, Any, Literal
+
+from fastapi import APIRouter, Query, Request
+from pydantic import BaseModel, ConfigDict, Field
+from starlette.responses import JSONResponse, Response
+
+from voicesvc.api.changes import (
+    Body,
+    Part,
+    archive_of,
+    changed,
+    given_fields,
+    listed,
+    make_once,
+    seen_version,
+    told,
+    who,
+)
+from voicesvc.store import productions as rows
+from voicesvc.studio import Studio
+
+router = APIRouter(tags=["productions"])
+Fps = Literal["23.976", "24", "25", "29.97", "29.97df", "30", "48"]
+_SLUG = r"^[a-z0-9][a-z0-9-]{0,98}$"
+_SLUG_HELP = "lower-case letters, digits and hyphens, up to 99; unset: made from the title"
+
+
+class NewProduction(BaseModel):
+    """What a production is called, and its frame rate."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+
+    title: str = Field(min_length=1, max_length=300, description="as people know it")
+    slug: str | None = Field(None, pattern=_SLUG, description=_SLUG_HELP)
+    fps: Fps = Field("24", description="of its timecodes")
+    notes: str = Field("", max_length=20_000, description="free text")
+
+
+class ProductionEdit(BaseModel):
+    """What is to be changed; what is left out stays."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+
+    title: str = Field("", min_length=1, max_length=300, description="as people know it")
+    slug: str = Field("", pattern=_SLUG, description=_SLUG_HELP)
+    fps: Fps = Field("24", description="of its timecodes")
+    notes: str = Field("", max_length=20_000, description="free text")
+
+
+def slug_of(title: str, id: str) -> str:
+    """A title as a slug; where it has no Latin letter or digit, the id's."""
+    plain = unicodedata.normalize("NFKD", title).encode("ascii", "ignore").decode().lower()
+    return re.sub(r"[^a-z0-9]+", "-", plain).strip("-")[:99].strip("-") or id.replace("_", "-")
+
+
+@router.get("/v1/productions")
+def productions(request: Request, part: Annotated[Part, Query()]) -> dict[str, Any]:
+    """Every production, the oldest first."""
+    return listed(archive_of(request).database.read(lambda c: rows.find(c, part.cut)))
+
+
+@router.post("/v1/productions", status_code=201)
+def make(body: NewProduction, raw: Body, request: Request) -> JSONResponse:
+    """Make a production. Takes `Idempotency-Key`."""
+    studio: Studio = request.app.state.studio
+    id, by = studio.new_id("pr"), archive_of(request).by(who(request))
+    given = body.model_dump() | {"slug": body.slug or slug_of(body.title, id)}
+    made, _ = make_once(request, raw, lambda c: rows.add(c, id, given, by).json())
+    return told(made, 201)
+
+
+@router.get("/v1/productions/{production}")
+def production(production: str, request: Request) -> JSONResponse:
+    """One production, by id or slug."""
+    return told(archive_of(request).database.read(lambda c: rows.get(c, production)).json())
+
+
+@router.patch("/v1/productions/{production}")
+def edit(production: str, body: ProductionEdit, request: Request) -> JSONResponse:
+    """Change some fields. Needs `If-Match`."""
+    archive, version = archive_of(request), seen_version(request)
+    by, given = archive.by(who(request)), given_fields(body)
+    return changed(
+        archive,
+        lambda c: rows.edit(c, production, version, given, by),
+        lambda c: rows.get(c, production),
+    )
+
+
+@router.delete("/v1/productions/{production}", status_code=204, response_class=Response)
+def delete(production: str, request: Request) -> Response:
+    """Delete a production that has no lines. Needs `If-Match`."""
+    archive, version = archive_of(request), seen_version(request)
+    by = archive.by(who(request))
+    archive.database.write(lambda c: rows.delete(c, production, version, by))
+    return Response(status_code=204)

@@ -1,0 +1,34 @@
+"""Productions, lines, takes and what happened to them, in SQLite or PostgreSQL.
+
+The functions of `productions`, `lines`, `takes` and `record` are given to `Database.read` and
+`Database.write`. SQL is nowhere else. Audio is not here: see `voicesvc.blobs`.
+"""
+
+from voicesvc.store.changes import Cut, Page
+from voicesvc.store.database import Database
+from voicesvc.store.objects import (
+    LINE_STATUSES,
+    STATES,
+    By,
+    Event,
+    Production,
+    ScriptLine,
+    State,
+    StoredTake,
+    iso,
+)
+
+__all__ = [
+    "LINE_STATUSES",
+    "STATES",
+    "By",
+    "Cut",
+    "Database",
+    "Event",
+    "Page",
+    "Production",
+    "ScriptLine",
+    "State",
+    "StoredTake",
+    "iso",
+]

@@ -1,0 +1,226 @@
+"""One database, from any thread: reads side by side, writes one after another.
+
+SQLAlchemy's asyncio runs on a thread of its own, with aiosqlite or asyncpg; the functions that are
+given to `read` and `write` are plain, over a `Connection`. Writes that wait together are committed
+together, each in a savepoint of its own, so that one that fails takes no other with it. Knows
+nothing of what is kept.
+"""
+
+import asyncio
+import threading
+from collections.abc import Callable, Sequence
+from concurrent.futures import Future
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Generic, TypeVar
+
+from alembic import command
+from alembic.config import Config
+from sqlalchemy import Connection, event, make_url, text
+from sqlalchemy.exc import ArgumentError, DBAPIError
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
+
+from voicesvc.errors import BadSetting, StoreFailed
+
+DRIVERS = {"sqlite": "sqlite+aiosqlite", "postgresql": "postgresql+asyncpg"}
+_TOGETHER = 64  # writes that share one commit
+_READERS = 4
+_BUSY_S = 10  # how long another process's write is waited for
+_MIGRATION_LOCK = 7_305_331  # any number, the same in every process
+
+T = TypeVar("T")
+Work = Callable[[Connection], T]
+
+
+@dataclass(frozen=True, slots=True)
+class _Write(Generic[T]):
+    """What is to be done, and who waits for it."""
+
+    work: Work[T]
+    done: "Future[T]"
+
+
+class Database:
+    """A SQLite file or a PostgreSQL, brought to the newest schema.
+
+    Args:
+        url: `sqlite:///path` or `postgresql://user:password@host/name`.
+
+    Raises:
+        BadSetting: the URL names no database that can be used.
+        StoreFailed: it cannot be opened.
+    """
+
+    def __init__(self, url: str) -> None:
+        self._url = _checked(url)
+        self._committed: Callable[[], None] = lambda: None
+        self._loop = asyncio.new_event_loop()
+        self._thread = threading.Thread(target=self._loop.run_forever, name="store", daemon=True)
+        self._thread.start()
+        self._writes: asyncio.Queue[_Write[Any] | None] = asyncio.Queue()
+        try:
+            self._wait(self._open())
+        except (DBAPIError, OSError) as e:
+            self._end()
+            raise StoreFailed(f"{self._url.render_as_string()}: {e}", where="database") from e
+
+    @property
+    def is_sqlite(self) -> bool:
+        """Whether it is a file that only processes of this machine share."""
+        return bool(self._url.get_backend_name() == "sqlite")
+
+    def on_commit(self, call: Callable[[], None]) -> None:
+        """Have `call` called after each commit, on the database's thread."""
+        self._committed = call
+
+    def read(self, work: Work[T]) -> T:
+        """What `work` finds; it sees one state of the database.
+
+        Raises:
+            StoreFailed: the database does not answer.
+        """
+        try:
+            found: T = self._wait(self._read(work))
+            return found
+        except DBAPIError as e:
+            raise StoreFailed(str(e.orig), where="database") from e
+
+    def submit(self, work: Work[T]) -> "Future[T]":
+        """Have `work` done in a transaction; the future is done once it is committed."""
+        done: Future[T] = Future()
+        self._loop.call_soon_threadsafe(self._writes.put_nowait, _Write(work, done))
+        return done
+
+    def write(self, work: Work[T]) -> T:
+        """What `work` gives, committed.
+
+        Raises:
+            StoreFailed: the database does not take it.
+        """
+        return self.submit(work).result()
+
+    def close(self) -> None:
+        """Write what waits, and let go of the file or the connections."""
+        if self._thread.is_alive():
+            self._wait(self._shut())
+            self._end()
+
+    def _end(self) -> None:
+        self._loop.call_soon_threadsafe(self._loop.stop)
+        self._thread.join()
+        self._loop.close()
+
+    def _wait(self, task: Any) -> Any:
+        return asyncio.run_coroutine_threadsafe(task, self._loop).result()
+
+    async def _open(self) -> None:
+        self._writer, self._reader = self._engine(1, "IMMEDIATE"), self._engine(_READERS, "")
+        try:
+            async with self._writer.begin() as connection:
+                await connection.run_sync(_migrate)
+        except (DBAPIError, OSError):
+            await self._writer.dispose()
+            await self._reader.dispose()
+            raise
+        self._writing = asyncio.create_task(self._write_all())
+
+    def _engine(self, connections: int, begin: str) -> AsyncEngine:
+        if not self.is_sqlite:
+            return create_async_engine(self._url, pool_size=connections, pool_pre_ping=True)
+        engine = create_async_engine(
+            self._url,
+            pool_size=connections,
+            max_overflow=0,
+            connect_args={"timeout": _BUSY_S, "isolation_level": None},
+        )
+        event.listen(engine.sync_engine, "connect", _set_up_sqlite)
+        event.listen(
+            engine.sync_engine, "begin", lambda c: c.exec_driver_sql(f"BEGIN {begin}") and None
+        )
+        return engine
+
+    async def _read(self, work: Work[T]) -> T:
+        async with self._reader.connect() as connection:
+            return await connection.run_sync(work)
+
+    async def _write_all(self) -> None:
+        while (first := await self._writes.get()) is not None:
+            batch = [first]
+            while len(batch) < _TOGETHER and not self._writes.empty():
+                if (another := self._writes.get_nowait()) is None:
+                    self._writes.put_nowait(None)
+                    break
+                batch.append(another)
+            await self._write_batch(batch)
+
+    async def _write_batch(self, batch: Sequence[_Write[Any]]) -> None:
+        try:
+            async with self._writer.begin() as connection:
+                results = await _each(connection, batch)
+        except (DBAPIError, OSError) as e:
+            failure = StoreFailed(str(getattr(e, "orig", None) or e), where="database")
+            for write in batch:
+                write.done.set_exception(failure)
+            return
+        for write, (failed, result) in zip(batch, results, strict=True):
+            if failed is not None:
+                write.done.set_exception(failed)
+            else:
+                write.done.set_result(result)
+        self._committed()
+
+    async def _shut(self) -> None:
+        self._writes.put_nowait(None)
+        await self._writing
+        await self._writer.dispose()
+        await self._reader.dispose()
+
+
+async def _each(
+    connection: AsyncConnection, batch: Sequence[_Write[Any]]
+) -> list[tuple[Exception | None, Any]]:
+    return await connection.run_sync(lambda c: [_one(c, write.work) for write in batch])
+
+
+def _one(connection: Connection, work: Work[Any]) -> tuple[Exception | None, Any]:
+    """What was raised goes to who asked for the work, as it does from an Executor."""
+    savepoint = connection.begin_nested()
+    try:
+        result = work(connection)
+        savepoint.commit()
+    except Exception as e:
+        savepoint.rollback()
+        return e, None
+    return None, result
+
+
+def _checked(url: str) -> Any:
+    try:
+        parsed = make_url(url)
+    except ArgumentError as e:
+        raise BadSetting("not a database URL", where="VOICESVC_DATABASE_URL", valid=_VALID) from e
+    backend = parsed.get_backend_name()
+    if backend not in DRIVERS:
+        raise BadSetting(f"no database {backend!r}", where="VOICESVC_DATABASE_URL", valid=_VALID)
+    return parsed.set(drivername=DRIVERS[backend])
+
+
+_VALID = ["sqlite:////folder/file.db", "postgresql://user:password@host:5432/name"]
+
+
+def _set_up_sqlite(connection: Any, _: object) -> None:
+    # WAL: readers see the last commit while one writes. FULL: a commit outlives a loss of power.
+    cursor = connection.cursor()
+    for pragma in ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON"):
+        cursor.execute(f"PRAGMA {pragma}")
+    cursor.close()
+
+
+def _migrate(connection: Connection) -> None:
+    """To the newest schema; another process that starts at the same time waits."""
+    if connection.dialect.name == "postgresql":
+        connection.execute(text(f"SELECT pg_advisory_xact_lock({_MIGRATION_LOCK})"))
+    config = Config()
+    config.set_main_option("script_location", str(Path(__file__).parent / "migrations"))
+    config.attributes["connection"] = connection
+    command.upgrade(config, "head")

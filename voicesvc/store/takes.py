@@ -1,0 +1,343 @@
+"""Takes: opened before their first sample leaves, closed when their audio is safe."""
+
+import json
+import zlib
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from sqlalchemy import ColumnElement, Connection, String, cast, delete, func, insert, select, update
+
+from voicesvc.errors import TakeGone, UnknownTake
+from voicesvc.store.changes import Cut, Page, change, created, edited, like, paged, tell
+from voicesvc.store.objects import WAITING, By, State, StoredTake, row_as
+from voicesvc.store.tables import documents, instances, lines, takes
+
+EDITABLE = ("circled", "rating", "note", "tags")
+_MOST_BEGUN = 3
+_ENDED = "the service ended while it was made"
+
+
+@dataclass(frozen=True, slots=True)
+class TakeFilter:
+    """Which takes; what is None does not matter."""
+
+    production: str | None = None
+    line: str | None = None
+    actor: str | None = None
+    state: str | None = None
+    circled: bool | None = None
+    flagged: bool | None = None
+    rating_min: int | None = None
+    tag: str | None = None
+    q: str | None = None
+    parent: str | None = None
+    deleted: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class NewTake:
+    """What is known of a take before it is made; what is None is not known yet."""
+
+    id: str
+    made_by: str
+    state: State
+    actor: str
+    text: str
+    seed: int
+    model_sha256: str
+    facts: Mapping[str, Any]
+    production: str | None = None
+    line: str | None = None
+    parent: str | None = None
+    instance: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Ending:
+    """How a take ended, and what there is of it."""
+
+    state: State
+    facts: Mapping[str, Any] = field(default_factory=dict)  # added to those it was opened with
+    seed: int | None = None
+    pcm_sha256: str | None = None
+    plan_sha256: str | None = None
+    sample_rate_hz: int | None = None
+    samples: int | None = None
+    compute_s: float | None = None
+    documents: Mapping[str, bytes] = field(default_factory=dict)
+
+
+def add(connection: Connection, new: Sequence[NewTake], by: By) -> list[StoredTake]:
+    """Open takes, or put them on the list of those to be made; a line's takes are numbered."""
+    made = []
+    for take in new:
+        number, production = None, take.production
+        if take.line is not None:
+            number, production = connection.execute(
+                update(lines)
+                .where(lines.c.id == take.line)
+                .values(takes_made=lines.c.takes_made + 1)
+                .returning(lines.c.takes_made, lines.c.production)
+            ).one()
+        values = {name: getattr(take, name) for name in NewTake.__slots__}
+        values |= {"production": production, "facts": dict(take.facts), "number": number}
+        row = connection.execute(
+            insert(takes).values(**values, flags=[], tags=[], **created(by)).returning(takes)
+        ).one()
+        stored: StoredTake = row_as(StoredTake, row._mapping)
+        tell(connection, by, "take", "created", stored, {"state": stored.state})
+        made.append(stored)
+    return made
+
+
+def get(connection: Connection, id: str, *, deleted: bool = True) -> StoredTake:
+    """One of them.
+
+    Raises:
+        TakeGone: it was deleted, and deleted ones are not wanted.
+        UnknownTake: there is none.
+    """
+    row = connection.execute(select(takes).where(takes.c.id == id)).first()
+    if row is None:
+        raise UnknownTake(f"no take {id!r}", where="take")
+    found: StoredTake = row_as(StoredTake, row._mapping)
+    if found.deleted_ms is not None and not deleted:
+        raise TakeGone(f"take {id} was deleted", where="take", valid=f"POST /v1/takes/{id}/restore")
+    return found
+
+
+def find(connection: Connection, which: TakeFilter, cut: Cut) -> Page[StoredTake]:
+    """Takes, the newest first; those of one line in the order of their numbers."""
+    query = select(takes).where(*_conditions(which))
+    if which.line is not None:
+        query = query.order_by(takes.c.seq)
+        if cut.cursor is not None:
+            query = query.where(takes.c.seq > cut.cursor)
+    else:
+        query = query.order_by(takes.c.seq.desc())
+        if cut.cursor is not None:
+            query = query.where(takes.c.seq < cut.cursor)
+    rows = connection.execute(query.limit(cut.limit + 1)).all()
+    page = paged(rows, cut.limit)
+    return Page([row_as(StoredTake, r._mapping) for r in page.items], page.next)
+
+
+def _conditions(which: TakeFilter) -> list[ColumnElement[bool]]:
+    where: list[ColumnElement[bool]] = [
+        takes.c.deleted_ms.is_not(None) if which.deleted else takes.c.deleted_ms.is_(None)
+    ]
+    for name in ("production", "line", "actor", "state", "circled", "flagged", "parent"):
+        if (wanted := getattr(which, name)) is not None:
+            where.append(takes.c[name] == wanted)
+    if which.rating_min is not None:
+        where.append(takes.c.rating >= which.rating_min)
+    if which.tag is not None:
+        tag = json.dumps(which.tag)
+        where.append(cast(takes.c.tags, String).contains(tag, autoescape=True))
+    if which.q:
+        pattern = like(which.q)
+        where.append(
+            func.lower(takes.c.text).like(pattern, escape="\\")
+            | func.lower(takes.c.note).like(pattern, escape="\\")
+        )
+    return where
+
+
+def claim(connection: Connection, instance: str, by: By) -> StoredTake | None:
+    """Take the next one off the list of those to be made; None if it is empty."""
+    found = connection.execute(
+        select(takes)
+        .where(takes.c.state == "queued", takes.c.deleted_ms.is_(None))
+        .order_by(takes.c.seq)
+        .limit(1)
+        .with_for_update(skip_locked=True)
+    ).first()
+    if found is None:
+        return None
+    facts = found.facts | {"begun": found.facts.get("begun", 0) + 1}
+    values = {"state": "open", "instance": instance, "facts": facts}
+    change(connection, takes, found.id, found.version, values)
+    claimed = get(connection, found.id)
+    tell(connection, by, "take", "updated", claimed, {"state": "open"})
+    return claimed
+
+
+def requeue(connection: Connection, id: str, by: By) -> StoredTake:
+    """Put a take back on the list of those to be made."""
+    change(connection, takes, id, None, {"state": "queued", "instance": None, "closed_ms": None})
+    back = get(connection, id)
+    tell(connection, by, "take", "updated", back, {"state": "queued"})
+    return back
+
+
+def close(connection: Connection, id: str, ending: Ending, by: By) -> StoredTake:
+    """Note how a take ended. Its audio is safe by now, or there is none.
+
+    Raises:
+        UnknownTake: there is none.
+    """
+    opened = get(connection, id)
+    values: dict[str, Any] = {
+        name: getattr(ending, name)
+        for name in ("state", "pcm_sha256", "plan_sha256", "sample_rate_hz", "samples", "compute_s")
+    }
+    if ending.seed is not None:
+        values["seed"] = ending.seed
+    values |= {"facts": {**opened.facts, **ending.facts}, "closed_ms": by.now_ms, "instance": None}
+    change(connection, takes, id, None, values)
+    keep(connection, id, ending.documents)
+    closed = get(connection, id)
+    tell(connection, by, "take", "closed", closed, {"state": closed.state})
+    return closed
+
+
+def keep(connection: Connection, id: str, content: Mapping[str, bytes]) -> None:
+    """Keep documents of a take, in place of any others of the names."""
+    if not content:
+        return
+    connection.execute(
+        delete(documents).where(documents.c.take == id, documents.c.name.in_(content))
+    )
+    rows = [{"take": id, "name": n, "content": zlib.compress(c)} for n, c in content.items()]
+    connection.execute(insert(documents), rows)
+
+
+def document(connection: Connection, id: str, name: str) -> bytes | None:
+    """A document of a take; None where it has none of the name."""
+    content = connection.scalar(
+        select(documents.c.content).where(documents.c.take == id, documents.c.name == name)
+    )
+    return None if content is None else zlib.decompress(content)
+
+
+def measured(
+    connection: Connection, id: str, found: Mapping[str, Any], flags: Iterable[str], by: By
+) -> StoredTake:
+    """Note what was measured of a take.
+
+    Raises:
+        UnknownTake: there is none.
+    """
+    raised = list(flags)
+    values = {"measured": dict(found), "flags": raised, "flagged": bool(raised)}
+    change(connection, takes, id, None, values)
+    now = get(connection, id)
+    tell(connection, by, "take", "measured", now, {"flags": raised})
+    return now
+
+
+def edit(
+    connection: Connection, id: str, expected: int, given: Mapping[str, Any], by: By
+) -> StoredTake:
+    """Circle, rate, note or tag a take.
+
+    Raises:
+        ChangedMeanwhile: it is not the version that was seen.
+        TakeGone: it was deleted.
+        UnknownTake: there is none.
+    """
+    get(connection, id, deleted=False)
+    change(connection, takes, id, expected, {**given, **edited(by)})
+    now = get(connection, id)
+    tell(connection, by, "take", "updated", now, given)
+    return now
+
+
+def remove(connection: Connection, id: str, expected: int, by: By) -> StoredTake:
+    """Delete a take: it can be restored until its audio is removed; the record stays.
+
+    Raises:
+        ChangedMeanwhile: it is not the version that was seen.
+        TakeGone: it was deleted before.
+        UnknownTake: there is none.
+    """
+    get(connection, id, deleted=False)
+    change(connection, takes, id, expected, {"deleted_ms": by.now_ms, **edited(by)})
+    gone = get(connection, id)
+    tell(connection, by, "take", "deleted", gone, {"pcm_sha256": gone.pcm_sha256})
+    return gone
+
+
+def restore(connection: Connection, id: str, by: By) -> StoredTake:
+    """Bring a deleted take back; one that is not deleted stays as it is.
+
+    Raises:
+        TakeGone: its audio has been removed.
+        UnknownTake: there is none.
+    """
+    found = get(connection, id)
+    if found.purged_ms is not None:
+        raise TakeGone(f"the audio of take {id} has been removed", where="take")
+    if found.deleted_ms is None:
+        return found
+    change(connection, takes, id, None, {"deleted_ms": None, **edited(by)})
+    back = get(connection, id)
+    tell(connection, by, "take", "restored", back)
+    return back
+
+
+def purge(connection: Connection, before_ms: int, by: By) -> list[str]:
+    """Let go of the audio of takes deleted before a time; gives the blobs that none needs now."""
+    due = connection.execute(
+        select(takes.c.id).where(takes.c.deleted_ms < before_ms, takes.c.purged_ms.is_(None))
+    ).scalars()
+    hashes = set()
+    for id in due.all():
+        change(connection, takes, id, None, {"purged_ms": by.now_ms})
+        connection.execute(delete(documents).where(documents.c.take == id))
+        gone = get(connection, id)
+        tell(connection, by, "take", "purged", gone, {"pcm_sha256": gone.pcm_sha256})
+        hashes.add(gone.pcm_sha256)
+    return [h for h in hashes if h is not None and not needed(connection, h)]
+
+
+def needed(connection: Connection, pcm_sha256: str) -> bool:
+    """Whether a take has this audio."""
+    has = takes.c.pcm_sha256 == pcm_sha256
+    found = connection.scalar(select(takes.c.seq).where(has, takes.c.purged_ms.is_(None)).limit(1))
+    return found is not None
+
+
+def alive(connection: Connection, instance: str, now_ms: int) -> None:
+    """Note that a process is at work."""
+    connection.execute(delete(instances).where(instances.c.id == instance))
+    connection.execute(insert(instances).values(id=instance, seen_ms=now_ms))
+
+
+def abandoned(connection: Connection, silent_since_ms: int, by: By) -> int:
+    """End the takes of processes that have not been heard of since; gives how many.
+
+    One that was queued is begun again, unless it was often enough: it may be what ended them.
+    """
+    living = select(instances.c.id).where(instances.c.seen_ms >= silent_since_ms)
+    lost = connection.execute(
+        select(takes.c.id).where(
+            takes.c.state == "open", func.coalesce(takes.c.instance, "").not_in(living)
+        )
+    ).scalars()
+    ids = lost.all()
+    for id in ids:
+        if 0 < get(connection, id).facts.get("begun", 0) < _MOST_BEGUN:
+            requeue(connection, id, by)
+        else:
+            close(connection, id, Ending("failed", {"reason": _ENDED}), by)
+    return len(ids)
+
+
+def waiting(connection: Connection) -> int:
+    """How many takes are being made or are still to be."""
+    return connection.scalar(select(func.count()).where(takes.c.state.in_(WAITING))) or 0
+
+
+def unmeasured(connection: Connection, limit: int) -> list[str]:
+    """Complete takes that nothing has been measured of yet, the oldest first."""
+    return list(
+        connection.execute(
+            select(takes.c.id)
+            .where(takes.c.state == "complete", takes.c.measured.is_(None))
+            .where(takes.c.deleted_ms.is_(None))
+            .order_by(takes.c.seq)
+            .limit(limit)
+        ).scalars()
+    )
