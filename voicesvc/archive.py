@@ -174,6 +174,11 @@ class Archive:
         """
         return self.database.read(lambda c: rows.get(c, take_id, deleted=deleted))
 
+    def has_audio(self, take: StoredTake) -> bool:
+        """Whether the take's samples are there."""
+        known = take.pcm_sha256 is not None and take.purged_ms is None
+        return known and self.blobs.has(take.pcm_sha256 or "")
+
     def document(self, take_id: str, name: str) -> bytes:
         """One of a take's documents: plan, timings or peaks.
 

@@ -9,6 +9,7 @@ import threading
 from collections.abc import Callable
 from typing import Any, TypeVar
 
+from voicesvc import remake
 from voicesvc.archive import HEARTBEAT_MS, Archive
 from voicesvc.errors import BlobsFailed, StoreFailed, VoiceError
 from voicesvc.store import StoredTake, record
@@ -98,7 +99,7 @@ class Maker(_Loop):
         return True
 
     def _make(self, take: StoredTake) -> None:
-        rendering = self._run_there(lambda: self._studio.begin(take))
+        rendering = self._run_there(lambda: remake.begin(self._studio, take))
         try:
             self._drain(rendering)
         finally:

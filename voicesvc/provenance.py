@@ -13,7 +13,7 @@ _HERE = Path(__file__).parent
 # Rooms between a plan and the samples, in the order of the names.
 ROOMS = (
     *("audio.py", "calibration.py", "dsp", "engines", "lineplan.py", "plan.py", "render.py"),
-    *("score.py", "sheet.py", "sounding.py", "stretch.py"),
+    *("score.py", "sheet.py", "sounding.py", "splice.py", "stretch.py"),
 )
 LIBRARIES = ("torch", "numpy", "scipy")
 

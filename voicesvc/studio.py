@@ -11,6 +11,7 @@ import random
 import threading
 import time
 from collections.abc import Callable, Generator, Iterator
+from contextlib import contextmanager
 from functools import partial
 from http import HTTPStatus
 from typing import Any
@@ -130,7 +131,7 @@ class Studio:
             UnknownActor: there is none of this name.
             PackRefused: its pack cannot be used.
         """
-        pack = self._pack(actor_id)
+        pack = self.pack(actor_id)
         (listed,) = (a for a in self.actors() if a["actor_id"] == actor_id)
         voice = self._calibrations.get(actor_id)
         return listed | {
@@ -144,7 +145,13 @@ class Studio:
         state = self.voices.states().get(actor)
         return state is None or state.name in ("ready", "failed")
 
-    def _pack(self, actor: str) -> packs.Pack:
+    def pack(self, actor: str) -> packs.Pack:
+        """An actor's pack.
+
+        Raises:
+            UnknownActor: there is none of this name.
+            PackRefused: it cannot be used.
+        """
         pack = self.packs.get(actor)
         if pack is None:
             raise UnknownActor(f"no actor {actor!r}", where="actor", valid=sorted(self.packs))
@@ -155,10 +162,10 @@ class Studio:
     def _load_voice(self, actor: str) -> Engine:
         self._say(f"{actor}: loading")
         begin = time.perf_counter()
-        pack = self._pack(actor)
+        pack = self.pack(actor)
         try:
             engine = self._load(pack, self.settings, self._say)
-            self._phonemizer(pack).words("Ready.", 0)
+            self.phonemizer(pack).words("Ready.", 0)
             engine.warm()
             self._calibrations[actor] = self._calibrated(engine, pack)
         except _ENGINE_ERRORS as e:
@@ -166,7 +173,28 @@ class Studio:
         self._say(f"{actor}: ready after {time.perf_counter() - begin:.1f} s")
         return engine
 
-    def _phonemizer(self, pack: packs.Pack) -> phonemes.Phonemizer:
+    @contextmanager
+    def leased(self, actor: str) -> Iterator[Engine]:
+        """The actor's engine, loaded, for as long as the block lasts.
+
+        Raises:
+            EngineFailed: it failed in the block.
+            NotReady: there is no room for it now.
+        """
+        lease = self.voices.lease(actor)
+        try:
+            yield lease.engine
+        except _ENGINE_ERRORS as e:
+            raise EngineFailed(f"the engine of {actor} failed: {e}") from e
+        finally:
+            lease.release()
+
+    def calibration(self, actor: str) -> Calibration:
+        """What a loaded voice is by itself."""
+        return self._calibrations[actor]
+
+    def phonemizer(self, pack: packs.Pack) -> phonemes.Phonemizer:
+        """What says the words of the pack's language."""
         key = (pack.text.phonemizer, pack.language, pack.text.lowercase)
         with self._lock:
             if key not in self._phonemizers:
@@ -237,21 +265,16 @@ class Studio:
             VoiceError: the line cannot be planned.
         """
         asked = self._request(line)
-        lease = self.voices.lease(asked.pack.actor_id)
-        try:
-            found = asked.plan(lease.engine)
+        with self.leased(asked.pack.actor_id) as engine:
+            found = asked.plan(engine)
             return score.document(found), found, asked
-        except _ENGINE_ERRORS as e:
-            raise EngineFailed(f"the engine of {line.actor} failed: {e}") from e
-        finally:
-            lease.release()
 
     def _request(self, line: Line) -> Request:
         """Every check that needs no model."""
         lines.check(line)
         if line.plan is not None:
-            return request.of_plan(line, line.plan, self._pack(line.plan.actor))
-        pack = self._pack(line.actor or "")
+            return request.of_plan(line, line.plan, self.pack(line.plan.actor))
+        pack = self.pack(line.actor or "")
         limit = self.settings.max_text_chars
         if len(line.text or "") > limit:
             detail = f"{len(line.text or '')} characters"
@@ -259,11 +282,11 @@ class Studio:
         seed = self.draw_seed() if line.seed is None else line.seed
         given = self.lexicons.of(line.lexicons, pack.folder)
         median_hz = partial(self._median_hz, pack.actor_id)
-        return request.of_text(line, seed, Voice(pack, self._phonemizer(pack), given, median_hz))
+        return request.of_text(line, seed, Voice(pack, self.phonemizer(pack), given, median_hz))
 
     def _calibrated(self, engine: Engine, pack: packs.Pack) -> Calibration:
         """What the voice is by itself, measured when it is first loaded."""
-        phonemizer = self._phonemizer(pack)
+        phonemizer = self.phonemizer(pack)
         folder = self.settings.cache_path / "calibrations"
         return calibration.ensure(engine, pack, lambda text: phonemizer.words(text, 0), folder)
 
@@ -317,7 +340,7 @@ class Studio:
         exactly = Exactly(found.length_at(out_hz))
         encoder: encode.Encoder | None = None
         spoken: list[tuple[SentencePlan, float]] = []
-        for one in sounding.sentences(engine, found, self._calibrations[take.actor]):
+        for one in sounding.sentences(engine, found, self.calibration(take.actor)):
             planned = one.planned
             spoken.append((planned.sentence, planned.before_ms))
             take.stages_s.setdefault("plan", time.perf_counter() - begin)

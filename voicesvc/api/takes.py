@@ -1,6 +1,7 @@
 """`/v1/takes`: what was made: listed, marked, heard again, made again."""
 
 import asyncio
+from collections.abc import Sequence
 from functools import partial
 from typing import Annotated, Any, Literal
 
@@ -8,22 +9,26 @@ from fastapi import APIRouter, Query, Request
 from pydantic import BaseModel, ConfigDict, Field
 from starlette.responses import JSONResponse, Response
 
-from voicesvc import again, encode
+from voicesvc import again, encode, remake
 from voicesvc.api.changes import (
+    Body,
     Part,
     archive_of,
     changed,
     given_fields,
     listed,
+    make_once,
     seen_version,
     told,
     who,
 )
-from voicesvc.api.stream import AUDIO, streamed
-from voicesvc.errors import UnknownTake
-from voicesvc.store import State
+from voicesvc.api.stream import AUDIO, Pools, streamed
+from voicesvc.errors import Drift, UnknownTake
+from voicesvc.retake import Retake
+from voicesvc.retake import check as check_retake
+from voicesvc.store import State, StoredTake
 from voicesvc.store import takes as rows
-from voicesvc.store.takes import TakeFilter
+from voicesvc.store.takes import NewTake, TakeFilter
 from voicesvc.studio import Studio
 
 router = APIRouter(tags=["takes"])
@@ -127,6 +132,89 @@ async def audio(take: str, asked: Annotated[FormAsked, Query()], request: Reques
     if tag in request.headers.get("If-None-Match", ""):
         return Response(status_code=304, headers=headers)
     return await streamed(request, partial(again.stored, archive, found, output), output, headers)
+
+
+class RenderAsked(BaseModel):
+    """As what a take is to be made again, and from what."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+
+    format: str = Field("wav", description="wav, flac, opus, mp3, pcm_s16le or pcm_f32le")
+    sample_rate_hz: int | None = Field(None, description="8000 to 96000; unset: the voice's own")
+    bit_depth: Literal[16, 24, "32f"] | None = Field(None, description="unset: 16")
+    source: Literal["auto", "stored", "model"] = Field(
+        "auto", description="from its samples, or once more by the model; auto: what is there"
+    )
+    allow_drift: bool = Field(
+        False, description="make it even if weights or code are others now, as a new take"
+    )
+
+
+@router.post("/v1/takes/{take}/render", response_class=Response, responses=AUDIO)
+async def render(take: str, body: RenderAsked, request: Request) -> Response:
+    """The take to the sample, at any rate, format and depth. What drifted is in the headers."""
+    studio: Studio = request.app.state.studio
+    archive = archive_of(request)
+    found = await asyncio.to_thread(archive.take, take, deleted=False)
+    native_hz = again.rate_of(found)
+    output = encode.choose(
+        body.format, body.sample_rate_hz, body.bit_depth, native_rate_hz=native_hz
+    )
+    pools: Pools = request.app.state.pools
+    loop = asyncio.get_running_loop()
+    has_audio = await asyncio.to_thread(archive.has_audio, found)
+    if body.source == "stored" or (body.source == "auto" and has_audio):
+        names = await loop.run_in_executor(pools.loading, remake.differences, studio, found)
+        heard = partial(again.stored, archive, found, output)
+        return await streamed(request, heard, output, _told_drift(found, names))
+    asked = partial(remake.by_model, studio, found, allow_drift=body.allow_drift, who=who(request))
+    made = await loop.run_in_executor(pools.loading, asked)
+    kept = made.kept or found
+    n_samples = again.samples_at(kept, output.sample_rate_hz)
+    heard = partial(again.encoded, [made.pcm], native_hz, output, n_samples)
+    return await streamed(request, heard, output, _told_drift(kept, made.drifted))
+
+
+def _told_drift(take: StoredTake, names: Sequence[str]) -> dict[str, str]:
+    drift = {"Voicesvc-Drift": ", ".join(names)} if names else {}
+    return {"Voicesvc-Take": take.id, "Cache-Control": "no-store", **drift}
+
+
+@router.post("/v1/takes/{take}/retake", status_code=202)
+def retake(take: str, body: Retake, raw: Body, request: Request) -> JSONResponse:
+    """Have the take made with changes; all else keeps its samples. Takes `Idempotency-Key`."""
+    studio: Studio = request.app.state.studio
+    archive = archive_of(request)
+    parent = archive.take(take, deleted=False)
+    names = [n for n in remake.differences(studio, parent) if n == "model_sha256"]
+    if names:
+        raise Drift("the voice has other weights now", where="take", valid=names)
+    n_words = len(archive.json_document(parent.id, "timings")["words"])
+    check_retake(body, n_words)
+    by, id = archive.by(who(request)), studio.new_id("tk")
+    edits = [e.model_dump(mode="json", exclude_none=True) for e in body.edits]
+    new = NewTake(
+        id=id,
+        made_by="retake",
+        state="queued",
+        actor=parent.actor,
+        text=parent.text,
+        seed=parent.seed,
+        model_sha256=parent.model_sha256,
+        facts={"asked": parent.facts["asked"], "edits": edits},
+        production=parent.production,
+        line=parent.line,
+        parent=parent.id,
+    )
+
+    def add(c: Any) -> dict[str, Any]:
+        made = rows.add(c, [new], by)
+        rows.keep(c, id, {remake.EDITED: raw})
+        return {"takes": [t.json() for t in made]}
+
+    made, _ = make_once(request, raw, add)
+    request.app.state.maker.wake()
+    return JSONResponse(made, 202)
 
 
 @router.get("/v1/takes/{take}/plan")
