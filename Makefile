@@ -12,7 +12,7 @@ export POSTGRES_LIB
 POSTGRES_MISSING := takes are tested on PostgreSQL, too; install it with: apt-get install -y postgresql
 
 .DEFAULT_GOAL := help
-.PHONY: help serve test check lint format bench docker-lint licences env dev
+.PHONY: help serve test crash check lint format bench docker-lint licences env dev
 
 help: ## list these targets
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 14
@@ -25,6 +25,9 @@ test: dev ## everything CI runs
 	@command -v initdb >/dev/null || ls $(POSTGRES_LIB)/*/bin/initdb >/dev/null 2>&1 || \
 	  { echo "$(POSTGRES_MISSING)" >&2; exit 1; }
 	$(RUN) pytest
+
+crash: dev ## kill the service 200 times while it speaks, and see that no take is lost
+	CRASH_KILLS=200 $(RUN) pytest -s tests/test_crash.py
 
 check: lint test ## lint and test
 

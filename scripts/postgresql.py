@@ -187,7 +187,7 @@ def _await(server: Postgres, process: "subprocess.Popen[bytes]", log: Path) -> N
 def main() -> None:
     """Serve an empty database until interrupted."""
     with postgres(durable=True) as server:
-        print(server.create(), flush=True)
+        print(server.create().replace("+asyncpg", ""), flush=True)
         try:
             signal.pause()
         except KeyboardInterrupt:

@@ -114,7 +114,11 @@ def tone_of(pack: Pack, **options: Any) -> Tone:
 
 
 def tone_studio(
-    models_dir: Path, tones: dict[str, Tone], options: dict[str, Any], **settings: Any
+    models_dir: Path,
+    tones: dict[str, Tone],
+    options: dict[str, Any],
+    entropy: random.Random | None = None,
+    **settings: Any,
 ) -> Studio:
     """A studio whose every pack is spoken by a tone, kept in `tones` once loaded."""
 
@@ -123,7 +127,7 @@ def tone_studio(
         return tones[pack.actor_id]
 
     given = {"models_dir": models_dir, "data_dir": models_dir.parent / "data", **settings}
-    return Studio(Settings.read({}, **given), load=load, entropy=random.Random(7))
+    return Studio(Settings.read({}, **given), load=load, entropy=entropy or random.Random(7))
 
 
 def archived(folder: str | Path) -> Archive:

@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import time
+from contextlib import closing
 from pathlib import Path
 
 import numpy as np
@@ -188,3 +189,45 @@ def test_praat_measures_what_a_signal_was_made_to_have():
     assert np.median(acoustics.f0(whole, RATE_HZ)) == pytest.approx(220, abs=0.5)
     louder = acoustics.loudness_lufs(2 * whole, RATE_HZ) - acoustics.loudness_lufs(whole, RATE_HZ)
     assert louder == pytest.approx(6.02, abs=0.05)
+
+
+def test_the_lists_of_the_store_find_what_they_say(tmp_path):
+    import store
+    from sqlalchemy import select
+    from store import BY, Ending, NewTake, Spoken, take_rows, takes
+
+    with closing(store.Database(f"sqlite:///{tmp_path}/takes.db")) as database:
+        one = NewTake("tk_1", "speech", "open", "joe", "A line.", 1, "0" * 64, {"asked": {}})
+        plain = {"plan": b"{}"}
+        database.write(lambda c: takes.add(c, [one], BY))
+        database.write(lambda c: takes.close(c, "tk_1", Ending("complete", documents=plain), BY))
+        row = database.read(lambda c: dict(c.execute(select(take_rows)).one()._mapping))
+        model = Spoken(row, {"plan": b""}, plain)
+        production = store.fill(database, model, 120)
+        found = {
+            name: len(database.read(which).items)
+            for name, which in store.lists(production, 120).items()
+        }
+        assert store.inserts_per_s(database, model, 20, 4) > 0
+        kept = database.read(lambda c: c.execute(select(take_rows.c.state)).scalars().all())
+    assert kept == ["complete"] * (1 + 120 + 20)
+    assert {name: n for name, n in found.items() if n < 100} == {
+        "takes, deep page": 59,
+        "takes of a line": 50,
+        "takes of an actor": 0,
+        "takes of an actor, deep": 0,
+        "circled": 3,
+        "circled of a production": 3,
+        "circled of an actor": 0,
+        "flagged": 6,
+        "failed, of which there are none": 0,
+        "rated 5": 20,
+        "with a tag": 3,
+        "deleted, of which there are none": 0,
+        "text, 1 in 1,000": 1,
+        "text that is nowhere": 0,
+        "text that is nowhere in a production": 0,
+        "lines that are circled": 3,
+        "lines that are empty": 97,
+        "productions, with counts": 1,
+    }

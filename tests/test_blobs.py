@@ -432,6 +432,11 @@ def test_a_bucket_that_is_not_there_is_no_missing_audio() -> None:
 
 
 @pytest.mark.usefixtures("s3")
+def test_the_servers_own_word_is_said() -> None:
+    assert refusal(lambda: keep(of("s3://b"))).endswith("400 Bad Request: InvalidBucketName")
+
+
+@pytest.mark.usefixtures("s3")
 def test_a_server_that_does_not_answer_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("AWS_ENDPOINT_URL", "http://127.0.0.1:1")
     blobs = of("s3://audio")

@@ -66,7 +66,7 @@ def test_it_ends_with_the_process_that_started_it() -> None:
     words = [sys.executable, ROOT / "scripts" / "postgresql.py"]
     with subprocess.Popen(words, stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None
-        url = process.stdout.readline().strip()
+        url = process.stdout.readline().strip().replace("postgresql:", "postgresql+asyncpg:")
         folder = Path(ask(url, "SHOW data_directory")).parent
         process.kill()
 

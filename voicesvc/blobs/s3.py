@@ -1,5 +1,6 @@
 """Audio in a bucket of any server that speaks S3."""
 
+import re
 from collections.abc import Generator, Iterator
 from contextlib import contextmanager, suppress
 from datetime import timedelta
@@ -15,6 +16,7 @@ from voicesvc.errors import BadSetting, BlobsFailed, UnknownBlob
 _PART_BYTES = 8 * 2**20
 _IN_MEMORY_BYTES = 16 * 2**20
 _NO_BUCKET = "NoSuchBucket"
+_CODE = re.compile("<Code>(.*?)</Code>")
 _REFUSALS = ("AccessDenied", "403 Forbidden", "401 Unauthorized")
 
 
@@ -136,5 +138,7 @@ class S3:
 
 
 def _short(error: BaseError) -> str:
-    """What obstore says, without its long account of how it came to it."""
-    return str(error).partition("\n")[0]
+    """What obstore says, and the server's own word for it, without how it came to it."""
+    said = str(error)
+    code = _CODE.search(said)
+    return said.partition("\n")[0].partition(": <?xml")[0] + (f": {code[1]}" if code else "")
