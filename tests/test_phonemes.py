@@ -118,11 +118,11 @@ def test_words_without_sound_leave_their_punctuation(espeak: Espeak) -> None:
 
 def test_a_killed_program_is_started_again(espeak: Espeak) -> None:
     before = espeak.words("Hello there.", 0)
-    program = espeak._program
-    assert program
-    os.kill(program.pid, signal.SIGKILL)
+    killed = espeak._program.process
+    assert killed
+    os.kill(killed.pid, signal.SIGKILL)
     assert espeak.words("Hello there.", 0) == before
-    assert espeak._program is not program
+    assert espeak._program.process is not killed
 
 
 def test_many_threads_share_one_program(espeak: Espeak) -> None:
@@ -176,7 +176,7 @@ def test_a_program_that_fails_is_asked_once_more_then_reported(
     with pytest.raises(errors.EngineFailed, match=why):
         program.words("Hello.", 0)
     assert (tmp_path / "starts").read_text() == "xx"
-    assert program._program is None
+    assert program._program.process is None
     program.close()
 
 
@@ -228,7 +228,7 @@ def test_a_program_that_cannot_start_is_reported() -> None:
 
 def test_close_ends_the_program() -> None:
     program = Espeak("en-us")
-    child = program._program
+    child = program._program.process
     assert child
     program.close()
     program.close()
@@ -247,7 +247,7 @@ def test_the_program_ends_with_its_parent(tmp_path: Path) -> None:
             "-c",
             "import os, sys, pathlib\nfrom voicesvc.phonemes import Espeak\n"
             "e = Espeak('en-us')\n"
-            f"pathlib.Path({str(pid_file)!r}).write_text(str(e._program.pid))\n"
+            f"pathlib.Path({str(pid_file)!r}).write_text(str(e._program.process.pid))\n"
             "os.kill(os.getpid(), 9)\n",
         ],
     )

@@ -1,12 +1,8 @@
 """libespeak-ng's phonemes, asked of a program of its own."""
 
 import json
-import os
-import select
-import subprocess
 import sys
 import threading
-import time
 from collections.abc import Sequence
 from typing import Any
 
@@ -14,10 +10,9 @@ from voicesvc import errors
 from voicesvc.directions import Said
 from voicesvc.phonemes.word import Word
 from voicesvc.phonemes.written import Written, clauses, joined, to_say, written_of
+from voicesvc.program import Program
 
 _DEADLINE_S = 5.0  # a sentence takes 0.2 ms; starting the program 50 ms
-_PIPE_CHUNK_BYTES = 65536
-_COMPLAINT_BYTES = 500
 
 
 class Espeak:
@@ -35,11 +30,9 @@ class Espeak:
         deadline_s: float = _DEADLINE_S,
     ) -> None:
         self.language = language
-        self._command = tuple(command)
         self._deadline_s = deadline_s
         self._lock = threading.Lock()
-        self._program: subprocess.Popen[bytes] | None = None
-        self._complaint = b""  # the end of what it wrote to stderr
+        self._program = Program(command)
         self._closed = False
         try:
             self._ask([], language)
@@ -75,7 +68,7 @@ class Espeak:
         """End the program. Asking again raises errors.EngineFailed."""
         with self._lock:
             self._closed = True
-            self._end()
+            self._program.end()
 
     def _ask(self, clauses: list[dict[str, Any]], language: str) -> list[list[str]]:
         line = json.dumps({"language": language, "clauses": clauses}).encode() + b"\n"
@@ -90,7 +83,7 @@ class Espeak:
                 except (OSError, EOFError, ValueError) as error:
                     raise errors.EngineFailed(
                         f"the phoneme program failed twice: {error or type(error).__name__}"
-                        f"; its stderr: {self._complaint.decode(errors='replace').strip()!r}"
+                        f"; its stderr: {self._program.complaint!r}"
                     ) from error
         if "error" in answer:
             raise errors.PackRefused(answer["error"], where="language", valid=answer["valid"])
@@ -99,71 +92,10 @@ class Espeak:
 
     def _exchange(self, line: bytes) -> dict[str, Any]:
         """One line there and one back; after a failure the program is ended, so none is stale."""
-        program = self._program or self._start()
-        done = False
+        said = self._program.ask((line,), self._deadline_s)
         try:
-            answer: dict[str, Any] = json.loads(self._line_back(program, line))
-            done = True
-        finally:
-            if not done:
-                self._end()
+            answer: dict[str, Any] = json.loads(said)
+        except ValueError:
+            self._program.end()
+            raise
         return answer
-
-    def _line_back(self, program: subprocess.Popen[bytes], line: bytes) -> bytes:
-        assert program.stdin
-        assert program.stdout
-        assert program.stderr
-        to, back, complaints = (f.fileno() for f in (program.stdin, program.stdout, program.stderr))
-        until_s = time.monotonic() + self._deadline_s
-        poll = select.poll()
-        poll.register(to, select.POLLOUT)
-        poll.register(back, select.POLLIN)
-        poll.register(complaints, select.POLLIN)
-        rest = memoryview(line)
-        got = b""
-        while not got.endswith(b"\n"):
-            left_s = until_s - time.monotonic()
-            events = dict(poll.poll(left_s * 1000)) if left_s > 0 else {}
-            if not events:
-                raise TimeoutError(f"no answer within {self._deadline_s:g} s")
-            if complaints in events:  # read at every turn, or a full pipe would stop the program
-                wrote = os.read(complaints, _PIPE_CHUNK_BYTES)
-                self._complaint = (self._complaint + wrote)[-_COMPLAINT_BYTES:]
-                if not wrote:
-                    poll.unregister(complaints)
-            if to in events:
-                rest = rest[os.write(to, rest) :]
-                if not rest:
-                    poll.unregister(to)
-            if back in events:
-                chunk = os.read(back, _PIPE_CHUNK_BYTES)
-                if not chunk:
-                    raise EOFError("it ended")
-                got += chunk
-        return got
-
-    def _start(self) -> subprocess.Popen[bytes]:
-        self._program = program = subprocess.Popen(
-            self._command,
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            bufsize=0,
-        )
-        assert program.stdin
-        os.set_blocking(program.stdin.fileno(), False)
-        return program
-
-    def _end(self) -> None:
-        program, self._program = self._program, None
-        if program is None:
-            return
-        program.kill()
-        program.wait()
-        if program.stderr:
-            os.set_blocking(program.stderr.fileno(), False)
-            last = program.stderr.read() or b""
-            self._complaint = (self._complaint + last)[-_COMPLAINT_BYTES:]
-        for pipe in (program.stdin, program.stdout, program.stderr):
-            if pipe:
-                pipe.close()
