@@ -249,7 +249,7 @@ def lists(production: str, n: int) -> dict[str, Callable[[Connection], Any]]:
         "circled of a production": of(one(circled=True, production=production)),
         "circled of an actor": of(one(circled=True, actor="actor-3")),
         "flagged": of(one(flagged=True)),
-        "failed, of which there are none": of(one(state="failed")),
+        "failed, of which there are none": of(one(states=("failed",))),
         "rated 5": of(one(rating_min=5)),
         "with a tag": of(one(tag="pick up")),
         "deleted, of which there are none": of(one(deleted=True)),

@@ -1,7 +1,9 @@
 """Productions, lines and takes through the front door."""
 
+import io
 import json
 import threading
+import zipfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -9,7 +11,9 @@ from typing import Any
 import httpx
 import numpy as np
 import pytest
+import soundfile
 from conftest import Service, archived, eventually, served, tone_studio, tones_served, write_pack
+from wavinfo import WavInfoReader
 
 from voicesvc.errors import BadSetting
 
@@ -393,3 +397,183 @@ def test_two_services_make_the_same_take_from_the_same_plan(tmp_path: Path) -> N
             take = service.http.post("/v1/speech", json=body).headers["Voicesvc-Take"]
             hashes.append(get(service, f"/v1/takes/{take}")["pcm_sha256"])
     assert hashes[0] == hashes[1]
+
+
+# -- speech that is sent again -------------------------------------------------------------------
+
+
+def keyed(service: Service, key: str, **fields: Any) -> httpx.Response:
+    body = {"actor": "ann", "text": TEXT} | fields
+    return service.http.post("/v1/speech", json=body, headers={"Idempotency-Key": key})
+
+
+def test_speech_that_is_sent_again_is_the_same_take(service: Service) -> None:
+    first = keyed(service, "s1", sample_rate_hz=48000)
+    planned = service.tone.planned
+    second = keyed(service, "s1", sample_rate_hz=48000)
+    assert second.content == first.content
+    for name in ("Voicesvc-Take", "Voicesvc-Seed"):
+        assert second.headers[name] == first.headers[name]
+    assert service.tone.planned == planned
+    assert keyed(service, "s1", sample_rate_hz=44100).status_code == 422
+    assert keyed(service, "s2").headers["Voicesvc-Take"] != first.headers["Voicesvc-Take"]
+
+
+def test_speech_that_was_left_is_made_with_the_same_seed(tmp_path: Path) -> None:
+    with tones_served(tmp_path, delay_s=0.02) as service:
+        body = {"actor": "ann", "text": TEXT * 20}
+        key = {"Idempotency-Key": "left"}
+        with service.http.stream("POST", "/v1/speech", json=body, headers=key) as answer:
+            left, seed = answer.headers["Voicesvc-Take"], answer.headers["Voicesvc-Seed"]
+            busy = service.http.post("/v1/speech", json=body, headers=key)
+            assert (busy.status_code, busy.json()["type"]) == (409, "/problems/key-in-use")
+        assert eventually(lambda: get(service, f"/v1/takes/{left}")["state"] == "cancelled")
+        again = service.http.post("/v1/speech", json=body, headers=key)
+        assert (again.status_code, again.headers["Voicesvc-Seed"]) == (200, seed)
+        assert again.headers["Voicesvc-Take"] != left
+        third = service.http.post("/v1/speech", json=body, headers=key)
+        assert third.headers["Voicesvc-Take"] == again.headers["Voicesvc-Take"]
+
+
+def test_speech_that_was_refused_can_be_sent_again(service: Service) -> None:
+    assert keyed(service, "r1", actor="nobody").status_code == 404
+    assert keyed(service, "r1", actor="nobody").status_code == 404
+
+
+def test_line_is_spoken_at_once_as_its_take(service: Service, line: Any) -> None:
+    body = {"actor": "ann", "text": TEXT}
+    id = service.http.post("/v1/speech", json=body, params={"line": line["id"]}).headers[
+        "Voicesvc-Take"
+    ]
+    take = get(service, f"/v1/takes/{id}")
+    assert (take["line"], take["number"], take["production"]) == (
+        line["id"],
+        1,
+        line["production"],
+    )
+    lost = service.http.post("/v1/speech", json=body, params={"line": "ln_none"})
+    assert (lost.status_code, lost.json()["type"]) == (404, "/problems/unknown-line")
+
+
+def test_take_of_no_line_is_given_to_one(service: Service, line: Any) -> None:
+    take, _ = spoken(service)
+    assert take["id"] in [t["id"] for t in get(service, "/v1/takes", line="none")["items"]]
+    kept = patch(service, take, line=line["id"], note="keep").json()
+    assert (kept["line"], kept["number"], kept["note"]) == (line["id"], 1, "keep")
+    assert patch(service, kept, line=line["id"]).status_code == 409
+    assert take["id"] not in [t["id"] for t in get(service, "/v1/takes", line="none")["items"]]
+
+
+def test_name_of_an_editor_may_be_any(service: Service) -> None:
+    headers = {"Voicesvc-User": "Zo%C3%AB"}
+    made = service.http.post("/v1/productions", json={"title": "Z"}, headers=headers).json()
+    assert made["created_by"] == "Zoë"
+    long = {"Voicesvc-User": "a" * 101}
+    assert (
+        service.http.post("/v1/productions", json={"title": "Z"}, headers=long).json()["where"]
+        == "Voicesvc-User"
+    )
+
+
+# -- files -----------------------------------------------------------------------------------------
+
+
+def test_raw_audio_says_how_long_it_is(service: Service) -> None:
+    take, _ = spoken(service)
+    for form in ("wav", "pcm_f32le", "pcm_s16le"):
+        query = {"format": form, "sample_rate_hz": 48000}
+        answer = service.http.get(f"/v1/takes/{take['id']}/audio", params=query)
+        assert int(answer.headers["Content-Length"]) == len(answer.content)
+    flac = service.http.get(f"/v1/takes/{take['id']}/audio", params={"format": "flac"})
+    assert "Content-Length" not in flac.headers
+
+
+def test_waveform_is_there_without_the_audio(service: Service) -> None:
+    take, audio = spoken(service, format="pcm_f32le")
+    peaks = get(service, f"/v1/takes/{take['id']}/peaks")
+    assert peaks["points"] == len(peaks["min"]) == len(peaks["max"]) <= 800
+    loudest = float(np.abs(np.frombuffer(audio, np.float32)).max())
+    assert max(peaks["max"]) / 127 == pytest.approx(loudest, abs=0.01)
+
+
+@pytest.mark.parametrize(
+    ("form", "begins"),
+    [
+        ("json", '{"take"'),
+        ("srt", "1\n00:00:00,"),
+        ("vtt", "WEBVTT"),
+        ("textgrid", "File type"),
+        ("csv", "tier"),
+        ("visemes", "{"),
+    ],
+)
+def test_timings_come_as_files(service: Service, form: str, begins: str) -> None:
+    take, _ = spoken(service)
+    path = f"/v1/takes/{take['id']}/timings"
+    answer = service.http.get(path, params={"format": form})
+    assert answer.status_code == 200, answer.text
+    assert answer.text.lstrip("\ufeff").startswith(begins)
+    service.studio.takes.forget(take["id"])  # as after a restart
+    assert service.http.get(path, params={"format": form}).text == answer.text
+
+
+def test_timings_of_an_unknown_format_are_refused(service: Service) -> None:
+    take, _ = spoken(service)
+    answer = service.http.get(f"/v1/takes/{take['id']}/timings", params={"format": "ttml"})
+    assert (answer.status_code, answer.json()["where"]) == (422, "format")
+    assert "textgrid" in answer.json()["valid"]
+
+
+@pytest.mark.parametrize(
+    ("fields", "where"),
+    [
+        ({"timecode_in": "01:00:00:25"}, "timecode_in"),
+        ({"timecode_in": "01:00:00;00"}, "timecode_in"),
+        ({"timecode_in": "01:00:01:00", "timecode_out": "01:00:00:00"}, "timecode_out"),
+    ],
+)
+def test_timecode_that_is_none_is_refused(
+    service: Service, production: str, line: Any, fields: Any, where: str
+) -> None:
+    asked = {"production": production, "actor": "ann", "text": "a"} | fields
+    assert service.http.post("/v1/lines", json=asked).json()["where"] == where
+    tag = {"If-Match": '"1"'}
+    assert (
+        service.http.patch(f"/v1/lines/{line['id']}", json=fields, headers=tag).json()["where"]
+        == where
+    )
+
+
+def test_circled_takes_are_exported(service: Service) -> None:
+    made(service, "/v1/productions", title="Night/Ferry", slug="ferry", fps="25")
+    line = made(
+        service,
+        "/v1/lines",
+        production="ferry",
+        actor="ann",
+        text=TEXT,
+        scene="3",
+        cue="3-1",
+        timecode_in="10:00:00:00",
+    )
+    takes = take_five(service, line, count=2)
+    patch(service, takes[1], circled=True, note="the one")
+    answer = service.http.get("/v1/productions/ferry/export")
+    assert answer.headers["Content-Disposition"] == 'attachment; filename="ferry.zip"'
+    packed = zipfile.ZipFile(io.BytesIO(answer.content))
+    (name,) = (n for n in packed.namelist() if n.endswith(".wav"))
+    assert name == "Night-Ferry_3_3-1_ann_T2.wav" or name.endswith("_3_3-1_ann_T2.wav")
+    told = WavInfoReader(io.BytesIO(packed.read(name)))
+    assert told.bext.time_reference == 36_000 * 48_000
+    assert told.ixml.take == "2"
+    (listed,) = json.loads(packed.read("manifest.json"))["files"]
+    assert listed["take_id"] == takes[1]["id"]
+    query = {"sample_rate_hz": 48000, "bit_depth": 24}
+    heard = service.http.get(f"/v1/takes/{takes[1]['id']}/audio", params=query).content
+    assert soundfile.read(io.BytesIO(packed.read(name)))[0].tolist() == (
+        soundfile.read(io.BytesIO(heard))[0].tolist()
+    )
+    everything = service.http.get("/v1/productions/ferry/export", params={"takes": "all"}).content
+    assert len(zipfile.ZipFile(io.BytesIO(everything)).namelist()) == 4
+    wrong = service.http.get("/v1/productions/ferry/export", params={"template": "{colour}"})
+    assert (wrong.status_code, wrong.json()["where"]) == (422, "template")

@@ -210,10 +210,11 @@ def test_pages_go_through_everything_once(script: Database) -> None:
         ({"tag": "al"}, []),
         ({"flagged": True}, ["tk_1"]),
         ({"q": "TOO LOUD"}, ["tk_2"]),
-        ({"state": "queued"}, ["tk_3", "tk_2", "tk_1"]),
-        ({"state": "failed"}, []),
+        ({"states": ["queued", "open"]}, ["tk_3", "tk_2", "tk_1"]),
+        ({"states": ["failed"]}, []),
         ({"actor": "ann"}, []),
         ({"line": "ln_1"}, ["tk_3"]),
+        ({"line": "none"}, ["tk_2", "tk_1"]),
         ({"production": "pr_1"}, ["tk_3"]),
         ({"deleted": True}, []),
     ],
@@ -308,6 +309,18 @@ def test_deleted_take_comes_back_until_its_audio_is_removed(script: Database) ->
     assert script.read(lambda c: takes.document(c, "tk_2", "plan")) is None
     tombstone = script.read(lambda c: takes.get(c, "tk_2"))
     assert (tombstone.pcm_sha256, tombstone.json()["has_audio"]) == ("1" * 64, False)
+
+
+def test_take_of_no_line_is_given_to_one(script: Database) -> None:
+    add(script, new(1, line="ln_0"), new(2))
+    script.write(lambda c: takes.assign(c, "tk_2", "ln_0", 1, BEN))
+    kept = script.read(lambda c: takes.get(c, "tk_2"))
+    assert (kept.line, kept.production, kept.number) == ("ln_0", "pr_1", 2)
+    with pytest.raises(NotEmpty):
+        script.write(lambda c: takes.assign(c, "tk_2", "ln_1", 2, BEN))
+    add(script, new(3))
+    with pytest.raises(UnknownLine):
+        script.write(lambda c: takes.assign(c, "tk_3", "ln_9", 1, BEN))
 
 
 def test_everything_is_on_the_record(script: Database) -> None:

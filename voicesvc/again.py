@@ -7,6 +7,8 @@ import math
 from collections.abc import Generator, Iterable
 from fractions import Fraction
 
+import numpy as np
+
 from voicesvc import encode
 from voicesvc.archive import Archive
 from voicesvc.audio import Exactly, Pcm, Resampler, resampled_length
@@ -58,3 +60,12 @@ def encoded(
         yield encoder.feed(exactly.feed(resampler.feed(part)))
     yield encoder.feed(exactly.feed(resampler.flush()))
     yield encoder.feed(exactly.flush()) + encoder.flush()
+
+
+def plain_bytes(output: encode.Output, n_samples: int) -> int | None:
+    """How many bytes the file of so many samples has; None where that depends on the samples."""
+    if output.bit_depth is None or output.format.name == "flac":
+        return None
+    head = encode.encoder(output, n_samples).feed(np.zeros(0, np.float32))
+    data_bytes = n_samples * (4 if output.bit_depth == "32f" else int(output.bit_depth) // 8)
+    return len(head) + data_bytes + (data_bytes % 2 if output.format.name == "wav" else 0)

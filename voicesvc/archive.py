@@ -42,7 +42,7 @@ _TEMPORARY_S = 3600.0  # a temporary file of another process may still be writte
 
 @dataclass(frozen=True, slots=True)
 class Origin:
-    """Where a take comes from; `take_id` is one that is on the list of those to be made."""
+    """Where a take comes from; `take_id` names it, `queued` says that its row is there already."""
 
     who: str | None = None
     made_by: str = "speech"
@@ -50,6 +50,7 @@ class Origin:
     line: str | None = None
     parent: str | None = None
     take_id: str | None = None
+    queued: bool = False
     facts: Mapping[str, Any] = field(default_factory=dict)
 
 
@@ -90,6 +91,7 @@ class Recording:
                 "complete",
                 made.facts,
                 seed=made.seed,
+                text=made.text,
                 pcm_sha256=self._writer.commit(),
                 plan_sha256=hashlib.sha256(made.documents["plan"]).hexdigest(),
                 sample_rate_hz=made.sample_rate_hz,
@@ -115,6 +117,7 @@ class Made:
     compute_s: float
     facts: Mapping[str, Any]
     documents: Mapping[str, bytes]
+    text: str | None = None  # what is said, where that is not what was asked for
 
 
 class Archive:
@@ -154,8 +157,8 @@ class Archive:
 
     def open(self, new: NewTake, origin: Origin) -> Recording:
         """Begin a take; its row is written meanwhile, `Recording.opened` waits for it."""
-        if origin.take_id is not None:
-            return Recording(self, origin.take_id, None)
+        if origin.queued:
+            return Recording(self, new.id, None)
         by, mine = self.by(origin.who), replace(new, instance=self.instance)
         opened = self.database.submit(lambda c: rows.add(c, [mine], by))
         return Recording(self, new.id, opened)

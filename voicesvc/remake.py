@@ -30,14 +30,14 @@ from voicesvc.audio import Pcm
 from voicesvc.directions import Directed, Said
 from voicesvc.engines import Engine
 from voicesvc.errors import BadPlan, Drift, NotMade, VoiceError
-from voicesvc.lineplan import LinePlan
+from voicesvc.lineplan import LinePlan, WordPlan
 from voicesvc.phonemes import Word
 from voicesvc.retake import Editor, Retake
 from voicesvc.splice import Part
 from voicesvc.store import StoredTake
 from voicesvc.store.takes import NewTake
 from voicesvc.studio import Studio
-from voicesvc.takes import Rendering, Take, line_of_take
+from voicesvc.takes import Rendering, Take, line_of_take, said
 
 EDITED = "edited"  # the document of a retake's plan, where a plan was sent
 
@@ -108,7 +108,7 @@ def by_model(studio: Studio, take: StoredTake, *, allow_drift: bool, who: str | 
         raise _drift(["pcm_sha256"])
     with studio.leased(take.actor) as engine:
         facts = {"asked": take.facts["asked"], "drifted": drifted}
-        made = _made(studio, engine, take, planned, timings)
+        made = _made(studio, engine, take, planned, (timings, pcm))
     new = NewTake(
         id=studio.new_id("tk"),
         made_by="drift",
@@ -191,7 +191,8 @@ def _sounding(studio: Studio, making: Take, planned: LinePlan) -> Iterator[Pcm]:
 def _retaken(studio: Studio, take: StoredTake, making: Take) -> Generator[bytes]:
     """Makes a retake; gives the new rendering's bytes, so that it can be stopped between them."""
     archive = _archive(studio)
-    recording = archive.open(making.opened(Origin(take_id=take.id)), Origin(take_id=take.id))
+    origin = Origin(take_id=take.id, queued=True)
+    recording = archive.open(making.opened(origin), origin)
     state, reason = "failed", "the engine failed"
     try:
         parent = archive.take(take.parent or "", deleted=True)
@@ -209,10 +210,15 @@ def _retaken(studio: Studio, take: StoredTake, making: Take) -> Generator[bytes]
         recording.feed(pcm)
         making.outcome, making.audio_s = "complete", len(pcm) / making.output.sample_rate_hz
         with studio.leased(take.actor) as engine:
-            made = _made(studio, engine, take, new, timings)
+            made = _made(studio, engine, take, new, (timings, pcm))
         given = [[p.source, p.begin, p.end] for p in placed]
         facts = {**made.facts, "splice": {"parent": parent.id, "parts": given}}
-        recording.complete(replace(made, facts=facts, compute_s=making.compute_s))
+        text = (
+            said(new)
+            if [w.text for w in words_of(new)] != [w.text for w in words_of(old)]
+            else None
+        )
+        recording.complete(replace(made, facts=facts, compute_s=making.compute_s, text=text))
         state = "complete"
     except GeneratorExit:
         state, reason = "cancelled", "it was stopped"
@@ -223,6 +229,11 @@ def _retaken(studio: Studio, take: StoredTake, making: Take) -> Generator[bytes]
     finally:
         if state != "complete":
             recording.drop(state, reason)
+
+
+def words_of(line: LinePlan) -> Iterator[WordPlan]:
+    """All words of a plan."""
+    return (word for sentence in line.sentences for word in sentence.words)
 
 
 def edited(studio: Studio, take: StoredTake, old: LinePlan) -> LinePlan:
@@ -261,9 +272,11 @@ def _made(
     engine: Engine,
     take: StoredTake,
     planned: LinePlan,
-    timings: dict[str, Any],
+    sounded: tuple[dict[str, Any], Pcm],
 ) -> Made:
+    timings, pcm = sounded
     making = _plain(studio, take, planned)
+    making.heard(pcm)
     made = making.made(engine, planned)
     documents = {**made.documents, "timings": json.dumps(timings, ensure_ascii=False).encode()}
     return replace(made, documents=documents)

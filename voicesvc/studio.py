@@ -256,7 +256,7 @@ class Studio:
         Raises:
             VoiceError: it cannot be made.
         """
-        return self.open(line_of_take(take), origin=Origin(take_id=take.id))
+        return self.open(line_of_take(take), origin=Origin(take_id=take.id, queued=True))
 
     def plan(self, line: Line) -> tuple[LinePlan, Score, Request]:
         """The line made explicit, what was found out on the way, and what was asked.
@@ -355,6 +355,7 @@ class Studio:
                 take.audio_s += len(pcm) / rate_hz
                 if recording is not None:
                     recording.feed(pcm)
+                    take.heard(pcm)
                 yield encoder.feed(exactly.feed(resampler.feed(pcm)))
         assert encoder is not None
         yield encoder.feed(exactly.feed(resampler.flush()))

@@ -10,18 +10,21 @@ from typing import Any, Literal
 
 from voicesvc import encode, provenance
 from voicesvc.archive import Made, Origin
+from voicesvc.audio import Pcm
 from voicesvc.directions import Ignored
 from voicesvc.engines import Engine
 from voicesvc.errors import UnknownTake
 from voicesvc.fit import Report
 from voicesvc.line import Line
 from voicesvc.lineplan import LinePlan
+from voicesvc.measure import Peaks
 from voicesvc.request import Request
 from voicesvc.script import Skipped
 from voicesvc.sheet import Sheet
 from voicesvc.store import StoredTake
 from voicesvc.store.takes import NewTake
 
+PEAKS = 800  # points of a waveform: what a row of a list can show
 _KEPT_BYTES = 64 * 2**20  # of takes' texts and timings; the oldest go first
 Outcome = Literal["open", "complete", "cancelled", "failed", "refused"]
 
@@ -47,6 +50,7 @@ class Take:
     fitted: Report | None = None
     sources: dict[str, str] = field(default_factory=dict)  # what does each thing asked for
     ignored: tuple[Ignored, ...] = ()  # markup that was skipped
+    _peaks: Peaks = field(default_factory=lambda: Peaks(PEAKS))
 
     @property
     def kept_bytes(self) -> int:
@@ -78,11 +82,19 @@ class Take:
             text=self.line.text or said(self.line.plan),
             seed=self.seed,
             model_sha256=self.model_sha256,
-            facts={"asked": asked_of(self.line), **origin.facts},
+            facts={
+                "asked": asked_of(self.line),
+                "from_plan": self.line.plan is not None,
+                **origin.facts,
+            },
             production=origin.production,
             line=origin.line,
             parent=origin.parent,
         )
+
+    def heard(self, pcm: Pcm) -> None:
+        """The next samples, for the waveform."""
+        self._peaks.feed(pcm)
 
     def made(self, engine: Engine, document: LinePlan) -> Made:
         """What is kept of it once it is complete."""
@@ -98,6 +110,7 @@ class Take:
         documents = {
             "plan": document.model_dump_json().encode(),
             "timings": self.timings_json(),
+            "peaks": peaks_json(self._peaks),
         }
         return Made(self.seed, engine.sample_rate_hz, self.compute_s, facts, documents)
 
@@ -117,6 +130,12 @@ class Take:
         }
         words = b",".join(self.words_json)
         return json.dumps(facts)[:-1].encode() + b', "words": [' + words + b"]}"
+
+
+def peaks_json(peaks: Peaks) -> bytes:
+    """The waveform as a document: lowest and highest sample of each point, -127 to 127."""
+    low, high = peaks.flush()
+    return json.dumps({"points": len(low), "min": low.tolist(), "max": high.tolist()}).encode()
 
 
 def asked_of(line: Line) -> dict[str, Any]:
@@ -220,6 +239,11 @@ class Kept:
         """Of all takes that are remembered, the oldest first."""
         with self._lock:
             return list(self._takes)
+
+    def forget(self, take_id: str) -> None:
+        """Remember it no longer."""
+        with self._lock:
+            self._takes.pop(take_id, None)
 
     def get(self, take_id: str) -> Take:
         """A take that is still remembered.

@@ -14,6 +14,7 @@ from fastapi.staticfiles import StaticFiles
 from voicesvc.api import (
     actors,
     events,
+    exports,
     health,
     lexicons,
     lines,
@@ -33,7 +34,7 @@ from voicesvc.studio import Studio
 
 STATIC = Path(__file__).resolve().parents[1] / "static"
 _SPOKEN = (speech, plans, openai, actors, lexicons, health)
-_KEPT = (productions, lines, takes, events)
+_KEPT = (productions, lines, takes, exports, events)
 _LOADERS = 4  # threads that may wait for voices being loaded
 _PAGE_POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; "
@@ -52,6 +53,7 @@ def create_app(studio: Studio, workers: int) -> FastAPI:
         compute = ThreadPoolExecutor(workers, thread_name_prefix="compute")
         loading = ThreadPoolExecutor(_LOADERS, thread_name_prefix="loading")
         app.state.pools = Pools(compute, loading)
+        app.state.speaking = set()  # takes of requests with a key, until their first audio
         feed = app.state.feed = Feed(asyncio.get_running_loop())
         maker = app.state.maker = Maker(studio, lambda work: compute.submit(work).result())
         keeper = Keeper(archive, round(studio.settings.deleted_kept_days * 86_400_000))

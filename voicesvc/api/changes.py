@@ -4,6 +4,7 @@ import hashlib
 import re
 from collections.abc import Callable, Mapping
 from typing import Annotated, Any
+from urllib.parse import unquote
 
 from fastapi import Depends, Request
 from pydantic import BaseModel, ConfigDict, Field
@@ -33,12 +34,12 @@ def archive_of(request: Request) -> Archive:
 
 
 def who(request: Request) -> str | None:
-    """Who asks, as `Voicesvc-User` says.
+    """Who asks, as `Voicesvc-User` says; what is not ASCII comes percent-encoded, as UTF-8.
 
     Raises:
         InvalidRequest: the name is too long.
     """
-    name = request.headers.get("Voicesvc-User", "").strip()
+    name = unquote(request.headers.get("Voicesvc-User", "")).strip()
     if len(name) > LONGEST_WHO:
         raise InvalidRequest(
             f"{len(name)} characters", where="Voicesvc-User", valid=f"up to {LONGEST_WHO}"

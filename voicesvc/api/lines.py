@@ -1,6 +1,7 @@
 """`/v1/lines`: the lines of a script, and the takes that are made of them."""
 
 import json
+from collections.abc import Mapping
 from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Query, Request
@@ -8,6 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from starlette.responses import JSONResponse, Response
 
 from voicesvc import line as speech_lines
+from voicesvc import timecode
 from voicesvc.api.changes import (
     Body,
     Part,
@@ -24,6 +26,7 @@ from voicesvc.delivery import Delivery
 from voicesvc.errors import InvalidRequest
 from voicesvc.lineplan import MAX_SEED
 from voicesvc.store import lines as rows
+from voicesvc.store import productions
 from voicesvc.store import takes as take_rows
 from voicesvc.store.lines import LineFilter
 from voicesvc.store.takes import NewTake
@@ -105,6 +108,23 @@ def _kept(line: _LineFields) -> dict[str, Any]:
     return kept
 
 
+def _check_timecodes(given: Mapping[str, Any], fps: str) -> None:
+    """Both are timecodes of the production's rate, and the second is not before the first.
+
+    Raises:
+        InvalidRequest: says which is not, and what would be.
+    """
+    frames = [
+        timecode.frame_of(given[name], timecode.RATES[fps], name)
+        for name in ("timecode_in", "timecode_out")
+        if given[name] is not None
+    ]
+    if len(frames) == 2 and frames[0] > frames[1]:
+        raise InvalidRequest(
+            "the line ends before it begins", where="timecode_out", valid=given["timecode_in"]
+        )
+
+
 class LinesAsked(Part):
     """Which lines; what is left out does not matter."""
 
@@ -138,6 +158,9 @@ def make(body: NewLines, raw: Body, request: Request) -> JSONResponse:
     by = archive_of(request).by(who(request))
 
     def add(c: Any) -> dict[str, Any]:
+        fps = productions.get(c, body.production).fps
+        for _, fields in given:
+            _check_timecodes(fields, fps)
         return {"items": [line.json() for line in rows.add(c, body.production, given, by)]}
 
     made, _ = make_once(request, raw, add)
@@ -158,6 +181,8 @@ def edit(line: str, body: LineEdit, request: Request) -> JSONResponse:
     given = given_fields(body)
     now = {name: getattr(found, name) for name in rows.EDITABLE} | given
     _kept(LineEdit.model_validate_json(json.dumps(now)))
+    owner = archive.database.read(lambda c: productions.get(c, found.production))
+    _check_timecodes(now, owner.fps)
     by = archive.by(who(request))
     return changed(
         archive,

@@ -9,7 +9,7 @@ from fastapi import APIRouter, Request
 from pydantic import BaseModel, ConfigDict, Field
 from starlette.responses import Response
 
-from voicesvc.api.stream import respond
+from voicesvc.api.again import speak as speak_once
 from voicesvc.line import Line
 from voicesvc.lineplan import MAX_SEED
 
@@ -50,4 +50,4 @@ async def speak(body: OpenAiSpeech, request: Request) -> Response:
         rate=body.speed,
         markup="plain",
     )
-    return await respond(request, line)
+    return await speak_once(request, line)

@@ -133,7 +133,7 @@ def _first(error: RequestValidationError, request: Request) -> VoiceError:
 
 def _in_query(first: Any, request: Request) -> VoiceError:
     """A parameter that is unknown or has no value that it may have."""
-    name = str(first["loc"][-1])
+    name = str(first["loc"][1])
     known: dict[str, str] = {}
     for parameter in request.scope["route"].dependant.query_params:
         kind = parameter.field_info.annotation

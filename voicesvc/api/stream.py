@@ -11,6 +11,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
+from voicesvc.archive import FROM_SPEECH, Origin
 from voicesvc.encode import FORMATS, Output
 from voicesvc.line import Line
 from voicesvc.script import skipped_header
@@ -43,7 +44,7 @@ def _drop(future: "Future[Rendering]") -> None:
         future.result().close()
 
 
-async def respond(request: Request, line: Line) -> Response:
+async def respond(request: Request, line: Line, origin: Origin = FROM_SPEECH) -> Response:
     """Open the line on a compute thread, or beside them while its voice has to be loaded first.
 
     A line whose caller leaves while it waits for a thread is never begun.
@@ -51,7 +52,7 @@ async def respond(request: Request, line: Line) -> Response:
     studio: Studio = request.app.state.studio
     pools: Pools = request.app.state.pools
     pool = pools.compute if studio.is_ready(line) else pools.loading
-    future = pool.submit(studio.open, line, time.perf_counter())
+    future = pool.submit(studio.open, line, time.perf_counter(), origin)
     opening = asyncio.wrap_future(future)
     listener = asyncio.create_task(_gone(request.receive))
     either: set[asyncio.Future[Any]] = {opening, listener}
@@ -128,7 +129,8 @@ class AudioStream(Response):
         self.status_code = 200
         self.media_type = media_type
         self.init_headers({**headers, "X-Accel-Buffering": "no"})
-        del self.headers["content-length"]
+        if "Content-Length" not in headers:
+            del self.headers["content-length"]
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """ASGI."""

@@ -10,6 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from starlette.responses import JSONResponse, Response
 
 from voicesvc import again, encode, remake
+from voicesvc import timings as timing_files
 from voicesvc.api.changes import (
     Body,
     Part,
@@ -44,15 +45,16 @@ class TakeEdit(BaseModel):
     rating: int | None = Field(None, ge=0, le=5, description="0 to 5, or null")
     note: str = Field("", max_length=20_000, description="free text")
     tags: tuple[_Tag, ...] = Field((), strict=False, max_length=50, description="short words")
+    line: str | None = Field(None, description="id of the line that a take of none is for")
 
 
 class TakesAsked(Part):
     """Which takes; what is left out does not matter."""
 
     production: str | None = Field(None, description="its id")
-    line: str | None = Field(None, description="its id")
+    line: str | None = Field(None, description="its id; none: those that belong to no line")
     actor: str | None = Field(None, description="actor id")
-    state: State | None = Field(None, description="how far they are")
+    state: list[State] | None = Field(None, description="how far they are; may be repeated")
     circled: bool | None = Field(None, description="whether they are to be used")
     flagged: bool | None = Field(None, description="whether something was measured wrong")
     rating_min: int | None = Field(None, ge=0, le=5, description="lowest rating")
@@ -65,7 +67,8 @@ class TakesAsked(Part):
 @router.get("/v1/takes")
 def takes(request: Request, asked: Annotated[TakesAsked, Query()]) -> dict[str, Any]:
     """Takes, the newest first; with `line`, in the order of their numbers."""
-    wanted = TakeFilter(**asked.filters())
+    filters = asked.filters()
+    wanted = TakeFilter(states=filters.pop("state"), **filters)
     return listed(archive_of(request).database.read(lambda c: rows.find(c, wanted, asked.cut)))
 
 
@@ -80,9 +83,17 @@ def edit(take: str, body: TakeEdit, request: Request) -> JSONResponse:
     """Circle, rate, note or tag a take. Needs `If-Match`."""
     archive, version = archive_of(request), seen_version(request)
     by, given = archive.by(who(request)), given_fields(body)
+    line = given.pop("line", None)
+
+    def edited(c: Any) -> Any:
+        if line is None:
+            return rows.edit(c, take, version, given, by)
+        now = rows.assign(c, take, line, version, by)
+        return rows.edit(c, take, now.version, given, by) if given else now
+
     return changed(
         archive,
-        lambda c: rows.edit(c, take, version, given, by),
+        edited,
         lambda c: rows.get(c, take),
     )
 
@@ -131,6 +142,9 @@ async def audio(take: str, asked: Annotated[FormAsked, Query()], request: Reques
     headers = {"ETag": tag, "Cache-Control": "private, max-age=31536000, immutable"}
     if tag in request.headers.get("If-None-Match", ""):
         return Response(status_code=304, headers=headers)
+    n_bytes = again.plain_bytes(output, again.samples_at(found, output.sample_rate_hz))
+    if n_bytes is not None:
+        headers["Content-Length"] = str(n_bytes)
     return await streamed(request, partial(again.stored, archive, found, output), output, headers)
 
 
@@ -236,11 +250,34 @@ def _document(request: Request, take: str, name: str) -> Response:
     return Response(archive.document(take, name), media_type="application/json", headers=headers)
 
 
+class TimingsAsked(BaseModel):
+    """As which file a take's times are wanted."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    format: str = Field("json", description=", ".join(timing_files.FORMATS))
+    fps: str | None = Field(None, description="visemes as frames at this rate, as 60 or 24000/1001")
+
+
 @router.get("/v1/takes/{take}/timings", response_class=Response)
-def timings(take: str, request: Request) -> Response:
+def timings(take: str, asked: Annotated[TimingsAsked, Query()], request: Request) -> Response:
     """When each word and phoneme is heard, in seconds; grows while the take is being made."""
     studio: Studio = request.app.state.studio
     try:
-        return Response(studio.takes.get(take).timings_json(), media_type="application/json")
+        live = studio.takes.get(take)
+        content, kind = live.timings_json(), live.line.markup
+        text = live.line.text
     except UnknownTake:
-        return _document(request, take, "timings")
+        archive = archive_of(request)
+        found = archive.take(take, deleted=False)
+        content = archive.document(take, "timings")
+        kind = found.facts["asked"].get("markup", "auto")
+        # Words of a plan, and of a retake, need not lie in any text.
+        loose = found.made_by == "retake" or found.facts.get("from_plan")
+        text = None if loose else found.text
+    if asked.format == "json" and asked.fps is None:
+        return Response(content, media_type="application/json")
+    body, media_type = timing_files.write(
+        content, asked.format, text=text, markup=kind, fps=asked.fps
+    )
+    return Response(body, media_type=media_type)

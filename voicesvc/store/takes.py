@@ -8,12 +8,13 @@ from typing import Any
 
 from sqlalchemy import ColumnElement, Connection, String, cast, delete, func, insert, select, update
 
-from voicesvc.errors import TakeGone, UnknownTake
+from voicesvc.errors import NotEmpty, TakeGone, UnknownLine, UnknownTake
 from voicesvc.store.changes import Cut, Page, change, created, edited, like, paged, tell
 from voicesvc.store.objects import WAITING, By, State, StoredTake, row_as
 from voicesvc.store.tables import documents, instances, lines, takes
 
 EDITABLE = ("circled", "rating", "note", "tags")
+NO_LINE = "none"
 _MOST_BEGUN = 3
 _ENDED = "the service ended while it was made"
 
@@ -23,9 +24,9 @@ class TakeFilter:
     """Which takes; what is None does not matter."""
 
     production: str | None = None
-    line: str | None = None
+    line: str | None = None  # NO_LINE: those of none
     actor: str | None = None
-    state: str | None = None
+    states: Sequence[str] | None = None
     circled: bool | None = None
     flagged: bool | None = None
     rating_min: int | None = None
@@ -60,6 +61,7 @@ class Ending:
     state: State
     facts: Mapping[str, Any] = field(default_factory=dict)  # added to those it was opened with
     seed: int | None = None
+    text: str | None = None  # what is said, where it is not what was asked for at the beginning
     pcm_sha256: str | None = None
     plan_sha256: str | None = None
     sample_rate_hz: int | None = None
@@ -69,17 +71,16 @@ class Ending:
 
 
 def add(connection: Connection, new: Sequence[NewTake], by: By) -> list[StoredTake]:
-    """Open takes, or put them on the list of those to be made; a line's takes are numbered."""
+    """Open takes, or put them on the list of those to be made; a line's takes are numbered.
+
+    Raises:
+        UnknownLine: one is for a line that is not there.
+    """
     made = []
     for take in new:
         number, production = None, take.production
         if take.line is not None:
-            number, production = connection.execute(
-                update(lines)
-                .where(lines.c.id == take.line)
-                .values(takes_made=lines.c.takes_made + 1)
-                .returning(lines.c.takes_made, lines.c.production)
-            ).one()
+            number, production = _next_number(connection, take.line)
         values = {name: getattr(take, name) for name in NewTake.__slots__}
         values |= {"production": production, "facts": dict(take.facts), "number": number}
         row = connection.execute(
@@ -110,7 +111,7 @@ def get(connection: Connection, id: str, *, deleted: bool = True) -> StoredTake:
 def find(connection: Connection, which: TakeFilter, cut: Cut) -> Page[StoredTake]:
     """Takes, the newest first; those of one line in the order of their numbers."""
     query = select(takes).where(*_conditions(which))
-    if which.line is not None:
+    if which.line not in (None, NO_LINE):
         query = query.order_by(takes.c.seq)
         if cut.cursor is not None:
             query = query.where(takes.c.seq > cut.cursor)
@@ -127,7 +128,13 @@ def _conditions(which: TakeFilter) -> list[ColumnElement[bool]]:
     where: list[ColumnElement[bool]] = [
         takes.c.deleted_ms.is_not(None) if which.deleted else takes.c.deleted_ms.is_(None)
     ]
-    for name in ("production", "line", "actor", "state", "circled", "flagged", "parent"):
+    if which.line == NO_LINE:
+        where.append(takes.c.line.is_(None))
+    elif which.line is not None:
+        where.append(takes.c.line == which.line)
+    if which.states is not None:
+        where.append(takes.c.state.in_(which.states))
+    for name in ("production", "actor", "circled", "flagged", "parent"):
         if (wanted := getattr(which, name)) is not None:
             where.append(takes.c[name] == wanted)
     if which.rating_min is not None:
@@ -182,8 +189,9 @@ def close(connection: Connection, id: str, ending: Ending, by: By) -> StoredTake
         name: getattr(ending, name)
         for name in ("state", "pcm_sha256", "plan_sha256", "sample_rate_hz", "samples", "compute_s")
     }
-    if ending.seed is not None:
-        values["seed"] = ending.seed
+    for name in ("seed", "text"):
+        if (found := getattr(ending, name)) is not None:
+            values[name] = found
     values |= {"facts": {**opened.facts, **ending.facts}, "closed_ms": by.now_ms, "instance": None}
     change(connection, takes, id, None, values)
     keep(connection, id, ending.documents)
@@ -242,6 +250,38 @@ def edit(
     now = get(connection, id)
     tell(connection, by, "take", "updated", now, given)
     return now
+
+
+def assign(connection: Connection, id: str, line: str, expected: int, by: By) -> StoredTake:
+    """Give a take that belongs to no line to one; it gets the line's next number.
+
+    Raises:
+        ChangedMeanwhile: it is not the version that was seen.
+        NotEmpty: it belongs to a line already.
+        TakeGone, UnknownTake, UnknownLine: one of them is not there.
+    """
+    found = get(connection, id, deleted=False)
+    if found.line is not None:
+        raise NotEmpty(f"take {id} belongs to line {found.line}", where="line")
+    number, production = _next_number(connection, line)
+    owned = {"line": line, "production": production, "number": number}
+    change(connection, takes, id, expected, {**owned, **edited(by)})
+    now = get(connection, id)
+    tell(connection, by, "take", "updated", now, {"line": line})
+    return now
+
+
+def _next_number(connection: Connection, line: str) -> tuple[int, str]:
+    """The number of a line's next take, and the production."""
+    row = connection.execute(
+        update(lines)
+        .where(lines.c.id == line, lines.c.deleted_ms.is_(None))
+        .values(takes_made=lines.c.takes_made + 1)
+        .returning(lines.c.takes_made, lines.c.production)
+    ).first()
+    if row is None:
+        raise UnknownLine(f"no line {line!r}", where="line")
+    return row.takes_made, row.production
 
 
 def remove(connection: Connection, id: str, expected: int, by: By) -> StoredTake:

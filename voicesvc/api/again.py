@@ -1,0 +1,88 @@
+"""Speech that is sent again: with the same Idempotency-Key it is the same take."""
+
+import asyncio
+from typing import Any
+
+from starlette.requests import Request
+from starlette.responses import Response
+
+from voicesvc import again, encode
+from voicesvc.api.changes import archive_of, key_of, make_once, who
+from voicesvc.api.stream import respond, streamed
+from voicesvc.archive import Archive, Origin
+from voicesvc.errors import KeyInUse, UnknownTake
+from voicesvc.line import Line
+from voicesvc.store import StoredTake, lines, record
+from voicesvc.studio import Studio
+
+_GOING_ON = ("queued", "open")
+
+
+async def speak(request: Request, line: Line, of_line: str | None = None) -> Response:
+    """Speak a line as a take of its own; or answer with the take that its key already made.
+
+    Raises:
+        KeyInUse: that take is still being made.
+        KeyReused: the key came with another request before.
+        UnknownLine: there is no line of this id.
+    """
+    archive = archive_of(request)
+    body = await request.body()
+    origin = Origin(who=who(request), line=of_line)
+    if of_line is not None:
+        await asyncio.to_thread(archive.database.read, lambda c: lines.get(c, of_line))
+    if key_of(request, body) is None:
+        return await respond(request, line, origin)
+    return await _keyed(request, archive, line, origin, body)
+
+
+async def _keyed(
+    request: Request, archive: Archive, line: Line, origin: Origin, body: bytes
+) -> Response:
+    studio: Studio = request.app.state.studio
+    fresh = {"take": studio.new_id("tk"), "seed": studio.draw_seed()}
+    known, replayed = await asyncio.to_thread(make_once, request, body, lambda _: fresh)
+    if replayed:
+        made = await asyncio.to_thread(_made, archive, known["take"])
+        if made is not None and made.state == "complete":
+            return await _same(request, archive, made, line)
+        if known["take"] in request.app.state.speaking or (made and made.state in _GOING_ON):
+            raise KeyInUse("the take is still being made", where="Idempotency-Key")
+        # It failed or was left: made anew under the same key, with the same seed.
+        known = {"take": fresh["take"], "seed": known["seed"]}
+        await asyncio.to_thread(_replace, request, archive, body, known)
+    if line.plan is None and line.seed is None:
+        line = line.model_copy(update={"seed": known["seed"]})
+    speaking: set[str] = request.app.state.speaking
+    speaking.add(known["take"])
+    try:
+        named = Origin(who=origin.who, line=origin.line, take_id=known["take"])
+        return await respond(request, line, named)
+    finally:
+        speaking.discard(known["take"])
+
+
+def _made(archive: Archive, take_id: str) -> StoredTake | None:
+    try:
+        return archive.take(take_id)
+    except UnknownTake:
+        return None
+
+
+def _replace(request: Request, archive: Archive, body: bytes, answer: Any) -> None:
+    key = key_of(request, body)
+    assert key is not None, "asked before"
+    archive.database.write(lambda c: record.answered(c, key, answer))
+
+
+async def _same(request: Request, archive: Archive, take: StoredTake, line: Line) -> Response:
+    output = encode.choose(
+        line.format, line.sample_rate_hz, line.bit_depth, native_rate_hz=again.rate_of(take)
+    )
+    headers = {
+        "Voicesvc-Take": take.id,
+        "Voicesvc-Seed": str(take.seed),
+        "Voicesvc-Sample-Rate-Hz": str(output.sample_rate_hz),
+        "Cache-Control": "no-store",
+    }
+    return await streamed(request, lambda: again.stored(archive, take, output), output, headers)

@@ -1,0 +1,134 @@
+"""`/v1/productions/{production}/export`: takes as Broadcast Waves in a zip, as it is made."""
+
+import asyncio
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from fractions import Fraction
+from functools import partial
+from typing import Annotated, Any, Literal
+
+from fastapi import APIRouter, Query, Request
+from pydantic import BaseModel, ConfigDict, Field
+from starlette.responses import Response
+
+from voicesvc import provenance
+from voicesvc.api.changes import archive_of
+from voicesvc.api.stream import AudioStream, Pools
+from voicesvc.archive import Archive
+from voicesvc.bwf import Loudness
+from voicesvc.export import DEFAULT_TEMPLATE, ExportItem, Options, zipped
+from voicesvc.store import Cut, Production, ScriptLine, StoredTake, lines, productions
+from voicesvc.store import takes as take_rows
+from voicesvc.store.lines import LineFilter
+from voicesvc.store.takes import TakeFilter
+from voicesvc.studio import Studio
+from voicesvc.takes import Stream
+
+router = APIRouter(tags=["productions"])
+ZIP = "application/zip"
+_PAGE = 500  # rows read at once
+_LEVELS = {  # of bext, by what is measured of a take
+    "integrated_lufs": "loudness_lufs",
+    "range_lu": "loudness_range_lu",
+    "true_peak_dbtp": "true_peak_dbtp",
+    "momentary_lufs": "momentary_max_lufs",
+    "short_term_lufs": "short_term_max_lufs",
+}
+
+
+class ExportAsked(BaseModel):
+    """Which takes, and how the files are made and named."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    takes: Literal["circled", "all"] = Field("circled", description="circled, or all complete ones")
+    template: str = Field(DEFAULT_TEMPLATE, max_length=300, description="of the files' names")
+    sample_rate_hz: int = Field(48_000, description="8000 to 96000")
+    bit_depth: Literal["16", "24", "32f"] = Field("24", description="16, 24 or 32f")
+
+
+@router.get(
+    "/v1/productions/{production}/export",
+    response_class=Response,
+    responses={200: {"content": {ZIP: {"schema": {"type": "string", "format": "binary"}}}}},
+)
+async def export(
+    production: str, asked: Annotated[ExportAsked, Query()], request: Request
+) -> Response:
+    """Takes as 48 kHz/24-bit Broadcast Waves with bext and iXML, and a manifest, in a zip."""
+    archive, studio = archive_of(request), request.app.state.studio
+    assert isinstance(studio, Studio)
+    found = await asyncio.to_thread(archive.database.read, lambda c: productions.get(c, production))
+    options = Options(
+        now=datetime.now(UTC),
+        template=asked.template,
+        sample_rate_hz=asked.sample_rate_hz,
+        bit_depth=asked.bit_depth,
+    )
+    pools: Pools = request.app.state.pools
+    items = partial(_items, archive, found, asked.takes == "circled")
+    stream = await asyncio.to_thread(lambda: Stream(zipped(items(), options)))
+    headers = {
+        "Content-Disposition": f'attachment; filename="{found.slug}.zip"',
+        "Cache-Control": "no-store",
+    }
+    return AudioStream(stream, ZIP, headers, pools.loading, studio.settings.stall_s)
+
+
+def _items(archive: Archive, production: Production, circled: bool) -> Iterator[ExportItem]:
+    """The takes in the order of the script."""
+    for line in _lines(archive, production.id):
+        which = TakeFilter(line=line.id, states=("complete",), circled=True if circled else None)
+        read = partial(take_rows.find, which=which, cut=Cut(None, _PAGE))
+        for take in archive.database.read(read).items:
+            yield _item(archive, production, line, take)
+
+
+def _lines(archive: Archive, production: str) -> Iterator[ScriptLine]:
+    cut: Cut | None = Cut(None, _PAGE)
+    while cut is not None:
+        read = partial(lines.find, which=LineFilter(production=production), cut=cut)
+        page = archive.database.read(read)
+        yield from page.items
+        cut = None if page.next is None else Cut(page.next, _PAGE)
+
+
+def _item(
+    archive: Archive, production: Production, line: ScriptLine, take: StoredTake
+) -> ExportItem:
+    length: dict[str, Any] | None = take.facts.get("length")
+    measured = take.measured or {}
+    return ExportItem(
+        production=production.title,
+        production_id=production.id,
+        slug=production.slug,
+        fps=production.fps,
+        line_id=line.id,
+        number=line.number,
+        text=take.text,
+        scene=line.scene,
+        cue=line.cue,
+        character=line.character,
+        timecode_in=line.timecode_in,
+        timecode_out=line.timecode_out,
+        line_notes=line.notes,
+        take_id=take.id,
+        take=take.number,
+        actor=take.actor,
+        seed=take.seed,
+        created_at=datetime.fromtimestamp(take.created_ms / 1000, UTC),
+        created_by=take.created_by,
+        model_sha256=take.model_sha256,
+        plan_sha256=take.plan_sha256,
+        code=take.facts.get("code", provenance.code())["voicesvc"],
+        circled=take.circled,
+        rating=take.rating,
+        note=take.note,
+        tags=tuple(take.tags),
+        loudness=Loudness(**{ours: measured.get(theirs) for ours, theirs in _LEVELS.items()}),
+        sample_rate_hz=take.sample_rate_hz or 0,
+        samples=take.samples or 0,
+        pcm_sha256=take.pcm_sha256 or "",
+        exact_s=None if length is None else Fraction(length["samples"], length["at_hz"]),
+        pcm=partial(archive.pcm, take),
+    )
