@@ -126,7 +126,8 @@ def tone_studio(
         tones[pack.actor_id] = tone_of(pack, **options)
         return tones[pack.actor_id]
 
-    given = {"models_dir": models_dir, "data_dir": models_dir.parent / "data", **settings}
+    folders = {"models_dir": models_dir, "data_dir": models_dir.parent / "data"}
+    given = {**folders, "check_words": "off", **settings}
     return Studio(Settings.read({}, **given), load=load, entropy=entropy or random.Random(7))
 
 
@@ -203,7 +204,7 @@ def tone_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
 @pytest.fixture(scope="session")
 def joe_studio() -> Iterator[Studio]:
     """The real voice, imported once into the user's cache folder."""
-    studio = Studio(Settings.read({}, actors=("joe",), device="cpu"))
+    studio = Studio(Settings.read({}, actors=("joe",), device="cpu", check_words="off"))
     yield studio
     studio.close()
 

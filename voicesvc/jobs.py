@@ -9,18 +9,26 @@ import threading
 from collections.abc import Callable
 from typing import Any, TypeVar
 
-from voicesvc import remake
+import numpy as np
+
+from voicesvc import markup, measure, qc, remake
 from voicesvc.archive import HEARTBEAT_MS, Archive
-from voicesvc.errors import BlobsFailed, StoreFailed, VoiceError
+from voicesvc.audio import Pcm
+from voicesvc.errors import BlobsFailed, EngineFailed, StoreFailed, VoiceError
+from voicesvc.line import Line
+from voicesvc.lineplan import MAX_SEED
+from voicesvc.packs import Pack
+from voicesvc.remake import line_rate
 from voicesvc.store import StoredTake, record
 from voicesvc.store import takes as rows
 from voicesvc.store.takes import Ending
 from voicesvc.studio import Studio
-from voicesvc.takes import Rendering
+from voicesvc.takes import Rendering, line_of_take
 
 _IDLE_S = 1.0  # how often the database is asked when nobody said that there is something
 _PURGE_EVERY = 360  # heartbeats: an hour
 KEYS_KEPT_MS = 24 * 3600 * 1000
+_NATIVE = {"format": "pcm_f32le", "sample_rate_hz": None, "bit_depth": None}
 _log = logging.getLogger(__name__)
 T = TypeVar("T")
 Run = Callable[[Callable[[], T]], T]
@@ -45,10 +53,14 @@ class _Loop:
         """There may be something to do."""
         self._wake.set()
 
-    def stop(self) -> None:
-        """End after the piece of work that is being done."""
+    def end(self) -> None:
+        """Begin no further piece of work; returns at once."""
         self.stopping.set()
         self._wake.set()
+
+    def stop(self) -> None:
+        """End after the piece of work that is being done."""
+        self.end()
         if self._thread.is_alive():
             self._thread.join()
 
@@ -74,12 +86,16 @@ class Maker(_Loop):
         studio: one with an archive.
         run: has a piece of work done where takes are computed, so that a chunk of a queued take
             waits its turn among those that somebody listens to.
+        inspector: listens to takes that are to be of some quality.
     """
 
     name = "maker"
 
-    def __init__(self, studio: Studio, run: Run[Any]) -> None:
+    def __init__(
+        self, studio: Studio, run: Run[Any], inspector: qc.Inspector | None = None
+    ) -> None:
         super().__init__(_IDLE_S)
+        self._inspector = inspector
         assert studio.archive is not None, "without an archive nothing is queued"
         self._studio, self._archive, self._run_there = studio, studio.archive, run
 
@@ -92,6 +108,9 @@ class Maker(_Loop):
         try:
             self._make(take)
         except VoiceError as e:
+            if self.stopping.is_set():
+                self._archive.database.write(lambda c: rows.requeue(c, take.id, by))
+                return False
             self._ended(take, "refused" if e.status < 500 else "failed", str(e))
         except Exception:
             self._ended(take, "failed", "the service failed; its log says how")
@@ -99,6 +118,8 @@ class Maker(_Loop):
         return True
 
     def _make(self, take: StoredTake) -> None:
+        if "quality" in take.facts:
+            take = self._chosen(take)
         rendering = self._run_there(lambda: remake.begin(self._studio, take))
         try:
             self._drain(rendering)
@@ -108,6 +129,40 @@ class Maker(_Loop):
             by = self._archive.by()
             self._archive.database.write(lambda c: rows.requeue(c, take.id, by))
 
+    def _chosen(self, take: StoredTake) -> StoredTake:
+        """Try one seed after another until the words are right; the best of them is kept."""
+        asked, line = take.facts["quality"], line_of_take(take)
+        attempts: list[dict[str, Any]] = []
+        for i in range(asked["attempts"]):
+            tried = line.model_copy(update={"seed": (take.seed + i) & MAX_SEED, **_NATIVE})
+            pcm = self._samples(tried)
+            found = self._judge(pcm, line_rate(self._studio, take), tried)
+            attempts.append({"seed": tried.seed, **found})
+            if self.stopping.is_set() or _worse(found) <= asked["max_wer"]:
+                break
+        best = min(attempts, key=_worse)
+        by, facts = self._archive.by(), {"attempts": attempts}
+        return self._archive.database.write(
+            lambda c: rows.note(c, take.id, best["seed"], facts, by)
+        )
+
+    def _samples(self, line: Line) -> Pcm:
+        rendering = self._run_there(lambda: self._studio.open(line, origin=None))
+        parts = [rendering.first]
+        try:
+            while (chunk := self._run_there(rendering.chunk)) is not None:
+                parts.append(chunk)
+        finally:
+            rendering.close()
+        return np.frombuffer(b"".join(parts), "<f4").astype(np.float32)
+
+    def _judge(self, pcm: Pcm, rate_hz: int, line: Line) -> dict[str, Any]:
+        """What the inspector says of samples that are to say a line's text."""
+        assert self._inspector is not None, "asking for quality is refused without"
+        language = self._studio.pack(line.actor or "").language
+        verdict = inspected(self._inspector, pcm, rate_hz, (line.text or "", line.markup, language))
+        return {"wer": verdict.wer, "transcript": verdict.transcript}
+
     def _drain(self, rendering: Rendering) -> None:
         while not self.stopping.is_set() and self._run_there(rendering.chunk) is not None:
             pass
@@ -115,6 +170,64 @@ class Maker(_Loop):
     def _ended(self, take: StoredTake, state: Any, reason: str) -> None:
         if self._archive.take(take.id).state == "open":
             self._archive.end(take.id, Ending(state, {"reason": reason}))
+
+
+def _worse(found: dict[str, Any]) -> float:
+    """The word error rate; what could not be listened to is worst."""
+    return 1.0 if found["wer"] is None else float(found["wer"])
+
+
+def inspected(
+    inspector: qc.Inspector, pcm: Pcm, rate_hz: int, asked: tuple[str, markup.Kind, str]
+) -> qc.Verdict:
+    """Whether samples say a text, given with its markup and its language."""
+    text, kind, language = asked
+    directed = markup.parse(text, kind, lenient=True)
+    return inspector.inspect(pcm, rate_hz, directed.text, language, directed.said)
+
+
+class Measurer(_Loop):
+    """Measures takes that are complete, the oldest first: levels and pitch, and what was said."""
+
+    name = "measurer"
+
+    def __init__(self, studio: Studio, inspector: qc.Inspector | None) -> None:
+        super().__init__(_IDLE_S)
+        assert studio.archive is not None, "without an archive there is nothing to measure"
+        self._studio, self._archive, self._inspector = studio, studio.archive, inspector
+
+    def work(self) -> bool:
+        """The next take that nothing has been measured of."""
+        found = self._archive.database.read(lambda c: rows.unmeasured(c, 1))
+        if not found:
+            return False
+        take = self._archive.take(found[0])
+        try:
+            figures, flags = self._measured(take)
+        except StoreFailed as e:  # its audio is lost: that is noted, and not tried again
+            figures, flags = {"not_measured": {"audio": str(e)}}, ()
+        except EngineFailed:
+            if self.stopping.is_set():  # the inspector was closed; the take is measured next time
+                return False
+            raise
+        by = self._archive.by()
+        self._archive.database.write(lambda c: rows.measured(c, take.id, figures, flags, by))
+        return True
+
+    def _measured(self, take: StoredTake) -> tuple[dict[str, Any], tuple[str, ...]]:
+        pcm, rate_hz = self._archive.whole(take), take.sample_rate_hz or 0
+        levels, verdict = measure.measure(pcm, rate_hz), None
+        figures = levels.json()
+        if self._inspector is not None:
+            pack = self._studio.packs.get(take.actor)
+            language = pack.language if isinstance(pack, Pack) else ""
+            loose = take.made_by == "retake" or take.facts.get("from_plan")
+            kind = "plain" if loose else take.facts["asked"].get("markup", "auto")
+            verdict = inspected(self._inspector, pcm, rate_hz, (take.text, kind, language))
+            heard = verdict.json()
+            both = {**figures["not_measured"], **heard["not_measured"]}
+            figures |= {**heard, "not_measured": both}
+        return figures, qc.flags(levels, verdict)
 
 
 class Keeper(_Loop):

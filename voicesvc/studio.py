@@ -202,11 +202,11 @@ class Studio:
             return self._phonemizers[key]
 
     def open(
-        self, line: Line, received_s: float | None = None, origin: Origin = FROM_SPEECH
+        self, line: Line, received_s: float | None = None, origin: Origin | None = FROM_SPEECH
     ) -> Rendering:
-        """Check everything, then make the first audio; a take is kept where there is an archive.
+        """Check everything, then make the first audio.
 
-        `received_s`, of `time.perf_counter`, is when the request came, if it has waited since.
+        The take is kept where there is an archive, unless `origin` is None. `received_s`, of `time.perf_counter`, is when the request came, if it has waited since.
 
         Raises:
             VoiceError: the line cannot be spoken; what the caller got wrong costs no model step.
@@ -221,11 +221,14 @@ class Studio:
             line.bit_depth,
             native_rate_hz=asked.pack.sample_rate_hz,
         )
-        take = Take(origin.take_id or self.new_id("tk"), actor, line, asked.seed, output)
+        named = origin.take_id if origin is not None else None
+        take = Take(named or self.new_id("tk"), actor, line, asked.seed, output)
         take.note(asked)
         take.stages_s |= {"queue": begin - received_s, "text": time.perf_counter() - begin}
         lease = self.voices.lease(actor)
-        recording = self.archive.open(take.opened(origin), origin) if self.archive else None
+        recording = None
+        if self.archive is not None and origin is not None:
+            recording = self.archive.open(take.opened(origin), origin)
         rendering = Rendering(take, self._render(take, lease, asked, recording))
         if recording is not None:
             recording.opened()

@@ -11,6 +11,7 @@ from fastapi import FastAPI
 from fastapi.responses import FileResponse
 from fastapi.staticfiles import StaticFiles
 
+from voicesvc import qc
 from voicesvc.api import (
     actors,
     events,
@@ -29,7 +30,7 @@ from voicesvc.api import (
 from voicesvc.api.events import Feed
 from voicesvc.api.limits import BodyLimit, CountRequests
 from voicesvc.api.stream import Pools
-from voicesvc.jobs import Keeper, Maker
+from voicesvc.jobs import Keeper, Maker, Measurer
 from voicesvc.studio import Studio
 
 STATIC = Path(__file__).resolve().parents[1] / "static"
@@ -55,16 +56,22 @@ def create_app(studio: Studio, workers: int) -> FastAPI:
         app.state.pools = Pools(compute, loading)
         app.state.speaking = set()  # takes of requests with a key, until their first audio
         feed = app.state.feed = Feed(asyncio.get_running_loop())
-        maker = app.state.maker = Maker(studio, lambda work: compute.submit(work).result())
+        inspector = app.state.inspector = _inspector(studio)
+        maker = Maker(studio, lambda work: compute.submit(work).result(), inspector)
+        app.state.maker, measurer = maker, Measurer(studio, inspector)
         keeper = Keeper(archive, round(studio.settings.deleted_kept_days * 86_400_000))
         archive.database.on_commit(feed.changed)
-        for loop in (maker, keeper):
+        for loop in (maker, measurer, keeper):
             loop.start()
         warming = asyncio.get_running_loop().run_in_executor(loading, studio.warm)
         yield
         await warming
         feed.close()
-        for loop in (maker, keeper):
+        for loop in (maker, measurer, keeper):
+            loop.end()
+        if inspector is not None:
+            inspector.close()
+        for loop in (maker, measurer, keeper):
             await asyncio.to_thread(loop.stop)
         for pool in (compute, loading):
             pool.shutdown()
@@ -89,6 +96,12 @@ def create_app(studio: Studio, workers: int) -> FastAPI:
     reference.install(app)
     problems.install(app)
     return app
+
+
+def _inspector(studio: Studio) -> qc.Inspector | None:
+    """What listens to takes, where it is wanted and installed."""
+    wanted = studio.settings.check_words == "auto" and qc.available()
+    return qc.Inspector() if wanted else None
 
 
 async def _page() -> FileResponse:

@@ -205,6 +205,12 @@ def make_takes(line: str, body: NewTakes, raw: Body, request: Request) -> JSONRe
     """Have takes made; they are `queued` until their turn comes. Takes `Idempotency-Key`."""
     studio: Studio = request.app.state.studio
     archive = archive_of(request)
+    if body.quality is not None and request.app.state.inspector is None:
+        raise InvalidRequest(
+            "takes are not listened to here",
+            where="quality",
+            valid="null, or the qc extra and VOICESVC_CHECK_WORDS=auto",
+        )
     found = archive.database.read(lambda c: rows.get(c, line))
     asked = {name: getattr(found, name) for name in rows.EDITABLE}
     spoken = line_of(asked)

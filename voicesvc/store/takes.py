@@ -170,6 +170,21 @@ def claim(connection: Connection, instance: str, by: By) -> StoredTake | None:
     return claimed
 
 
+def note(
+    connection: Connection, id: str, seed: int, facts: Mapping[str, Any], by: By
+) -> StoredTake:
+    """Note what was found out before a take is made, and the seed that it is made with.
+
+    Raises:
+        UnknownTake: there is none.
+    """
+    known = get(connection, id)
+    change(connection, takes, id, None, {"seed": seed, "facts": {**known.facts, **facts}})
+    now = get(connection, id)
+    tell(connection, by, "take", "updated", now, {"state": now.state})
+    return now
+
+
 def requeue(connection: Connection, id: str, by: By) -> StoredTake:
     """Put a take back on the list of those to be made."""
     change(connection, takes, id, None, {"state": "queued", "instance": None, "closed_ms": None})
