@@ -3,9 +3,11 @@
 import json
 import re
 
+from test_differences import HOLD, edited
 from test_docs import codes, column, sections, tables
 from test_timings import CONTENT, TEXT
 
+from voicesvc.differences import between
 from voicesvc.timings import FORMATS, write
 from voicesvc.timings.mouth import CLOSING_S, HELD_RAMP_S, OPENING_S, PER_S, SILENCE_S, TOLERANCE
 from voicesvc.timings.sounds import DIPHTHONGS, POSES, SHAPES, VISEMES
@@ -17,7 +19,7 @@ PAGE = sections("timings")
 
 
 def test_every_format_has_its_line() -> None:
-    (table,) = tables(PAGE["Timings as files"])
+    (table,) = tables(PAGE["Timings as files, and what differs"])
     said = [(*codes(r["format"]), *codes(r["media type"]), *codes(r["suffix"])) for r in table]
     assert said == [(f.name, f.media_type, f.suffix) for f in FORMATS.values()]
 
@@ -78,3 +80,17 @@ def test_the_cue_that_is_shown_is_written_so() -> None:
     block = re.findall(r"(?:^ {4}.*\n)+", PAGE["Subtitles"], flags=re.MULTILINE)[0]
     shown = re.sub(r"^ {4}", "", block, flags=re.MULTILINE).strip()
     assert shown in write(CONTENT, "vtt", text=TEXT)[0].decode()
+
+
+def test_every_member_of_the_differences_has_its_line() -> None:
+    plan = edited(pause_ms=9.0)
+    last = plan.sentences[1].model_copy(update={"pause_ms": 9.0})
+    said = between(HOLD, plan.model_copy(update={"sentences": (plan.sentences[0], last)})).json()
+    page = PAGE["What differs between two plans"]
+    (table,) = tables(page)
+    assert column(table, "member") == list(said)
+    rows = {codes(row["member"])[0]: set(codes(row["what it is"])) for row in table}
+    (sentence,), (word,) = said["sentences"], said["words"]
+    assert rows["sentences"] == set(sentence)
+    assert rows["words"] == {*word, *word["before"], "changed", "replaced", "added", "removed"}
+    assert set(word["changes"][0]) <= set(codes(page))
