@@ -29,7 +29,7 @@ from crash_server import AT_START, PLACES
 from voicesvc.blobs import Folder
 
 STREAMS = 8
-SOONEST, LONGEST_S = 5, 20.0
+LONGEST_S = 20.0
 KILLS = int(os.environ.get("CRASH_KILLS", len(PLACES) + len(AT_START) + 4))
 SETTLED = {"complete", "failed", "cancelled"}
 
@@ -211,7 +211,7 @@ def kills(rng: random.Random) -> list[tuple[str | None, int]]:
     """Every place, then moments that nobody chose, then all again."""
     plan: list[tuple[str | None, int]] = []
     while len(plan) < KILLS:
-        plan += [(place, rng.randint(1, SOONEST)) for place in PLACES]
+        plan += [(place, rng.randint(1, 3 if "queued" in place else 12)) for place in PLACES]
         plan += [(place, 1) for place in AT_START]
         plan += [(None, 0)] * 4
     return plan[:KILLS]
