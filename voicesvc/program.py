@@ -36,8 +36,8 @@ class Program:
         """The end of what it wrote to stderr."""
         return self._complaint.decode(errors="replace").strip()
 
-    def ask(self, question: Sequence[bytes | memoryview], limit_s: float) -> bytes:
-        """Write all parts of the question, in bytes, and read one line back.
+    def ask(self, question: Sequence[bytes], limit_s: float) -> bytes:
+        """Write all parts of the question and read one line back.
 
         After a failure the program is ended, so that no answer is taken for a later question's.
 
@@ -95,9 +95,7 @@ class Program:
         os.set_blocking(program.stdin.fileno(), False)
         return program
 
-    def _line_back(
-        self, program: Popen, question: Sequence[bytes | memoryview], limit_s: float
-    ) -> bytes:
+    def _line_back(self, program: Popen, question: Sequence[bytes], limit_s: float) -> bytes:
         assert program.stdin
         assert program.stdout
         assert program.stderr
