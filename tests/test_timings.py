@@ -13,6 +13,7 @@ import parselmouth
 import pytest
 from conftest import LINE, Service
 from parselmouth.praat import call
+from test_service_retake import retaken, spoken
 
 from voicesvc.errors import InvalidRequest
 from voicesvc.timings import FORMATS, TimedMark, TimedPhoneme, TimedWord, Timings, read, write
@@ -56,6 +57,15 @@ def test_a_take_is_read_as_it_says_itself(tone_server: Service) -> None:
         made, media_type = write(content, format, text=LINE)
         assert made
         assert media_type == FORMATS[format].media_type
+
+
+def test_a_retake_with_other_words_is_read_too(tone_server: Service) -> None:
+    edits = [{"word": 1, "say": "old port"}, {"word": 6, "pitch_st": 2}]
+    take = retaken(tone_server, spoken(tone_server), edits=edits)
+    content = tone_server.http.get(f"/v1/takes/{take['id']}/timings").content
+    made = {f: write(content, f, text=take["text"])[0] for f in FORMATS}
+    assert "The old port was quiet," in made["srt"].decode()
+    assert [w["text"] for w in json.loads(made["visemes"])["words"]][:3] == ["The", "old", "port"]
 
 
 def test_json_is_the_document_as_it_is() -> None:
@@ -233,6 +243,18 @@ def test_praat_reads_quotes_and_marks(tmp_path: Path) -> None:
     assert call(praat, "Get number of points", 3) == 1
     assert call(praat, "Get label of point", 3, 1) == 'a, "b"'
     assert call(praat, "Get time of point", 3, 1) == 0.2
+
+
+def test_a_word_that_reaches_into_the_next_ends_there_for_praat(tmp_path: Path) -> None:
+    document = timed(("so", 0.1, 0.5), ("it", 0.496, 0.9), ("is", 0.88, 1.01), duration_s=1.0)
+    assert intervals(grid(document, tmp_path), 1) == [
+        (0.0, 0.1, ""),
+        (0.1, 0.496, "so"),
+        (0.496, 0.88, "it"),
+        (0.88, 1.01, "is"),
+    ]
+    rows = csv.DictReader(io.StringIO(write(document, "csv")[0].decode()))
+    assert [r["end_s"] for r in rows if r["tier"] == "word"] == ["0.5", "0.9", "1.01"]
 
 
 def test_a_take_that_is_still_made_ends_with_its_last_word(tmp_path: Path) -> None:

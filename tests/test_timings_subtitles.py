@@ -104,10 +104,32 @@ def word_at(text: str, begin: int, end: int, at_s: float) -> TimedWord:
     return word.model_copy(update={"char_start": begin, "char_end": end})
 
 
-def test_a_text_that_is_not_the_takes_is_refused() -> None:
+@pytest.mark.parametrize("text", ["Hold the harbour.", "", "We " + TEXT, TEXT[::-1]])
+def test_a_text_that_is_not_the_takes_is_refused(text: str) -> None:
     with pytest.raises(InvalidRequest) as refused:
-        write(CONTENT, "vtt", text="Hold the harbour.")
+        write(CONTENT, "vtt", text=text)
     assert refused.value.where == "text"
+
+
+def test_words_that_were_said_in_place_of_others_are_shown() -> None:
+    text = "We hold *the harbour*, she said."
+    words = [("We", 0, 2), ("hold", 3, 7), ("an", 9, 20), ("old", 9, 20), ("port", 9, 20)]
+    words += [("she", 23, 26), ("said", 27, 31)]
+    document = timed().model_copy(
+        update={"words": tuple(word_at(w, a, b, i * 0.3) for i, (w, a, b) in enumerate(words))}
+    )
+    assert lines(document, text) == [["We hold an old port, she said."]]
+
+
+def test_a_text_of_the_words_alone_is_read_in_turn() -> None:
+    written = "Hold the harbour, he said, until Dr. Smith's boats 3 of them bump moor; choose!"
+    text = f"{written} We'll judge you. Bottle button."
+    assert lines(timed_joe(), text)[0] == ["Hold the harbour, he said,"]
+
+
+def test_typographic_signs_are_the_texts_own() -> None:
+    text = TEXT.replace("'", "’")
+    assert "until Dr. Smith’s boats" in lines(timed_joe(), text)[0][1]
 
 
 # -- breaks --------------------------------------------------------------------------------------

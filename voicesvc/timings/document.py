@@ -54,7 +54,10 @@ class TimedMark(_Strict):
 
 
 class Timings(_Strict):
-    """What `GET /v1/takes/{take}/timings` answers, read."""
+    """What `GET /v1/takes/{take}/timings` answers, read.
+
+    Words begin in order; where two renderings were joined, one may reach into the next.
+    """
 
     take: str
     actor: str
@@ -71,8 +74,8 @@ class Timings(_Strict):
     @model_validator(mode="after")
     def _ordered(self) -> "Timings":
         for i, (word, later) in enumerate(pairwise(self.words)):
-            if later.start_s < word.end_s:
-                raise ValueError(f"words.{i + 1} begins before words.{i} ends")
+            if later.start_s < word.start_s:
+                raise ValueError(f"words.{i + 1} begins before words.{i}")
         return self
 
     @property

@@ -34,28 +34,20 @@ def shown(document: Timings, text: str | None, kind: markup.Kind) -> list[Shown]
     """The words in order; without a text as the take has them, with spaces between.
 
     Raises:
-        InvalidRequest: the text is shorter than the take's words lie in it.
+        InvalidRequest: most of the words are not where the take says they are in the text, and
+            the text is no other writing of them.
     """
     words = document.words
     if not words:
         return []
     if text is None:
         return [Shown(w.text, w.start_s, w.end_s, True, False, "") for w in words]
-    last = max(w.char_end for w in words)
-    if last > len(text):
-        raise InvalidRequest(
-            f"the text has {len(text)} characters, the take's words reach to {last}",
-            where="text",
-            valid="the text that the take was made of",
-        )
     plain = _plain(text, kind)
-    gaps = [
-        _Gap.between(plain[a.char_end : b.char_start] if a.char_end <= b.char_start else " ")
-        for a, b in pairwise(words)
-    ]
-    first = _Gap.before(plain[: words[0].char_start])
-    end = _Gap.between(plain[words[-1].char_end :])
-    written = [_written(w, plain) for w in words]
+    places = _places(words, plain)
+    gaps = [_Gap.between(plain[a:b] if a <= b else " ") for (_, a), (b, _) in pairwise(places)]
+    first = _Gap.before(plain[: places[0][0]])
+    end = _Gap.between(plain[places[-1][1] :])
+    written = [_written(w, plain[a:b]) for w, (a, b) in zip(words, places, strict=True)]
     return [
         Shown(
             text=before.opens + said + after.closes,
@@ -122,9 +114,41 @@ def _plain(text: str, kind: markup.Kind) -> str:
     )
 
 
-def _written(word: TimedWord, plain: str) -> str:
-    said = plain[word.char_start : word.char_end].replace(_JOINER, "").replace(_BLANK, "")
-    return " ".join(said.split()) or word.text
+def _places(words: Sequence[TimedWord], plain: str) -> list[tuple[int, int]]:
+    """Where each word is written: where it says, or, for a text of these words alone, in turn.
+
+    A take of a plan may have words that are not in its text, so half of them are enough.
+    """
+    given = [(w.char_start, w.char_end) for w in words]
+    right = sum(_is(w, plain[a:b]) for w, (a, b) in zip(words, given, strict=True))
+    if 2 * right >= len(words) and max(end for _, end in given) <= len(plain):
+        return given
+    found, at = [], 0
+    for word in words:
+        begin = plain.find(word.text, at)
+        if begin < 0 or _bare(plain[at:begin]):
+            raise InvalidRequest(
+                f"the text does not have {word.text!r} where the take says it",
+                where="text",
+                valid="the text that the take was made of",
+            )
+        at = begin + len(word.text)
+        found.append((begin, at))
+    return found
+
+
+def _bare(text: str) -> str:
+    return "".join(filter(str.isalnum, unicodedata.normalize("NFKC", text).casefold()))
+
+
+def _is(word: TimedWord, written: str) -> bool:
+    return _bare(written) == _bare(word.text)
+
+
+def _written(word: TimedWord, written: str) -> str:
+    """A word as the text has it, or as it is said where that is another word."""
+    said = " ".join(written.replace(_JOINER, "").replace(_BLANK, "").split())
+    return said if _is(word, said) else word.text
 
 
 def _goes_on(later: str) -> bool:

@@ -21,6 +21,7 @@ PAUSE_S = 0.5  # nobody speaks for so long: a new cue
 _BREATH_S = 0.15  # a shorter pause that is heard
 
 _NEW_CUE = 3.0
+_SHORT_CUE = 2.0  # beside that, for one that is gone before it is read
 _SECOND_LINE = 1.0
 _CHARS_OFF = 0.05  # for each character by which two lines differ
 _GLUED = 8.0  # between words without a space
@@ -166,7 +167,8 @@ def _broken(words: Sequence[Shown]) -> list[Cue]:
             if laid is None:
                 break
             cut = text.cut(begin) if begin else 0.0
-            ways.append((best[begin][0] + 1.5 * cut + _NEW_CUE + laid[0], begin))
+            short = _SHORT_CUE * (_length_s(words[begin:end]) < SHORTEST_S)
+            ways.append((best[begin][0] + 1.5 * cut + _NEW_CUE + short + laid[0], begin))
         best.append(min(ways))
     found, end = [], len(words)
     while end:

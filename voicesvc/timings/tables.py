@@ -16,8 +16,9 @@ def textgrid(document: Timings) -> bytes:
     """Praat's long text format, in UTF-8: interval tiers `words` and `phones`, marks as points.
 
     Intervals join without a gap from 0 to the end; silence has an empty label. What lasts no time
-    is left out, as Praat has no such interval. Syntax: the page "TextGrid file formats" of
-    Praat's manual (https://www.fon.hum.uva.nl/praat/manual/TextGrid_file_formats.html).
+    is left out, as Praat has no such interval, and what reaches into the next ends there.
+    Syntax: the page "TextGrid file formats" of Praat's manual
+    (https://www.fon.hum.uva.nl/praat/manual/TextGrid_file_formats.html).
 
     Raises:
         InvalidRequest: nothing is timed yet, and Praat has no grid of no length.
@@ -90,13 +91,19 @@ def _point_tier(name: str, document: Timings) -> list[str]:
 
 
 def _filled(timed: Iterable[_Interval], end_s: float) -> Sequence[_Interval]:
-    """The intervals that last, with empty ones between them, from 0 to `end_s`."""
+    """The intervals that last, with empty ones between them, from 0 to `end_s`.
+
+    One that reaches into the next ends where that begins.
+    """
+    lasting = [i for i in timed if i[1] > i[0]]
+    borders = [*(i[0] for i in lasting[1:]), end_s]
     filled: list[_Interval] = []
     at_s = 0.0
-    for start_s, stop_s, text in timed:
+    for (start_s, stop_s, text), border_s in zip(lasting, borders, strict=False):
+        stop_s = min(stop_s, border_s)
+        if start_s > at_s:
+            filled.append((at_s, start_s, ""))
         if stop_s > start_s:
-            if start_s > at_s:
-                filled.append((at_s, start_s, ""))
             filled.append((start_s, stop_s, text))
             at_s = stop_s
     if end_s > at_s:
