@@ -16,6 +16,8 @@ from conftest import Service, archived, eventually, served, tone_studio, tones_s
 from wavinfo import WavInfoReader
 
 from voicesvc.errors import BadSetting
+from voicesvc.store import takes as rows
+from voicesvc.store.takes import Ending, NewTake
 
 TEXT = "Hold the line."
 
@@ -475,7 +477,7 @@ def test_name_of_an_editor_may_be_any(service: Service) -> None:
     )
 
 
-# -- files -----------------------------------------------------------------------------------------
+# -- files ---------------------------------------------------------------------------------------
 
 
 def test_raw_audio_says_how_long_it_is(service: Service) -> None:
@@ -577,3 +579,63 @@ def test_circled_takes_are_exported(service: Service) -> None:
     assert len(zipfile.ZipFile(io.BytesIO(everything)).namelist()) == 4
     wrong = service.http.get("/v1/productions/ferry/export", params={"template": "{colour}"})
     assert (wrong.status_code, wrong.json()["where"]) == (422, "template")
+
+
+# -- what is measured ----------------------------------------------------------------------------
+
+
+def measured(service: Service, take: Any) -> Any:
+    path = f"/v1/takes/{take['id']}"
+    assert eventually(lambda: get(service, path)["measured"] is not None, 60)
+    return get(service, path)
+
+
+def test_take_is_measured_in_the_background(service: Service) -> None:
+    take = measured(service, spoken(service)[0])
+    figures = take["measured"]
+    assert figures["duration_s"] == take["duration_s"]
+    assert -30 < figures["loudness_lufs"] < -5
+    assert 100 < figures["f0_median_hz"] < 520
+    assert take["flags"] == []
+    assert figures.get("wer") is None  # nobody listens here
+    assert take["version"] == 1  # nobody has changed it
+
+
+def test_take_that_clips_is_flagged(tmp_path: Path) -> None:
+    with tones_served(tmp_path) as service:
+        archive = service.studio.archive
+        assert archive is not None
+        loud = np.clip(np.sin(np.arange(22050) * 0.05).astype(np.float32) * 3, -1, 1)
+        with archive.blobs.create() as writer:
+            writer.feed(loud.tobytes())
+            sha256 = writer.commit()
+        by, facts = archive.by(), {"asked": {}}
+        new = NewTake("tk_loud", "speech", "complete", "ann", TEXT, 1, "0" * 64, facts)
+        ending = Ending("complete", pcm_sha256=sha256, sample_rate_hz=22050, samples=22050)
+        archive.database.write(lambda c: rows.add(c, [new], by))
+        archive.database.write(lambda c: rows.close(c, "tk_loud", ending, by))
+        take = measured(service, {"id": "tk_loud"})
+        assert take["flags"] == ["clipping"]
+        assert [t["id"] for t in get(service, "/v1/takes", flagged=True)["items"]] == [take["id"]]
+
+
+def test_measuring_does_not_come_in_an_editor_s_way(service: Service) -> None:
+    seen, _ = spoken(service)
+    measured(service, seen)
+    assert patch(service, seen, circled=True).status_code == 200
+
+
+def test_plans_of_two_takes_are_compared(service: Service) -> None:
+    one, _ = spoken(service, seed=1)
+    two, _ = spoken(service, seed=1, rate=0.5)
+    path = f"/v1/takes/{one['id']}/differences"
+    told = get(service, path, **{"with": two["id"]})
+    assert "longer" in json.dumps(told)
+    assert "longer" not in json.dumps(get(service, path, **{"with": one["id"]}))
+    assert service.http.get(path).json()["where"] == "with"
+
+
+def test_quality_is_refused_where_nobody_listens(service: Service, line: Any) -> None:
+    asked = {"quality": {"max_wer": 0.1, "attempts": 3}}
+    answer = service.http.post(f"/v1/lines/{line['id']}/takes", json=asked)
+    assert (answer.status_code, answer.json()["where"]) == (422, "quality")

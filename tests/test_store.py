@@ -164,11 +164,11 @@ def test_line_tells_how_far_it_is(script: Database) -> None:
     add(script, new(1, line="ln_1"), new(2, line="ln_2"), new(3, line="ln_2"))
     script.write(lambda c: takes.close(c, "tk_2", DONE, ANN))
     script.write(lambda c: takes.close(c, "tk_3", DONE, ANN))
-    script.write(lambda c: takes.edit(c, "tk_3", 2, {"circled": True}, ANN))
+    script.write(lambda c: takes.edit(c, "tk_3", 1, {"circled": True}, ANN))
     assert seen() == [("ln_0", "empty"), ("ln_1", "making"), ("ln_2", "circled")]
     assert seen(status="making") == [("ln_1", "making")]
     assert seen(status="circled") == [("ln_2", "circled")]
-    script.write(lambda c: takes.edit(c, "tk_3", 3, {"circled": False}, ANN))
+    script.write(lambda c: takes.edit(c, "tk_3", 2, {"circled": False}, ANN))
     assert seen(status="takes") == [("ln_2", "takes")]
     assert seen(status="empty") == [("ln_0", "empty")]
     line = script.read(lambda c: lines.get(c, "ln_2"))
@@ -292,18 +292,18 @@ def test_deleted_take_comes_back_until_its_audio_is_removed(script: Database) ->
     add(script, new(1), new(2))
     for id in ("tk_1", "tk_2"):
         script.write(lambda c, id=id: takes.close(c, id, DONE, ANN))
-    script.write(lambda c: takes.remove(c, "tk_1", 2, BEN))
+    script.write(lambda c: takes.remove(c, "tk_1", 1, BEN))
     assert ids(listed(script)) == ["tk_2"]
     with pytest.raises(TakeGone, match="restore"):
         script.read(lambda c: takes.get(c, "tk_1", deleted=False))
     script.write(lambda c: takes.restore(c, "tk_1", ANN))
     assert ids(listed(script)) == ["tk_2", "tk_1"]
-    script.write(lambda c: takes.remove(c, "tk_1", 4, BEN))
+    script.write(lambda c: takes.remove(c, "tk_1", 3, BEN))
     # the other one has the same samples
     assert script.write(lambda c: takes.purge(c, BEN.now_ms + 1, ANN)) == []
     with pytest.raises(TakeGone, match="removed"):
         script.write(lambda c: takes.restore(c, "tk_1", ANN))
-    script.write(lambda c: takes.remove(c, "tk_2", 2, BEN))
+    script.write(lambda c: takes.remove(c, "tk_2", 1, BEN))
     assert script.write(lambda c: takes.purge(c, BEN.now_ms, ANN)) == []  # not due yet
     assert script.write(lambda c: takes.purge(c, BEN.now_ms + 1, ANN)) == ["1" * 64]
     assert script.read(lambda c: takes.document(c, "tk_2", "plan")) is None
@@ -326,8 +326,8 @@ def test_take_of_no_line_is_given_to_one(script: Database) -> None:
 def test_everything_is_on_the_record(script: Database) -> None:
     add(script, new(1, line="ln_0"))
     script.write(lambda c: takes.close(c, "tk_1", DONE, ANN))
-    script.write(lambda c: takes.edit(c, "tk_1", 2, {"circled": True}, BEN))
-    script.write(lambda c: takes.remove(c, "tk_1", 3, BEN))
+    script.write(lambda c: takes.edit(c, "tk_1", 1, {"circled": True}, BEN))
+    script.write(lambda c: takes.remove(c, "tk_1", 2, BEN))
     events = script.read(lambda c: record.of(c, "tk_1"))
     assert [(e.action, e.who) for e in events] == [
         ("created", "Ann"),

@@ -222,7 +222,7 @@ class Measurer(_Loop):
             pack = self._studio.packs.get(take.actor)
             language = pack.language if isinstance(pack, Pack) else ""
             loose = take.made_by == "retake" or take.facts.get("from_plan")
-            kind = "plain" if loose else take.facts["asked"].get("markup", "auto")
+            kind: markup.Kind = "plain" if loose else take.facts["asked"].get("markup", "auto")
             verdict = inspected(self._inspector, pcm, rate_hz, (take.text, kind, language))
             heard = verdict.json()
             both = {**figures["not_measured"], **heard["not_measured"]}

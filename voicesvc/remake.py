@@ -331,8 +331,9 @@ class _Joint:
     ) -> dict[str, Any]:
         starts = np.cumsum([0, *(p.samples for p in placed)])
         moved = [
-            _moved(word, (int(starts[i]) - placed[i].begin) / self._rate_hz)
+            _moved(word, (int(starts[i]) - placed[i].begin) / self._rate_hz, within)
             for i, some in words
+            for within in [(starts[i] / self._rate_hz, starts[i + 1] / self._rate_hz)]
             for word in some
         ]
         total_s = round(int(starts[-1]) / self._rate_hz, 6)
@@ -345,8 +346,13 @@ class _Joint:
         }
 
 
-def _moved(timed: dict[str, Any], by_s: float) -> dict[str, Any]:
-    moved: dict[str, Any] = {n: round(timed[n] + by_s, 6) for n in ("start_s", "end_s")}
+def _moved(timed: dict[str, Any], by_s: float, within: tuple[float, float]) -> dict[str, Any]:
+    """A word's times, moved; what the joint cut off of it is not heard."""
+    low, high = within
+    moved: dict[str, Any] = {
+        name: round(float(min(max(timed[name] + by_s, low), high)), 6)
+        for name in ("start_s", "end_s")
+    }
     if "phonemes" in timed:
-        moved["phonemes"] = [_moved(p, by_s) for p in timed["phonemes"]]
+        moved["phonemes"] = [_moved(p, by_s, within) for p in timed["phonemes"]]
     return {**timed, **moved}

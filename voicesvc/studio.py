@@ -206,7 +206,8 @@ class Studio:
     ) -> Rendering:
         """Check everything, then make the first audio.
 
-        The take is kept where there is an archive, unless `origin` is None. `received_s`, of `time.perf_counter`, is when the request came, if it has waited since.
+        The take is kept where there is an archive, unless `origin` is None. `received_s`, of
+        `time.perf_counter`, is when the request came, if it has waited since.
 
         Raises:
             VoiceError: the line cannot be spoken; what the caller got wrong costs no model step.

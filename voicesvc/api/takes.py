@@ -9,7 +9,7 @@ from fastapi import APIRouter, Query, Request
 from pydantic import BaseModel, ConfigDict, Field
 from starlette.responses import JSONResponse, Response
 
-from voicesvc import again, encode, remake
+from voicesvc import again, differences, encode, lineplan, remake
 from voicesvc import timings as timing_files
 from voicesvc.api.changes import (
     Body,
@@ -237,6 +237,25 @@ def plan(take: str, request: Request) -> Response:
     return _document(request, take, "plan")
 
 
+class WithAsked(BaseModel):
+    """What a take is compared with."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    with_: str = Field(alias="with", description="id of the other take")
+
+
+@router.get("/v1/takes/{take}/differences")
+def differing(take: str, asked: Annotated[WithAsked, Query()], request: Request) -> dict[str, Any]:
+    """What differs between the plans of two takes, word by word, in words and figures."""
+    archive = archive_of(request)
+    plans = []
+    for id in (take, asked.with_):
+        archive.take(id, deleted=False)
+        plans.append(lineplan.read(archive.document(id, "plan")))
+    return differences.between(*plans).json()
+
+
 @router.get("/v1/takes/{take}/peaks")
 def peaks(take: str, request: Request) -> Response:
     """The waveform as points, to be drawn without reading the audio."""
@@ -271,10 +290,7 @@ def timings(take: str, asked: Annotated[TimingsAsked, Query()], request: Request
         archive = archive_of(request)
         found = archive.take(take, deleted=False)
         content = archive.document(take, "timings")
-        kind = found.facts["asked"].get("markup", "auto")
-        # Words of a plan, and of a retake, need not lie in any text.
-        loose = found.made_by == "retake" or found.facts.get("from_plan")
-        text = None if loose else found.text
+        text, kind = found.text, found.facts["asked"].get("markup", "auto")
     if asked.format == "json" and asked.fps is None:
         return Response(content, media_type="application/json")
     body, media_type = timing_files.write(

@@ -38,7 +38,7 @@ def paged(found: Sequence[Any], limit: int, cursor_of: str = "seq") -> Page[Any]
 def change(
     connection: Connection, table: Table, id: str, expected: int | None, values: Mapping[str, Any]
 ) -> None:
-    """Change a row if it still has the version that was seen; None takes any.
+    """Change a row for somebody, if it still has the version they saw; None takes any.
 
     Raises:
         ChangedMeanwhile: somebody changed it since.
@@ -54,6 +54,11 @@ def change(
         raise ChangedMeanwhile(
             f"version {expected} was seen, {now} is there now", where="If-Match", valid=[f'"{now}"']
         )
+
+
+def progress(connection: Connection, table: Table, id: str, values: Mapping[str, Any]) -> None:
+    """Note what the service itself did; what people see keeps its version, so nobody is refused."""
+    connection.execute(update(table).where(table.c.id == id).values(**values))
 
 
 def tell(

@@ -9,7 +9,17 @@ from typing import Any
 from sqlalchemy import ColumnElement, Connection, String, cast, delete, func, insert, select, update
 
 from voicesvc.errors import NotEmpty, TakeGone, UnknownLine, UnknownTake
-from voicesvc.store.changes import Cut, Page, change, created, edited, like, paged, tell
+from voicesvc.store.changes import (
+    Cut,
+    Page,
+    change,
+    created,
+    edited,
+    like,
+    paged,
+    progress,
+    tell,
+)
 from voicesvc.store.objects import WAITING, By, State, StoredTake, row_as
 from voicesvc.store.tables import documents, instances, lines, takes
 
@@ -164,7 +174,7 @@ def claim(connection: Connection, instance: str, by: By) -> StoredTake | None:
         return None
     facts = found.facts | {"begun": found.facts.get("begun", 0) + 1}
     values = {"state": "open", "instance": instance, "facts": facts}
-    change(connection, takes, found.id, found.version, values)
+    progress(connection, takes, found.id, values)
     claimed = get(connection, found.id)
     tell(connection, by, "take", "updated", claimed, {"state": "open"})
     return claimed
@@ -179,7 +189,7 @@ def note(
         UnknownTake: there is none.
     """
     known = get(connection, id)
-    change(connection, takes, id, None, {"seed": seed, "facts": {**known.facts, **facts}})
+    progress(connection, takes, id, {"seed": seed, "facts": {**known.facts, **facts}})
     now = get(connection, id)
     tell(connection, by, "take", "updated", now, {"state": now.state})
     return now
@@ -187,7 +197,7 @@ def note(
 
 def requeue(connection: Connection, id: str, by: By) -> StoredTake:
     """Put a take back on the list of those to be made."""
-    change(connection, takes, id, None, {"state": "queued", "instance": None, "closed_ms": None})
+    progress(connection, takes, id, {"state": "queued", "instance": None, "closed_ms": None})
     back = get(connection, id)
     tell(connection, by, "take", "updated", back, {"state": "queued"})
     return back
@@ -208,7 +218,7 @@ def close(connection: Connection, id: str, ending: Ending, by: By) -> StoredTake
         if (found := getattr(ending, name)) is not None:
             values[name] = found
     values |= {"facts": {**opened.facts, **ending.facts}, "closed_ms": by.now_ms, "instance": None}
-    change(connection, takes, id, None, values)
+    progress(connection, takes, id, values)
     keep(connection, id, ending.documents)
     closed = get(connection, id)
     tell(connection, by, "take", "closed", closed, {"state": closed.state})
@@ -244,7 +254,7 @@ def measured(
     """
     raised = list(flags)
     values = {"measured": dict(found), "flags": raised, "flagged": bool(raised)}
-    change(connection, takes, id, None, values)
+    progress(connection, takes, id, values)
     now = get(connection, id)
     tell(connection, by, "take", "measured", now, {"flags": raised})
     return now
@@ -339,7 +349,7 @@ def purge(connection: Connection, before_ms: int, by: By) -> list[str]:
     ).scalars()
     hashes = set()
     for id in due.all():
-        change(connection, takes, id, None, {"purged_ms": by.now_ms})
+        progress(connection, takes, id, {"purged_ms": by.now_ms})
         connection.execute(delete(documents).where(documents.c.take == id))
         gone = get(connection, id)
         tell(connection, by, "take", "purged", gone, {"pcm_sha256": gone.pcm_sha256})
