@@ -91,7 +91,11 @@ def serve(folder: Path, port: int) -> None:
         return tone_of(pack, delay_s=CHUNK_S)
 
     settings = Settings.read(
-        {}, models_dir=folder / "models", data_dir=folder / "data", deleted_kept_days=0
+        {},
+        check_words="off",
+        models_dir=folder / "models",
+        data_dir=folder / "data",
+        deleted_kept_days=0,
     )
     kept = archive.open_in(settings, f"in_{secrets.token_hex(10)}")
     studio = Studio(settings, load=load, entropy=random.SystemRandom(), archive=kept)
