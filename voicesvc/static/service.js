@@ -1,15 +1,24 @@
 // The service's HTTP API as this page uses it. Knows nothing about sound cards or drawing.
 
-/** An answer that was not 2xx: RFC 9457's fields, with `where` and `valid` where given. */
+/** An answer that was not 2xx: RFC 9457's fields, with `where` and `valid` where given, and with
+ *  412 `current`: what was to be changed as it is now. */
 export class Problem extends Error {
-  constructor({ title, status, detail, where, valid }) {
+  constructor({ title, status, detail, where, valid, current }) {
     super(detail || title || `HTTP ${status}`);
-    Object.assign(this, { name: "Problem", title: title || `HTTP ${status}`, status, where, valid });
+    Object.assign(this, { name: "Problem", title: title || `HTTP ${status}`, status, where, valid, current });
   }
 }
 
-async function request(path, options) {
-  const response = await fetch(path, options);
+let editor = ""; // who says what is asked for
+
+/** The name that changes and takes are kept under. */
+export function signAs(name) {
+  editor = name;
+}
+
+export async function request(path, options = {}) {
+  const who = editor ? { "Voicesvc-User": encodeURIComponent(editor) } : {}; // a header is Latin-1
+  const response = await fetch(path, { ...options, headers: { ...options.headers, ...who } });
   if (response.ok) return response;
   const isProblem = (response.headers.get("content-type") || "").includes("json");
   const problem = isProblem ? await response.json() : { detail: await response.text() };
