@@ -269,6 +269,7 @@ function refresh() {
     $("underruns").dataset.bad = String(stage.player.underruns > 0);
   }
   if (kept) showKeptReadings(kept);
+  for (const reading of document.querySelectorAll(".of-live")) reading.hidden = kept !== null;
   show("status", kept ? (playing ? "Playing." : "Ready.") : bench.status);
   refreshTake(take, kept);
   lineForm.refresh();
@@ -279,7 +280,6 @@ function refresh() {
 }
 
 function showKeptReadings({ id, seed, sample_rate_hz: rateHz }) {
-  for (const name of ["first-audio", "underruns"]) show(name, "–");
   show("take", id);
   show("seed", seed);
   show("rate", `${(stage.deck.rateHz / 1000).toFixed(1)} kHz${rateHz ? `, made at ${rateHz / 1000}` : ""}`);

@@ -23,9 +23,9 @@ export function gainDb(measured, others, level) {
 }
 
 export class Deck {
-  /** context: an AudioContext; gainOf(id) -> dB; onStatus(): playing or not, another speed. */
-  constructor({ context, gainOf, onStatus }) {
-    Object.assign(this, { context, gainOf, onStatus });
+  /** output: the node that sound goes to; gainOf(id) -> dB; onStatus(): playing or not, another speed. */
+  constructor({ output, gainOf, onStatus }) {
+    Object.assign(this, { output, context: output.context, gainOf, onStatus });
     this.held = new Map(); // id -> {samples: Float32Array or null, coming: Promise}; the newest last
     this.last = { id: null, position: 0, playing: false, step: 1, atS: 0 };
     this.id = null; // the take that is chosen
@@ -70,7 +70,7 @@ export class Deck {
       numberOfInputs: 0, outputChannelCount: [1],
     });
     this.node.port.onmessage = ({ data }) => { if (data.knows >= this.commanded) this.report(data); };
-    this.node.connect(this.context.destination);
+    this.node.connect(this.output);
   }
 
   /** Has a take in memory -> its samples. */

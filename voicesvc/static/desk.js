@@ -1,7 +1,7 @@
 // What is being worked on: a line of the script, its takes, the chosen one (A) and the other (B).
 // Brings shelf, script, rows and stage into line with each other; knows nothing about drawing.
 
-import { NO_EDITS, retakeEdits } from "/static/edits.js";
+import { NO_EDITS } from "/static/edits.js";
 import { deliveryFields, deliveryOf } from "/static/delivery.js";
 import * as records from "/static/records.js";
 import { fetchTimings } from "/static/service.js";
@@ -186,7 +186,8 @@ export class Desk {
     this.bench.leave();
     const peaks = this.takeList.peaks.get(take.id);
     this.stage.showKept(take, peaks ?? null);
-    if (!peaks) this.takeList.peaks.ask(take.id, () => this.showPeaks(take.id));
+    if (!peaks && take.measured) this.takeList.peaks.ask(take.id, () => this.showPeaks(take.id));
+    else if (!peaks) this.guard(this.stage.drawSamples());
     try {
       const { timings, plan } = await this.papersOf(take.id);
       if (this.chosen !== take.id || this.stage.kept?.id !== take.id) return;
@@ -278,7 +279,7 @@ export class Desk {
   async retake() {
     if (!this.canRetake) return;
     const id = this.adopted;
-    await this.guard(records.retake(id, { edits: retakeEdits(this.director.edits) }).then((take) => {
+    await this.guard(records.retake(id, { plan: this.director.editedPlan }).then((take) => {
       this.drafts.delete(id);
       this.shelf.putTake(take);
     }));

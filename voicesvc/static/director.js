@@ -155,6 +155,11 @@ export class Director {
     this.delivery.length.tell(this.naturalS);
   }
 
+  /** The plan that is held, with what was edited. */
+  get editedPlan() {
+    return this.delivery.value.fit === null ? edited(this.held.base, this.edits) : this.heard;
+  }
+
   /** Whether what is held is a kept take's own plan. */
   get isAdopted() {
     return this.held?.isAdopted === true;

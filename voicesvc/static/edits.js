@@ -87,17 +87,6 @@ export function stressedVowel(symbols) {
   return vowels[0] ?? -1;
 }
 
-/** Edits as `POST /v1/takes/{id}/retake` has them: a word's place in the plan, and what is other of it. */
-export function retakeEdits(edits) {
-  const names = { stretch: "stretch", pitchSt: "pitch_st", energyDb: "energy_db", pauseMs: "pause_ms",
-    breath: "breath", stress: "stress" };
-  return Object.entries(edits.of).map(([index, edit]) => ({
-    word: Number(index),
-    ...Object.fromEntries(Object.entries(names)
-      .filter(([name]) => edit[name] !== NO_EDIT[name]).map(([name, theirs]) => [theirs, edit[name]])),
-  }));
-}
-
 /** Edits for another text or delivery: they go with their words -> {edits, lost: [text]}. */
 export function carried(edits, words) {
   const same = longestCommon(edits.words.map(fold), words.map(fold));

@@ -34,6 +34,7 @@ export class LineForm {
     const { find, bench } = this;
     const hasText = this.said().text.trim() !== "";
     this.show("line-about", line === null ? "" : aboutLine(line));
+    find("text-help").hidden = line !== null;
     find("line-close").hidden = line === null;
     find("line-save").hidden = line === null || !hasText || Object.keys(this.changes).length === 0;
     find("line-add").hidden = line !== null || this.shelf.production === null || !hasText;
@@ -63,5 +64,5 @@ export class LineForm {
 }
 
 export function aboutLine({ number, cue, scene, character, timecode_in: timecode, notes }) {
-  return [cue ?? `line ${number}`, scene && `scene ${scene}`, character, timecode, notes].filter(Boolean).join(" · ");
+  return [cue || `line ${number}`, scene && `scene ${scene}`, character, timecode, notes].filter(Boolean).join(" · ");
 }

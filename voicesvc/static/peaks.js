@@ -6,6 +6,7 @@ import { fetchPeaks } from "/static/records.js";
 const HELD = 600; // takes whose peaks are in memory
 const AT_ONCE = 4; // requests
 const FULL_SCALE = 127;
+const POINTS = 2000;
 
 export class Peaks {
   constructor() {
@@ -45,10 +46,22 @@ export class Peaks {
     for (const tell of told) tell();
     this.next();
   }
+}
 
-  forget(id) {
-    this.held.delete(id);
+/** The same from samples at hand, of a take that the service has not measured yet. */
+export function peaksOf(samples, rateHz) {
+  const points = Math.min(POINTS, samples.length);
+  const [min, max] = [new Int8Array(points), new Int8Array(points)];
+  for (let n = 0; n < points; n++) {
+    const end = Math.floor((n + 1) * samples.length / points);
+    let [low, high] = [0, 0];
+    for (let at = Math.floor(n * samples.length / points); at < end; at++) {
+      if (samples[at] < low) low = samples[at];
+      if (samples[at] > high) high = samples[at];
+    }
+    [min[n], max[n]] = [Math.max(-FULL_SCALE, FULL_SCALE * low), Math.min(FULL_SCALE, FULL_SCALE * high)];
   }
+  return { points, min, max, duration_s: samples.length / rateHz };
 }
 
 /** Draws peaks over the whole canvas; `scaleS` is how many seconds it stands for. */

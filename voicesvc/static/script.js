@@ -81,7 +81,7 @@ export class Script {
     const holds = (line) => {
       if (!has(line)) return false;
       if (words.length === 0) return true;
-      const all = `${line.text} ${line.character ?? ""} ${line.cue ?? ""} ${line.actor} ${line.number}`.toLowerCase();
+      const all = `${line.text} ${line.character || ""} ${line.cue || ""} ${line.actor} ${line.number}`.toLowerCase();
       return words.every((word) => all.includes(word));
     };
     const items = [];
@@ -125,7 +125,7 @@ export class Script {
       row.setAttribute("role", "presentation");
       for (const name of ["aria-selected", "aria-label"]) row.removeAttribute(name);
       for (const part of [mark, number, by, count]) part.textContent = "";
-      text.textContent = scene === null || scene === undefined ? "No scene" : `Scene ${scene}`;
+      text.textContent = !scene ? "No scene" : `Scene ${scene}`;
       return;
     }
     row.id = `line-${line.id}`;
@@ -134,11 +134,11 @@ export class Script {
     row.setAttribute("role", "option");
     row.setAttribute("aria-selected", String(line.id === this.chosen));
     row.setAttribute("aria-label", [
-      line.cue ?? `line ${line.number}`, line.character, line.text, said[line.status]?.(line), line.flagged && "flagged",
+      line.cue || `line ${line.number}`, line.character, line.text, said[line.status]?.(line), line.flagged && "flagged",
     ].filter(Boolean).join(", "));
     mark.textContent = line.flagged && line.status !== "circled" ? "⚑" : marks[line.status] ?? "";
-    number.textContent = line.cue ?? line.number;
-    by.textContent = line.character ?? line.actor;
+    number.textContent = line.cue || line.number;
+    by.textContent = line.character || line.actor;
     text.textContent = line.text;
     count.textContent = line.takes.total || "";
   }

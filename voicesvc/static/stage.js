@@ -2,6 +2,7 @@
 // and its waveform; here they look alike. Knows nothing about how takes come to be.
 
 import { Deck } from "/static/deck.js";
+import { peaksOf } from "/static/peaks.js";
 import { Player } from "/static/player.js";
 import { TakeWave } from "/static/takewave.js";
 import { seconds } from "/static/units.js";
@@ -17,7 +18,7 @@ export class Stage {
     Object.assign(this, { find, show, onStatus, onTime });
     this.kept = null; // the take that is shown if it is a kept one
     this.player = new Player({ onStarted, onStatus });
-    this.deck = new Deck({ context: this.player.context, gainOf, onStatus });
+    this.deck = new Deck({ output: this.player.output, gainOf, onStatus });
     this.words = new Words({
       list: find("words"),
       onPlay: (word) => this.head.play(word.start_s, word.end_s),
@@ -85,6 +86,13 @@ export class Stage {
     this.find("spectrum").setAttribute("aria-pressed", "false");
     this.showLoop();
     this.onStatus();
+  }
+
+  /** A take that is not measured yet is drawn from its samples. */
+  async drawSamples() {
+    const { id } = this.kept;
+    const samples = await this.deck.hold(id);
+    if (this.kept?.id === id) this.takeWave.draw(peaksOf(samples, this.deck.rateHz));
   }
 
   /** Nothing is shown. */

@@ -68,7 +68,6 @@ export class TakeList {
     if (n === undefined) return;
     const before = this.list.items[n];
     this.list.items[n] = take;
-    if (before.state !== take.state) this.peaks.forget(take.id);
     if ((take.duration_s ?? 0) > this.scaleS) {
       this.scaleS = take.duration_s;
       this.redraw();
@@ -157,7 +156,7 @@ export class TakeList {
   labelOf(take, letter) {
     const line = this.withLines && this.lineOf(take);
     return [
-      takeName(take), line && `of ${line.cue ?? `line ${line.number}`}`, letter, STATES[take.state], this.factsOf(take),
+      takeName(take), line && `of ${line.cue || `line ${line.number}`}`, letter, STATES[take.state], this.factsOf(take),
       take.circled && "circled", take.rating && `rated ${take.rating} of ${MAX_RATING}`,
       take.flags.length > 0 && `flagged: ${take.flags.join(", ")}`, take.note,
     ].filter(Boolean).join(", ");
@@ -165,7 +164,7 @@ export class TakeList {
 
   fillSub(sub, take) {
     const line = this.withLines ? this.lineOf(take) : null;
-    const about = this.withLines ? `${line ? `${line.cue ?? line.number} · ` : ""}${take.text}` : "";
+    const about = this.withLines ? `${line ? `${line.cue || line.number} · ` : ""}${take.text}` : "";
     const parts = [
       ...take.flags.map((flag) => ["flag", `⚑ ${flag.replaceAll("_", " ")}`]),
       ["state", STATES[take.state] ? `${STATES[take.state]}${take.reason ? ` ${take.reason}` : ""}` : ""],
@@ -180,7 +179,7 @@ export class TakeList {
 
   draw(row, take) {
     const { canvas } = row.parts;
-    const peaks = take.state === "complete" ? this.peaks.get(take.id) : null;
+    const peaks = take.measured === null ? null : this.peaks.get(take.id); // they come with what is measured
     if (peaks === undefined) this.peaks.ask(take.id, () => this.list.refresh(take.id));
     const color = getComputedStyle(row).getPropertyValue(take.id === this.chosen ? "--wave" : "--wave-quiet").trim();
     const key = `${take.id} ${peaks ? 1 : 0} ${color} ${canvas.clientWidth} ${this.scaleS}`;

@@ -37,8 +37,8 @@ export class TakesPanel {
     const waiting = takes.filter(({ state }) => state === "queued" || state === "open").length;
     const count = `${takes.length}${hasMore ? "+" : ""}`;
     this.show("take-count", takes.length === 0 ? "" : waiting > 0 ? `${count}, ${waiting} being made` : count);
+    this.find("take-list").dataset.scope = scope;
     this.find("takes-empty").hidden = takes.length > 0;
     this.show("takes-empty", NONE[scope]);
-    this.find("take-list").hidden = takes.length === 0;
   }
 }

@@ -6,11 +6,13 @@ import Regions from "/static/vendor/wavesurfer/plugins/regions.esm.js";
 import Spectrogram from "/static/vendor/wavesurfer/plugins/spectrogram.esm.js";
 import Timeline from "/static/vendor/wavesurfer/plugins/timeline.esm.js";
 
+import { seconds } from "/static/units.js";
 import { seekKey } from "/static/waveform.js";
 
 const MIN_PX_PER_S = 160; // below this the words under the wave would not fit
 const HEIGHT_PX = 140; // its stylesheet depends on it, and the page's policy on that: see api/app.py
 const RULER_PX = 18;
+const TICK_S = 0.5;
 const FULL_SCALE = 127;
 const SPECTROGRAM_PX = 150;
 const TOP_HZ = 11_025;
@@ -36,8 +38,10 @@ export class TakeWave {
     this.surfer = WaveSurfer.create({
       container: this.box, height: HEIGHT_PX, hideScrollbar: true, autoScroll: false, cursorWidth: 2,
       ...this.colors(),
-      plugins: [this.regions, Timeline.create({ height: RULER_PX, insertPosition: "beforebegin",
-        style: { fontSize: "11px", color: this.color("--muted") } })],
+      plugins: [this.regions, Timeline.create({
+        height: RULER_PX, insertPosition: "beforebegin", timeInterval: TICK_S, primaryLabelSpacing: 1,
+        formatTimeCallback: (timeS) => seconds(timeS, 1), style: { fontSize: "11px", color: "inherit" },
+      })],
     });
     this.surfer.on("interaction", (timeS) => this.onSeek(timeS));
     this.regions.enableDragSelection({ color: this.color("--loop") });
