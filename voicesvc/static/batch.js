@@ -36,6 +36,7 @@ export class Batch {
 
   refresh() {
     const count = Number(this.count.value);
-    this.button.textContent = count === 1 ? "1 take" : `${count} takes`;
+    this.button.textContent = count === 1 ? "take" : "takes";
+    this.button.setAttribute("aria-label", `Make ${count} ${count === 1 ? "take" : "takes"}`);
   }
 }

@@ -90,8 +90,7 @@ export class Bench {
       const planned = await director.plan(line, drawSeed, signal);
       [made.body, skipped] = [{ plan: planned.plan }, planned.skipped];
     }
-    const asked = made.keepIn === null ? made.body : { ...made.body, line: made.keepIn };
-    const answer = await speak(asked, stage.player.sampleRateHz, signal);
+    const answer = await speak(made.body, { sampleRateHz: stage.player.sampleRateHz, keepIn: made.keepIn, signal });
     if (this.take !== made) return;
     Object.assign(made, { state: "making", id: answer.takeId, seed: answer.seed, answer, before: null });
     stage.player.clear();

@@ -176,6 +176,19 @@ export class Desk {
     if (take.line === this.lineId) this.pick(take.id, this.chosen === take.id ? this.other : this.chosen);
   }
 
+  /** What was heard becomes a take of the line. */
+  async keep(made) {
+    try {
+      const loose = await this.shelf.readTake(made.id);
+      const kept = await records.change("takes", loose, { line: this.lineId });
+      made.keepIn = kept.line;
+      this.shelf.putTake(kept);
+      this.pick(kept.id, this.chosen ?? this.other);
+    } catch (error) {
+      this.onProblem(error);
+    }
+  }
+
   get hasMore() {
     return this.scope !== "line" && this.cursor !== "end";
   }

@@ -14,7 +14,7 @@ export class LineForm {
     find("line-save").addEventListener("click", () => this.save());
     find("line-add").addEventListener("click", () => this.add());
     find("line-close").addEventListener("click", () => desk.openLine(null));
-    find("keep").addEventListener("click", () => bench.start({ keepIn: desk.lineId }));
+    find("keep").addEventListener("click", () => desk.keep(bench.take));
   }
 
   /** What is other here than in the script. */
@@ -23,6 +23,15 @@ export class LineForm {
     const now = { ...this.said(), delivery: deliveryFields(this.director.delivery.value) };
     return Object.fromEntries(Object.entries(now).filter(([name, value]) =>
       !same(value, name === "delivery" ? line.delivery ?? {} : line[name])));
+  }
+
+  /** Whether the fields say what nobody but this editor has said: neither the script nor the take. */
+  get isChanged() {
+    const { desk, director } = this;
+    const { text, actor } = this.said();
+    const asTaken = director.isAdopted && director.history.at === 0
+      && text === desk.take?.text && actor === desk.take.actor;
+    return desk.line !== null && !asTaken && Object.keys(this.changes).length > 0;
   }
 
   get isReworded() {
@@ -36,7 +45,7 @@ export class LineForm {
     this.show("line-about", line === null ? "" : aboutLine(line));
     find("text-help").hidden = line !== null;
     find("line-close").hidden = line === null;
-    find("line-save").hidden = line === null || !hasText || Object.keys(this.changes).length === 0;
+    find("line-save").hidden = !hasText || !this.isChanged;
     find("line-add").hidden = line !== null || this.shelf.production === null || !hasText;
     find("keep").hidden = line === null || bench.take?.state !== "made" || bench.take.keepIn !== null;
   }

@@ -56,12 +56,12 @@ export async function planLine(body, signal) {
   return { plan, fit, delivery, skipped: response.headers.get("Voicesvc-Skipped") };
 }
 
-/** Starts a take of a plan or of {actor, text, …}
+/** Starts a take of a plan or of {actor, text, …}; `keepIn`: the line of a script that it is a take of, or null
  *  -> {takeId, seed, sampleRateHz, fit, skipped, samples: async iterator of Float32Array}.
  */
-export async function speak(line, sampleRateHz, signal) {
-  const response = await post(
-    "/v1/speech", { ...line, format: "pcm_f32le", sample_rate_hz: sampleRateHz }, signal);
+export async function speak(line, { sampleRateHz, keepIn, signal }) {
+  const path = keepIn === null ? "/v1/speech" : `/v1/speech?line=${encodeURIComponent(keepIn)}`;
+  const response = await post(path, { ...line, format: "pcm_f32le", sample_rate_hz: sampleRateHz }, signal);
   const header = (name) => response.headers.get(`Voicesvc-${name}`);
   return {
     takeId: header("Take"),

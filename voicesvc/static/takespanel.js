@@ -1,7 +1,7 @@
 // The head of the list of takes: which takes are shown, how many, and more of them.
 
 const SCOPES = {
-  line: "of this line", loose: "loose takes", circled: "all circled", flagged: "all flagged", all: "all takes",
+  line: "Takes of this line", loose: "Loose takes", circled: "All circled", flagged: "All flagged", all: "All takes",
 };
 const NONE = {
   line: "No take of this line yet. Speak makes one that you hear at once; “5 takes” makes several that differ.",
