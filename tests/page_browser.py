@@ -129,7 +129,8 @@ def new_page(browser: Browser, seen: Seen, *, bypass_csp: bool = False) -> Itera
     yield page
     page.close()
     assert [url for url in seen.asked if not re.match(r"(blob:)?http://127\.0\.0\.1:", url)] == []
-    assert [e for e in seen.errors if not any(a in e for a in seen.allowed)] == []
+    unexpected = [e for e in seen.errors if not any(a in e for a in seen.allowed)]
+    assert unexpected == []
 
 
 @pytest.fixture

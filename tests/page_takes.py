@@ -61,16 +61,16 @@ class Script:
         if takes:
             body = {"count": takes, "vary": ["seed", "pace"], "seed": 1}
             make(service, f"/v1/lines/{self.lines[0]['id']}/takes", **body)
-            assert eventually(lambda: all(t["measured"] for t in self.takes), 60)
+            assert eventually(lambda: all(t["state"] == "complete" for t in self.takes), 60)
 
     @property
     def takes(self) -> list[Json]:
         """Those of the first line."""
         return takes_of(self.service, self.lines[0])
 
-    def open(self, page: Page, line: int | None = 0) -> Page:
+    def open(self, page: Page, line: int | None = 0, url: str | None = None) -> Page:
         """The page with this production, at one of its lines."""
-        page.goto(self.service.url)
+        page.goto(url or self.service.url)
         expect(page.get_by_role("button", name="Speak")).to_be_enabled()
         page.get_by_label("Production", exact=True).select_option(label=self.title)
         expect(page.locator("#line-count")).to_contain_text(f"{len(self.lines)} lines")
@@ -79,9 +79,9 @@ class Script:
             expect(page.locator("#line-about")).to_contain_text(self.lines[line]["cue"])
         return page
 
-    def open_takes(self, page: Page) -> Page:
+    def open_takes(self, page: Page, url: str | None = None) -> Page:
         """The same, once the first take is chosen and can be heard."""
-        self.open(page)
+        self.open(page, url=url)
         expect(row(page, 1)).to_have_attribute("aria-current", "true")
         expect(page.locator("#words button")).to_have_count(len(self.lines[0]["text"].split()))
         return page

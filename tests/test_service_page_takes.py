@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 import page_browser
 import pytest
-from conftest import Service, tones_served
+from conftest import Service, eventually, tones_served
 from page_browser import (
     Floats,
     block,
@@ -49,6 +49,12 @@ def stored(page: Page, script: Script, number: int) -> Floats:
 
 def as_made(page: Page) -> None:
     page.get_by_label("Loudness").select_option("made")
+
+
+def pitches_of(service: Service, take: Any) -> set[float]:
+    plan = get(service, f"/v1/takes/{take['id']}/plan")
+    words = [word for sentence in plan["sentences"] for word in sentence["words"]]
+    return {p["pitch_st"] for word in words for p in word["phonemes"]}
 
 
 def places(part: Floats, whole: Floats) -> list[int]:
@@ -131,7 +137,8 @@ def test_b_goes_on_in_the_other_take_at_the_same_place(ear: Page, script: Script
     fade = round(FADE_S * rate_hz(ear))
     a, b = (stored(ear, script, n) for n in (1, 2))
     skipped = int(np.flatnonzero(a)[0])
-    same = played == a[skipped : skipped + played.size][: played.size]
+    n = min(played.size, a.size - skipped)
+    same = played[:n] == a[skipped : skipped + n]
     cut = int(np.flatnonzero(~same)[0])  # where b begins to be heard
     assert cut > 0.3 * rate_hz(ear)
     at = skipped + cut + fade + 2
@@ -225,7 +232,7 @@ def test_a_line_is_spoken_as_a_take_of_it(page: Page, service: Service) -> None:
     assert len(own.takes) == 1  # what is tried is not kept with the line
     page.get_by_role("button", name="Keep this take").click()
     expect(row(page, 2)).to_have_attribute("aria-current", "true")
-    assert [t["asked"].get("pitch_st") for t in own.takes][1] == pytest.approx(0.1)
+    assert [pitches_of(service, take) for take in own.takes] == [{0.0}, {0.1}]
 
 
 def test_a_line_typed_without_a_script_is_a_loose_take(page: Page, service: Service) -> None:
@@ -236,8 +243,12 @@ def test_a_line_typed_without_a_script_is_a_loose_take(page: Page, service: Serv
     page.locator("body").click(position={"x": 5, "y": 5})
     page.keyboard.press("c")
     expect(page.locator("#circle")).to_have_attribute("aria-pressed", "true")
-    take = get(service, "/v1/takes", line="none", limit=1)["items"][0]
-    assert (take["text"], take["circled"]) == ("Nobody has written this down.", True)
+
+    def newest() -> Any:
+        return get(service, "/v1/takes", line="none", limit=1)["items"][0]
+
+    assert eventually(lambda: newest()["circled"])
+    assert newest()["text"] == "Nobody has written this down."
 
 
 def test_words_of_a_take_are_edited_into_a_retake(page: Page, service: Service) -> None:

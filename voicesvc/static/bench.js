@@ -89,6 +89,9 @@ export class Bench {
     } else {
       const planned = await director.plan(line, drawSeed, signal);
       [made.body, skipped] = [{ plan: planned.plan }, planned.skipped];
+      made.isPlanned = true;
+      // A take of the script says itself how it was asked for; its plan is the same.
+      if (made.keepIn !== null && !director.isEdited) made.body = { ...line, ...director.fields(false), ...(fit && { fit }) };
     }
     const answer = await speak(made.body, { sampleRateHz: stage.player.sampleRateHz, keepIn: made.keepIn, signal });
     if (this.take !== made) return;
@@ -97,7 +100,7 @@ export class Bench {
     stage.showLive();
     stage.waveform.clear();
     this.onAnswer({ ...answer, skipped: answer.skipped ?? skipped });
-    if (made.body.plan) {
+    if (made.isPlanned) {
       director.reshow();
       stage.waveform.expect(director.heardS, true);
     } else {
@@ -139,7 +142,7 @@ export class Bench {
       try {
         const timings = await fetchTimings(made.id);
         if (this.take !== made || this.stage.kept) return;
-        if (made.body.plan) this.director.timed(timings.words);
+        if (made.isPlanned) this.director.timed(timings.words);
         else {
           this.stage.words.update(timings.words);
           this.stage.waveform.expect(timings.words.at(-1)?.end_s ?? 0);

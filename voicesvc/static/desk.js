@@ -199,8 +199,7 @@ export class Desk {
     this.bench.leave();
     const peaks = this.takeList.peaks.get(take.id);
     this.stage.showKept(take, peaks ?? null);
-    if (!peaks && take.measured) this.takeList.peaks.ask(take.id, () => this.showPeaks(take.id));
-    else if (!peaks) this.guard(this.stage.drawSamples());
+    if (!peaks) this.takeList.peaks.ask(take.id, () => this.showPeaks(take.id));
     try {
       const { timings, plan } = await this.papersOf(take.id);
       if (this.chosen !== take.id || this.stage.kept?.id !== take.id) return;
@@ -222,15 +221,15 @@ export class Desk {
   adopt(take, plan) {
     const delivery = deliveryOf(take.asked ?? {});
     this.onText(take);
-    this.director.adopt({ actor: take.actor, text: take.text }, { delivery, seed: take.seed, plan },
-      this.drafts.get(take.id) ?? NO_EDITS);
+    const made = { delivery, seed: take.seed, plan, isFromPlan: take.from_plan === true };
+    this.director.adopt({ actor: take.actor, text: take.text }, made, this.drafts.get(take.id) ?? NO_EDITS);
     this.adopted = take.id;
   }
 
   /** Edits of a take's words wait for its return. */
   putAside() {
     if (this.adopted === null || !this.director.isAdopted) return;
-    if (Object.keys(this.director.edits.of).length > 0) this.drafts.set(this.adopted, this.director.edits);
+    if (this.director.isEdited) this.drafts.set(this.adopted, this.director.edits);
     else this.drafts.delete(this.adopted);
     this.adopted = null;
   }
@@ -286,7 +285,7 @@ export class Desk {
   }
 
   get canRetake() {
-    return this.director.isAdopted && Object.keys(this.director.edits.of).length > 0;
+    return this.director.isAdopted && this.director.isEdited;
   }
 
   async retake() {

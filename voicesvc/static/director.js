@@ -143,16 +143,22 @@ export class Director {
   }
 
   /** A kept take is taken up: what made it is where changes begin. `line`: {actor, text}. */
-  adopt(line, { delivery, seed, plan }, edits) {
+  adopt(line, { delivery, seed, plan, isFromPlan }, edits) {
     this.delivery.value = delivery;
     [this.edits, this.seed, this.timings] = [edits, seed, []];
     this.heard = plan;
     this.naturalS = durationS(plan);
     this.hold({ ...line, ...deliveryFields(delivery), seed }, { plan });
     this.held.isAdopted = true;
+    this.show("delivered", isFromPlan
+      ? "Made from a plan: how it is said is in its words. A control that is moved plans the line anew." : "");
     this.forgetSteps();
     this.preview();
     this.delivery.length.tell(this.naturalS);
+  }
+
+  get isEdited() {
+    return Object.keys(this.edits.of).length > 0;
   }
 
   /** The plan that is held, with what was edited. */

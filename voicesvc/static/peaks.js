@@ -6,11 +6,10 @@ import { fetchPeaks } from "/static/records.js";
 const HELD = 600; // takes whose peaks are in memory
 const AT_ONCE = 4; // requests
 const FULL_SCALE = 127;
-const POINTS = 2000;
 
 export class Peaks {
   constructor() {
-    this.held = new Map(); // id -> {points, min, max, duration_s}, or null where there are none
+    this.held = new Map(); // id -> {points, min, max}, or null where there are none
     this.asked = new Map(); // id -> whom to tell, the newest last
     this.running = 0;
   }
@@ -48,24 +47,8 @@ export class Peaks {
   }
 }
 
-/** The same from samples at hand, of a take that the service has not measured yet. */
-export function peaksOf(samples, rateHz) {
-  const points = Math.min(POINTS, samples.length);
-  const [min, max] = [new Int8Array(points), new Int8Array(points)];
-  for (let n = 0; n < points; n++) {
-    const end = Math.floor((n + 1) * samples.length / points);
-    let [low, high] = [0, 0];
-    for (let at = Math.floor(n * samples.length / points); at < end; at++) {
-      if (samples[at] < low) low = samples[at];
-      if (samples[at] > high) high = samples[at];
-    }
-    [min[n], max[n]] = [Math.max(-FULL_SCALE, FULL_SCALE * low), Math.min(FULL_SCALE, FULL_SCALE * high)];
-  }
-  return { points, min, max, duration_s: samples.length / rateHz };
-}
-
-/** Draws peaks over the whole canvas; `scaleS` is how many seconds it stands for. */
-export function drawPeaks(canvas, { points, min, max, duration_s: durationS }, { color, scaleS }) {
+/** Draws peaks of a take of `durationS`; the canvas is as wide as `scaleS`. */
+export function drawPeaks(canvas, { points, min, max }, { color, durationS, scaleS }) {
   const scale = devicePixelRatio || 1;
   const [widthPx, heightPx] = [Math.round(canvas.clientWidth * scale), Math.round(canvas.clientHeight * scale)];
   if (canvas.width !== widthPx) canvas.width = widthPx;

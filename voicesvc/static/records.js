@@ -105,7 +105,7 @@ export async function fetchPlan(takeId) {
   return answer(request(`${idPath("takes", takeId)}/plan`));
 }
 
-/** -> {points, min: [int8], max: [int8], duration_s} */
+/** -> {points, min: [-127 to 127], max: the same} */
 export function fetchPeaks(takeId, signal) {
   return answer(request(`${idPath("takes", takeId)}/peaks`, { signal }));
 }

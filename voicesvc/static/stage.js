@@ -2,7 +2,6 @@
 // and its waveform; here they look alike. Knows nothing about how takes come to be.
 
 import { Deck } from "/static/deck.js";
-import { peaksOf } from "/static/peaks.js";
 import { Player } from "/static/player.js";
 import { TakeWave } from "/static/takewave.js";
 import { seconds } from "/static/units.js";
@@ -86,13 +85,6 @@ export class Stage {
     this.find("spectrum").setAttribute("aria-pressed", "false");
     this.showLoop();
     this.onStatus();
-  }
-
-  /** A take that is not measured yet is drawn from its samples. */
-  async drawSamples() {
-    const { id } = this.kept;
-    const samples = await this.deck.hold(id);
-    if (this.kept?.id === id) this.takeWave.draw(peaksOf(samples, this.deck.rateHz));
   }
 
   /** Nothing is shown. */

@@ -179,13 +179,13 @@ export class TakeList {
 
   draw(row, take) {
     const { canvas } = row.parts;
-    const peaks = take.measured === null ? null : this.peaks.get(take.id); // they come with what is measured
+    const peaks = take.state === "complete" ? this.peaks.get(take.id) : null;
     if (peaks === undefined) this.peaks.ask(take.id, () => this.list.refresh(take.id));
     const color = getComputedStyle(row).getPropertyValue(take.id === this.chosen ? "--wave" : "--wave-quiet").trim();
     const key = `${take.id} ${peaks ? 1 : 0} ${color} ${canvas.clientWidth} ${this.scaleS}`;
     if (row.drawn === key) return;
     row.drawn = key;
-    if (peaks) drawPeaks(canvas, peaks, { color, scaleS: this.scaleS });
+    if (peaks) drawPeaks(canvas, peaks, { color, durationS: take.duration_s, scaleS: this.scaleS });
     else canvas.width = canvas.width; // a canvas that is set its width is empty
   }
 
