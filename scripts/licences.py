@@ -6,6 +6,7 @@ where a package is for another platform or says it only in a file.
     make licences
 """
 
+import hashlib
 import tomllib
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -15,6 +16,10 @@ from typing import Any
 
 ROOT = Path(__file__).resolve().parents[1]
 PAGE = ROOT / "docs" / "licences.md"
+VENDOR = ROOT / "voicesvc" / "static" / "vendor"
+VENDORED = {  # folder in VENDOR -> npm package, version, licence
+    "wavesurfer": ("wavesurfer.js", "8.0.1", "BSD-3-Clause"),
+}
 OURS = ("voicesvc", "espeak-words")
 # Read from the package's own files: its metadata says nothing, or a whole text, or a wrong thing.
 STATED = {
@@ -172,6 +177,16 @@ def rows(names: Iterable[str]) -> list[Row]:
     ]
 
 
+def vendored() -> str:
+    """Files of other people that lie in this repository, each with its sha256, as Markdown."""
+    lines = ["| file | package (npm) | version | licence | sha256 |", "|---|---|---|---|---|"]
+    for path in sorted(p for p in VENDOR.rglob("*") if p.is_file()):
+        package, version, said = VENDORED[path.relative_to(VENDOR).parts[0]]
+        digest = hashlib.sha256(path.read_bytes()).hexdigest()
+        lines.append(f"| `{path.relative_to(ROOT)}` | {package} | {version} | {said} | `{digest}` |")
+    return "\n".join(lines) + "\n"
+
+
 def table(names: Iterable[str]) -> str:
     """As Markdown."""
     head = "| package | version | licence | link |\n|---|---|---|---|\n"
@@ -182,7 +197,8 @@ def main() -> None:
     """Write the page."""
     found = groups()
     page = HEAD
-    page += "## Packages that serving needs\n\n" + table(found["runtime"])
+    page += "## Files of others in this repository\n\n" + vendored()
+    page += "\n## Packages that serving needs\n\n" + table(found["runtime"])
     page += "\n## Packages that the extra [qc] adds\n\n" + table(found["qc"])
     page += "\n## Packages that development adds\n\n" + table(found["dev"])
     PAGE.write_text(page, "utf-8")

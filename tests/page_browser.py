@@ -118,7 +118,7 @@ def note(seen: Seen, request: Request) -> None:
 def new_page(browser: Browser, seen: Seen, *, bypass_csp: bool = False) -> Iterator[Page]:
     """A page not yet opened; it must neither log an error nor ask another host for anything."""
     page = browser.new_page(
-        viewport={"width": 1180, "height": 800}, color_scheme="dark", bypass_csp=bypass_csp
+        viewport={"width": 1440, "height": 900}, color_scheme="dark", bypass_csp=bypass_csp
     )
     page.set_default_timeout(30_000)
     page.add_init_script(SHOW_CONTEXT)
@@ -129,7 +129,8 @@ def new_page(browser: Browser, seen: Seen, *, bypass_csp: bool = False) -> Itera
     yield page
     page.close()
     assert [url for url in seen.asked if not re.match(r"(blob:)?http://127\.0\.0\.1:", url)] == []
-    assert [e for e in seen.errors if not any(a in e for a in seen.allowed)] == []
+    unexpected = [e for e in seen.errors if not any(a in e for a in seen.allowed)]
+    assert unexpected == []
 
 
 @pytest.fixture

@@ -43,6 +43,13 @@ def test_licences_page_lists_every_model() -> None:
         assert (pack / "MODEL_CARD.md").exists()
 
 
+def test_files_of_others_are_listed_with_their_hashes() -> None:
+    page = (ROOT / "docs" / "licences.md").read_text("utf-8")
+    assert licences.vendored() in page, "run: make licences"
+    for folder in licences.VENDOR.iterdir():
+        assert (folder / "LICENSE").exists()
+
+
 def test_texts_of_our_licences_are_there() -> None:
     assert "Apache License" in (ROOT / "LICENSE").read_text("utf-8")[:200]
     assert "END OF TERMS AND CONDITIONS" in (ROOT / "LICENSE").read_text("utf-8")

@@ -41,6 +41,31 @@ PLAN = {
         }
     ],
 }
+TAKE = {
+    "id": "t1",
+    "version": 1,
+    "line": None,
+    "production": None,
+    "number": None,
+    "parent": None,
+    "made_by": "speech",
+    "state": "complete",
+    "actor": "joe",
+    "text": LINE,
+    "seed": 7,
+    "asked": {},
+    "varied": {},
+    "duration_s": 1.0,
+    "circled": False,
+    "rating": None,
+    "note": "",
+    "tags": [],
+    "measured": None,
+    "flags": [],
+    "created_at": "2026-11-25T12:00:00.000Z",
+    "created_by": None,
+    "deleted_at": None,
+}
 STATIC = Path(__file__).parent.parent / "voicesvc" / "static"
 
 
@@ -79,8 +104,14 @@ class Paced:
                     self.send(json.dumps({"actors": now}).encode(), "application/json")
                 elif self.path.startswith("/v1/actors/"):
                     self.send(b"{}", "application/json")
-                elif self.path.startswith("/v1/takes/"):
+                elif self.path.endswith("/timings"):
                     self.send(b'{"complete": true, "words": []}', "application/json")
+                elif self.path == "/v1/events":
+                    self.send(b": from here on\n\n", "text/event-stream")
+                elif self.path.startswith("/v1/takes/"):
+                    self.send(json.dumps(TAKE).encode(), "application/json")
+                elif self.path.startswith(("/v1/takes", "/v1/productions")):
+                    self.send(b'{"items": [], "next": null}', "application/json")
                 else:
                     name = self.path.removeprefix("/static/").strip("/") or "index.html"
                     kind = {"js": "text/javascript", "css": "text/css", "html": "text/html"}

@@ -50,7 +50,9 @@ def pressed(page: Page, *keys: str) -> Plan:
 
 
 def dragged(page: Page, part: str, dx_px: float, dy_px: float) -> Plan:
-    box = page.locator(f'.lane-word[data-text="harbour"] {part}').bounding_box()
+    handle = page.locator(f'.lane-word[data-text="harbour"] {part}')
+    handle.scroll_into_view_if_needed()
+    box = handle.bounding_box()
     assert box is not None
     x, y = box["x"] + box["width"] / 2, box["y"] + box["height"] / 2
 
@@ -173,17 +175,15 @@ def test_the_right_edge_is_dragged_for_the_length(page: Page, own: Plan) -> None
 
 
 def test_a_word_is_dragged_for_its_pitch(page: Page, own: Plan) -> None:
-    top = block(page, "harbour").locator(".body").bounding_box()
+    height = "(block) => block.firstChild.offsetTop"
+    top_px = block(page, "harbour").evaluate(height)
     plan = dragged(page, ".block", 0, -3 * ST_PX)
     after = word_of(plan, "harbour")
     assert {p["pitch_st"] for p in after["phonemes"]} == {3.0}
     assert others(plan) == others(own)
     expect(page.locator("#word-title")).to_contain_text("+3.0 st")
     expect(block(page, "harbour")).to_have_attribute("aria-pressed", "false")  # no click
-    now = block(page, "harbour").locator(".body").bounding_box()
-    assert top is not None
-    assert now is not None
-    assert top["y"] - now["y"] == pytest.approx(3 * ST_PX, abs=1)
+    assert top_px - block(page, "harbour").evaluate(height) == pytest.approx(3 * ST_PX, abs=1)
 
 
 def test_the_grip_is_dragged_for_the_pause(page: Page, own: Plan) -> None:

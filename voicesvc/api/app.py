@@ -37,8 +37,10 @@ STATIC = Path(__file__).resolve().parents[1] / "static"
 _SPOKEN = (speech, plans, openai, actors, lexicons, health)
 _KEPT = (productions, lines, takes, exports, events)
 _LOADERS = 4  # threads that may wait for voices being loaded
+# The hash is of the stylesheet that wavesurfer.js puts into its shadow root, at the page's height.
 _PAGE_POLICY = (
-    "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; "
+    "default-src 'none'; script-src 'self'; connect-src 'self'; "
+    "style-src 'self' 'sha256-zdaFn6MNsIUllSDa7XqIUT+gTXa7RqDAINkyj8geYMU='; "
     "img-src 'self' data:; media-src 'self' blob:; worker-src 'self' blob:; "
     "base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
 )

@@ -80,7 +80,7 @@ async def _stream(
 ) -> AsyncIterator[str]:
     loop = asyncio.get_running_loop()
     said = loop.time()
-    yield ": from here on\n\n"
+    yield f"id: {seq}\n: from here on\n\n"  # a client that hears nothing more knows where it was
     while not feed.closed:
         newer = partial(record.after, seq=seq, production=production)
         found = await asyncio.to_thread(archive.database.read, newer)

@@ -29,6 +29,14 @@ export class Actors {
     return this.list.find((actor) => actor.actor_id === this.select.value);
   }
 
+  /** Shows an actor by id, as chosen from elsewhere. */
+  choose(actorId) {
+    if (actorId === this.select.value || !this.list.some((actor) => actor.actor_id === actorId)) return;
+    this.select.value = actorId;
+    this.showNote();
+    this.onChange();
+  }
+
   /** Asks until there are actors and none is being loaded. */
   async watch() {
     for (;;) {

@@ -1,199 +1,198 @@
-// The audition page: what the buttons do, and the order in which a take is made and shown.
+// The audition page: what its parts are, how they are joined, and what each button does.
 
 import { Actors } from "/static/actors.js";
+import { Batch } from "/static/batch.js";
+import { Bench } from "/static/bench.js";
+import { Compare } from "/static/compare.js";
+import { gainDb, LEVELS } from "/static/deck.js";
+import { Desk } from "/static/desk.js";
 import { Director } from "/static/director.js";
+import { Exporter } from "/static/exporter.js";
 import { Files } from "/static/files.js";
-import { Player } from "/static/player.js";
-import { fetchFile, fetchTimings, Problem, speak } from "/static/service.js";
+import { Importer } from "/static/importer.js";
+import { keyGroups } from "/static/keymap.js";
+import { Keys } from "/static/keys.js";
+import { LineForm } from "/static/lineform.js";
+import { Live } from "/static/live.js";
+import { Productions } from "/static/productions.js";
+import { audioUrl } from "/static/records.js";
+import { askConflict, Review } from "/static/review.js";
+import { Script } from "/static/script.js";
+import { Problem, signAs } from "/static/service.js";
+import { Shelf } from "/static/shelf.js";
+import { Stage } from "/static/stage.js";
+import { Steps } from "/static/steps.js";
+import { TakeList, takeName } from "/static/takelist.js";
+import { TakesPanel } from "/static/takespanel.js";
 import { seconds } from "/static/units.js";
-import { Waveform } from "/static/waveform.js";
-import { Words } from "/static/words.js";
 
-const TIMINGS_POLL_MS = 200;
-const SETTLE_MS = 150; // a change is rendered once nothing has changed for so long
-const SCENE_CHARS = 1000; // longer texts are spoken as they are planned, without a lane
+const EDITOR = "voicesvc editor"; // what this browser keeps the name as
+const LEVEL = "voicesvc loudness";
+const LEVEL_NAMES = { matched: "loudness matched", r128: "−23 LUFS", made: "loudness as made" };
 
 const $ = (id) => document.getElementById(id);
-const sleep = (ms) => new Promise((resolve) => setTimeout(resolve, ms));
 const show = (id, text) => {
   if ($(id).textContent !== String(text)) $(id).textContent = text; // said aloud once, not again
 };
 
-let take = null; // what was asked for, what came back, and how far it is
-let settling = 0; // the timer of a change that is to be rendered
+// --- the parts ---
 
-const player = new Player({ onStarted, onStatus: refresh });
-const words = new Words({
-  list: $("words"),
-  onPlay: (word) => player.play(word.start_s, word.end_s),
-  onShow: showWord,
-});
-const director = new Director({ find: $, show, onChange: settle, onWords: showWords });
-const waveform = new Waveform({
-  canvas: $("wave"),
-  strip: $("strip"),
-  scroller: $("timeline"),
-  sampleRateHz: player.sampleRateHz,
-  onSeek: (timeS) => player.play(timeS),
-  onLayout: (pxPerS) => {
-    words.layout(pxPerS);
-    director.lane.layout(pxPerS);
+const steps = new Steps(() => refreshSteps());
+const director = new Director({
+  find: $, show, steps,
+  onChange: (how) => {
+    bench.settle(how);
+    refresh();
   },
+  onWords: showWords,
 });
+const stage = new Stage({
+  find: $, show, lane: director.lane, gainOf, onStarted, onShow: showWord,
+  onStatus: () => refresh(), onTime: (timeS) => takeList.moveTo(timeS),
+});
+const shelf = new Shelf({
+  onLines: (id) => {
+    if (id === undefined) script.show(shelf.lines);
+    else script.showLine(shelf.line(id));
+    refresh();
+  },
+  onTake: (take) => desk.onTake(take),
+  onConflict: askConflict($), onProblem: showProblem,
+});
+const bench = new Bench({
+  find: $, show, stage, director, lineOf: said, canSpeak: () => !$("speak").disabled,
+  onChange: refresh, onAnswer, onProblem: showProblem, onMade,
+});
+const takeList = new TakeList({
+  find: $, lineOf: (take) => shelf.line(take.line),
+  onChoose: (id, how) => desk.choose(id, how), onCircle: (id) => desk.circle(id), onEnd: () => desk.guard(desk.more()),
+});
+const desk = new Desk({
+  shelf, stage, director, bench, takeList, steps,
+  onText: ({ actor, text }) => {
+    $("text").value = text;
+    actors.choose(actor);
+  },
+  onProblem: showProblem, onChange: refresh,
+});
+const script = new Script({ find: $, onChoose: (id) => desk.openLine(id) });
+const takesPanel = new TakesPanel({ find: $, show, onScope: (scope) => desk.openScope(scope) });
 const files = new Files($("format"), $("file-rate"));
 const actors = new Actors({
+  find: $, show, onChange: refresh, onEmotions: (emotions) => director.delivery.pad.offer(emotions),
+});
+const lineForm = new LineForm({
+  find: $, show, shelf, desk, director, bench, said, onProblem: showProblem,
+  onAdded: (line) => script.choose(line.id),
+});
+const review = new Review({
+  find: $, onCircle: () => desk.circle(), onRate: (n) => desk.rate(n), onDelete: () => desk.remove(),
+  onText: (change, base) => desk.change(base.id, change, base),
+});
+const batch = new Batch({ find: $, onMake: makeMore });
+const compare = new Compare({ find: $, onProblem: showProblem });
+const productions = new Productions({ find: $, onChoose: openProduction });
+const exporter = new Exporter({
   find: $,
-  show,
-  onChange: refresh,
-  onEmotions: (emotions) => director.delivery.pad.offer(emotions),
+  about: () => ({ production: productions.chosen, circled: shelf.lines.reduce((n, line) => n + line.takes.circled, 0) }),
+});
+const importer = new Importer({
+  find: $, actorOf: () => actors.chosen.actor_id, onProblem: showProblem,
+  productionsOf: () => ({ list: productions.list, chosen: productions.chosen?.id }),
+  onDone: (id) => desk.guard(productions.open(id)),
+});
+const keys = new Keys({
+  find: $,
+  groups: keyGroups({
+    stage, desk, script, steps, find: $, speak: speakLine, stop: stopAll, toggle, compare: compareTakes, nextLevel,
+    makeMore: () => batch.make(), help: () => keys.show(),
+  }),
 });
 
-// --- making a take ---
-
-/** A change is heard by itself, once there is a line to hear it on. */
-function settle({ drawSeed = false }) {
-  if (take === null || $("speak").disabled) return;
-  clearTimeout(settling);
-  const changedMs = performance.now();
-  settling = setTimeout(() => startTake({ drawSeed, changedMs }), SETTLE_MS);
+function said() {
+  return { actor: actors.chosen?.actor_id ?? "", text: $("text").value };
 }
 
-async function startTake({ drawSeed = false, changedMs = performance.now() } = {}) {
-  clearTimeout(settling);
-  take?.abort.abort(); // closes the connection, so the service stops computing too
-  if (take?.state === "making") {
-    take.state = "stopped";
-    player.complete(); // what there is of it is heard until the new one comes
-  }
-  const actor = actors.chosen;
-  const made = {
-    line: { actor: actor.actor_id, text: $("text").value },
-    abort: new AbortController(),
-    changedMs,
-    state: "asked",
-    before: take?.state === "asked" ? take.before : take,
-  };
-  take = made;
-  showProblem(null);
+// --- what buttons do ---
+
+function speakLine() {
+  if (!$("speak").disabled) bench.start({ drawSeed: !$("keep-seed").checked, keepIn: desk.lineId });
+}
+
+function stopAll() {
+  bench.stop();
+  stage.deck.pause();
+}
+
+function toggle() {
+  stage.toggle(bench.take?.state === "making");
+}
+
+function makeMore(asked) {
+  if (desk.line === null) return;
+  if (lineForm.isReworded) show("notice", "The line reads otherwise in the script. Save it there first, then make takes of it.");
+  else desk.makeMore(asked);
+}
+
+function compareTakes() {
+  const [a, b] = [desk.take, shelf.take(desk.other)];
+  if (a && b) compare.open(a, b, [takeName(a), takeName(b)]);
+}
+
+async function openProduction(production) {
+  await desk.openLine(null);
+  await desk.guard(shelf.openProduction(production?.id ?? null));
   refresh();
-  try {
-    await player.wake();
-    await ask(made, drawSeed);
-    if (take !== made) return;
-    followTimings(made);
-    for await (const samples of made.answer.samples) {
-      if (take !== made) return;
-      if (waveform.lengthSamples === 0) player.play();
-      waveform.push(samples);
-      player.push(samples);
-      refresh();
-    }
-    made.state = "made";
-  } catch (error) {
-    if (take !== made) return;
-    failed(made, error);
-  }
-  player.complete();
-  waveform.complete();
-  refresh();
-  if (actor.state !== "ready") actors.watch(); // the take may have loaded the voice
 }
 
-/** A line is planned first and its plan rendered; the take before is heard until then. */
-async function ask(made, drawSeed) {
-  const { line, abort: { signal } } = made;
-  const { fit } = director.delivery.value;
-  let skipped = null;
-  if (line.text.length > SCENE_CHARS) {
-    director.forget();
-    show("notice", `Longer than ${SCENE_CHARS} characters: spoken while it is planned, without a lane.`);
-    made.body = { ...line, ...director.fields(drawSeed), ...(fit && { fit }) };
-  } else {
-    const planned = await director.plan(line, drawSeed, signal);
-    [made.body, skipped] = [{ plan: planned.plan }, planned.skipped];
-  }
-  const answer = await speak(made.body, player.sampleRateHz, signal);
-  if (take !== made) return;
-  Object.assign(made, { state: "making", id: answer.takeId, seed: answer.seed, answer, before: null });
-  player.clear();
-  clearTake();
-  if (made.body.plan) waveform.expect(director.heardS, true);
-  else {
-    made.body.seed = answer.seed;
-    director.drew(answer);
-    words.clear();
-  }
-  showAnswer({ ...answer, skipped: answer.skipped ?? skipped });
-}
-
-/** What is refused leaves the take before it as it was. */
-function failed(made, error) {
-  const stopped = made.abort.signal.aborted;
-  if (!stopped) showProblem(error, made.state === "making" ? waveform.durationS : 0);
-  const kept = made.state === "asked" && made.before !== null;
-  if (kept) take = made.before;
-  else made.state = stopped ? "stopped" : "broken";
-  take.note = kept && !stopped ? "Not made; the take before is kept." : "";
-}
-
-function stopTake() {
-  clearTimeout(settling);
-  player.pause();
-  take?.abort.abort();
-}
-
-/** Words are read while the take is being made, and once more when it is complete. */
-async function followTimings(made) {
-  for (let asksAfterEnd = 0; take === made && asksAfterEnd < 10;) {
-    if (made.state !== "making") asksAfterEnd += 1;
-    const askedMs = performance.now();
-    try {
-      const timings = await fetchTimings(made.id);
-      if (take !== made) return;
-      if (made.body.plan) director.timed(timings.words);
-      else {
-        words.update(timings.words);
-        waveform.expect(timings.words.at(-1)?.end_s ?? 0);
-      }
-      if (timings.complete || made.state === "stopped" || made.state === "broken") return;
-    } catch (error) {
-      if (take === made) showProblem(error);
-      return;
-    }
-    const tookMs = performance.now() - askedMs; // long for a scene, and then asked less often
-    await sleep(Math.max(TIMINGS_POLL_MS, 10 * tookMs));
-  }
-}
-
-/** The very plan that was heard, as a file. */
+/** The very samples that are heard, as a file. */
 async function download() {
-  const { body, line, seed } = take;
   showProblem(null);
-  $("download").disabled = true;
-  show("status", "Making the file…");
+  const link = document.createElement("a");
   try {
-    const link = document.createElement("a");
-    link.href = URL.createObjectURL(await fetchFile({ ...body, ...files.body }));
-    link.download = files.name({ ...line, seed });
+    if (stage.kept) {
+      link.href = audioUrl(stage.kept.id, files.body);
+      link.download = files.name(stage.kept);
+    } else {
+      $("download").disabled = true;
+      show("status", "Making the file…");
+      const { blob, line, seed } = await bench.file(files.body);
+      link.href = URL.createObjectURL(blob);
+      link.download = files.name({ ...line, seed });
+      setTimeout(() => URL.revokeObjectURL(link.href), 60_000);
+    }
     link.click();
-    setTimeout(() => URL.revokeObjectURL(link.href), 60_000);
   } catch (error) {
     showProblem(error);
   }
   refresh();
 }
 
-// --- showing ---
+// --- loudness ---
 
-function clearTake() {
-  waveform.clear();
-  showWord(null);
-  for (const id of ["first-audio", "duration", "position", "seed", "rate", "underruns", "take"]) show(id, "–");
-  delete $("underruns").dataset.bad;
-  $("skipped").hidden = true;
+function gainOf(id) {
+  const others = takeList.takes.map((take) => take.measured);
+  return gainDb(shelf.take(id)?.measured, others, $("level").value);
 }
 
-function showAnswer({ takeId, seed, sampleRateHz, skipped }) {
+function setLevel(level) {
+  $("level").value = level;
+  localStorage.setItem(LEVEL, level);
+  stage.deck.level();
+}
+
+function nextLevel() {
+  setLevel(LEVELS[(LEVELS.indexOf($("level").value) + 1) % LEVELS.length]);
+  show("notice", `Listening with ${LEVEL_NAMES[$("level").value]}.`);
+}
+
+// --- what the bench says ---
+
+function onAnswer({ takeId, seed, sampleRateHz, skipped }) {
+  desk.onLive();
+  showWord(null);
+  for (const id of ["first-audio", "duration", "position"]) show(id, "–");
+  delete $("underruns").dataset.bad;
   show("take", takeId);
   show("seed", seed);
   show("rate", `${(sampleRateHz / 1000).toFixed(1)} kHz`);
@@ -202,9 +201,16 @@ function showAnswer({ takeId, seed, sampleRateHz, skipped }) {
 }
 
 function onStarted() {
-  take.firstAudioMs = performance.now() - take.changedMs;
-  show("first-audio", `${Math.round(take.firstAudioMs)} ms`);
+  bench.take.firstAudioMs = performance.now() - bench.take.changedMs;
+  show("first-audio", `${Math.round(bench.take.firstAudioMs)} ms`);
 }
+
+function onMade(made) {
+  if (actors.chosen?.state !== "ready") actors.watch(); // the take may have loaded the voice
+  if (made.state === "made") desk.guard(desk.onLiveMade(made));
+}
+
+// --- showing ---
 
 /** An error's own words, then where it was and what would have been right. */
 function showProblem(error, brokenAtS = 0) {
@@ -221,7 +227,7 @@ function showProblem(error, brokenAtS = 0) {
 }
 
 function showWord(word) {
-  const phonemes = word?.phonemes.map((p) => p.symbol).join(" ");
+  const phonemes = word?.phonemes?.map((p) => p.symbol).join(" ");
   show("word-detail", word
     ? `${word.text}  /${phonemes}/  ${seconds(word.start_s, 3)} – ${seconds(word.end_s, 3)}`
     : "Point at a word for its phonemes and times; click it to hear it alone.");
@@ -229,97 +235,111 @@ function showWord(word) {
 
 /** Words of a layout, each with the service's own timing once there is one. */
 function showWords(laid) {
-  words.update(laid.map(({ text, startS, endS, phonemes, heard }) =>
-    heard ?? { text, start_s: startS, end_s: endS, phonemes }));
+  const wrong = stage.kept?.measured?.words?.wrong ?? [];
+  stage.words.update(laid.map(({ text, charStart, startS, endS, phonemes, heard }) => ({
+    ...(heard ?? { text, start_s: startS, end_s: endS, phonemes }),
+    wrong: wrong.find(({ start, end }) => charStart >= start && charStart < end)?.heard,
+  })));
 }
 
-function statusText() {
-  const durationS = waveform.durationS;
-  switch (take?.state) {
-    case "asked": return "Waiting for the first audio…";
-    case "making": return player.playing ? "Making and playing…" : "Making…";
-    case "stopped": return durationS > 0 ? `Stopped after ${seconds(durationS)}.` : "Stopped.";
-    case "broken": return durationS > 0 ? "Not finished." : "Not made.";
-    case "made": return take.note || (player.playing ? "Playing." : "Ready.");
-    default: return "";
-  }
+function refreshSteps() {
+  $("undo").disabled = !steps.canUndo;
+  $("redo").disabled = !steps.canRedo;
 }
 
 /** Brings buttons, readings and status in line with what is going on. */
 function refresh() {
-  const busy = take?.state === "asked" || take?.state === "making";
-  const hasAudio = waveform.lengthSamples > 0;
+  const { hasAudio, kept, playing, durationS } = stage;
   const state = actors.chosen?.state;
+  const { take } = desk;
+  const isLive = bench.take !== null && kept === null;
   $("speak").disabled = state !== "ready" && state !== "idle";
-  $("stop").disabled = !busy && !player.playing;
+  $("stop").disabled = !bench.isBusy && !playing;
   $("play").disabled = !hasAudio;
-  show("play", player.playing ? "Pause" : "Play");
+  show("play", playing ? "Pause" : "Play");
   $("keep-seed").disabled = director.seed === null;
-  $("download").disabled = take?.state !== "made";
-  $("empty").hidden = take !== null;
+  $("download").disabled = kept === null && bench.take?.state !== "made";
+  $("empty").hidden = isLive || kept !== null;
+  show("empty", desk.lineId === null ? "No take yet. Type a line and press Speak." : "No take is chosen.");
   $("wave").setAttribute("aria-disabled", String(!hasAudio));
-  $("wave").setAttribute("aria-valuemax", waveform.durationS.toFixed(2));
-  if (hasAudio) {
-    show("duration", seconds(waveform.durationS) + (take.state === "making" ? "…" : ""));
-    show("underruns", player.underruns);
-    $("underruns").dataset.bad = String(player.underruns > 0);
+  $("wave").setAttribute("aria-valuemax", durationS.toFixed(2));
+  if (hasAudio) show("duration", seconds(durationS) + (isLive && bench.take.state === "making" ? "…" : ""));
+  if (isLive && hasAudio) {
+    show("underruns", stage.player.underruns);
+    $("underruns").dataset.bad = String(stage.player.underruns > 0);
   }
-  show("status", statusText());
+  if (kept) showKeptReadings(kept);
+  for (const reading of document.querySelectorAll(".of-live")) reading.hidden = kept !== null;
+  show("status", kept ? (playing ? "Playing." : "Ready.") : bench.status);
+  refreshTake(take, kept);
+  lineForm.refresh();
+  takesPanel.offer(desk.lineId !== null, shelf.production !== null);
+  takesPanel.refresh({ scope: desk.scope, takes: takeList.takes, hasMore: desk.hasMore });
+  batch.enabled = desk.line !== null;
+  exporter.enabled = productions.chosen !== null;
 }
 
-function animate() {
-  if (waveform.lengthSamples > 0 && player.positionS !== waveform.playheadS) {
-    const { positionS } = player;
-    waveform.moveTo(positionS, player.playing);
-    words.moveTo(positionS);
-    show("position", seconds(positionS));
-    $("wave").setAttribute("aria-valuenow", positionS.toFixed(2));
-    $("wave").setAttribute("aria-valuetext", `${positionS.toFixed(1)} of ${seconds(waveform.durationS, 1)}`);
-  }
-  requestAnimationFrame(animate);
+function showKeptReadings({ id, seed, sample_rate_hz: rateHz }) {
+  show("take", id);
+  show("seed", seed);
+  show("rate", `${(stage.deck.rateHz / 1000).toFixed(1)} kHz${rateHz ? `, made at ${rateHz / 1000}` : ""}`);
 }
 
-// --- controls ---
-
-function togglePlay() {
-  if (waveform.lengthSamples === 0) return;
-  if (player.playing) player.pause();
-  else if (take.state !== "making" && player.positionS >= waveform.durationS - 0.01) player.play(0);
-  else player.play();
+function refreshTake(take, kept) {
+  review.show(take);
+  const isPreview = take === null && bench.take !== null;
+  show("take-title", take ? review.title(take, shelf.line(take.line)) : isPreview ? "As it is directed now" : "No take chosen");
+  show("take-about", take ? review.about(take) : "");
+  const isKept = kept !== null;
+  for (const id of ["jog-back", "jog-on"]) $(id).disabled = !stage.hasAudio || (!isKept && id === "jog-back");
+  $("next-take").disabled = takeList.takes.length < 2;
+  $("ab").disabled = takeList.takes.length < 2;
+  $("loop").disabled = $("spectrum").disabled = !isKept;
+  $("differences").disabled = desk.other === null || take === null;
+  $("retake").disabled = !desk.canRetake;
 }
 
-function speakLine() {
-  startTake({ drawSeed: !$("keep-seed").checked });
-}
-
-function onKey(event) {
-  const { target } = event;
-  const inField = target.closest("input, textarea, select, button, a, summary");
-  const types = target.closest("textarea, input[type=number], input[type=text]"); // it has its own undo
-  const key = event.key.toLowerCase();
-  const command = event.ctrlKey || event.metaKey;
-  if (key === "enter" && command) {
-    event.preventDefault();
-    if (!$("speak").disabled) speakLine();
-  } else if (command && !types && (key === "z" || key === "y")) {
-    event.preventDefault();
-    if (key === "y" || event.shiftKey) director.redo();
-    else director.undo();
-  } else if (key === "escape") stopTake();
-  else if (key === " " && !inField) {
-    event.preventDefault();
-    togglePlay();
-  }
-}
+// --- begin ---
 
 $("line").addEventListener("submit", (event) => { event.preventDefault(); speakLine(); });
-$("stop").addEventListener("click", stopTake);
-$("play").addEventListener("click", togglePlay);
+$("text").addEventListener("input", () => lineForm.refresh());
+$("stop").addEventListener("click", stopAll);
+$("play").addEventListener("click", toggle);
+$("undo").addEventListener("click", () => steps.undo());
+$("redo").addEventListener("click", () => steps.redo());
 $("download").addEventListener("click", download);
-document.addEventListener("keydown", onKey);
+$("jog-back").addEventListener("click", () => stage.jog(-1));
+$("jog-on").addEventListener("click", () => stage.jog(1));
+$("next-take").addEventListener("click", () => desk.step(1));
+$("ab").addEventListener("click", () => desk.swap());
+$("loop").addEventListener("click", () => stage.toggleLoop());
+$("spectrum").addEventListener("click", () => desk.guard(stage.toggleSpectrogram()));
+$("differences").addEventListener("click", compareTakes);
+$("retake").addEventListener("click", () => desk.retake());
+$("level").replaceChildren(...LEVELS.map((level) => new Option(LEVEL_NAMES[level], level)));
+$("level").value = LEVELS.includes(localStorage.getItem(LEVEL)) ? localStorage.getItem(LEVEL) : LEVELS[0];
+$("level").addEventListener("change", () => setLevel($("level").value));
+$("editor").value = localStorage.getItem(EDITOR) ?? "";
+signAs($("editor").value);
+$("editor").addEventListener("change", ({ target }) => {
+  localStorage.setItem(EDITOR, target.value.trim());
+  signAs(target.value.trim());
+});
 
 showWord(null);
+refreshSteps();
 refresh();
-animate();
-player.ready.catch((error) => showProblem(error));
+stage.player.ready.catch((error) => showProblem(error));
 actors.watch();
+const live = new Live({
+  onState: (isConnected) => {
+    $("live").dataset.state = isConnected ? "on" : "off";
+    show("live", isConnected ? "" : "Not connected: what others do is not shown. Connecting…");
+  },
+  onChange: (events) => {
+    if (events.some(({ kind }) => kind === "production")) desk.guard(productions.read());
+    desk.guard(shelf.follow(events, (event) => desk.wants(event)));
+  },
+});
+desk.guard(desk.openLine(null));
+desk.guard(productions.read());

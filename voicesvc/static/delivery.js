@@ -1,5 +1,6 @@
 // The controls of how a line is delivered: emotion, prosody, seed and length, as one value.
-// {emotion, prosody: {name: number}, breaths, roomTone, fit}; what is as usual is not asked for.
+// {emotion, prosody: {name: number}, breaths, roomTone, fit, other}; what is as usual is not asked for.
+// `other` has what the controls cannot show: contours, mixtures, spans. It is asked for as it is.
 
 import { Length } from "/static/length.js";
 import { Pad } from "/static/pad.js";
@@ -33,10 +34,13 @@ export const AS_USUAL = Object.freeze({
   breaths: "marked",
   roomTone: false,
   fit: null,
+  other: Object.freeze({}),
 });
+const SHOWN_EMOTION = [["name"], ["intensity", "name"], ["arousal", "dominance", "valence"], ["arousal", "valence"]];
+const OTHER = ["lexicons", "markup", "lenient", "spans", "extreme"];
 
 /** The fields of /v1/plans and /v1/speech that say how; length and seed are beside it. */
-export function deliveryFields({ emotion, prosody, breaths, roomTone }) {
+export function deliveryFields({ emotion, prosody, breaths, roomTone, other }) {
   const changed = Object.entries(prosody).filter(([name, x]) => x !== AS_USUAL.prosody[name]);
   const fields = Object.fromEntries(changed.filter(([name]) => !VARIABILITY.includes(name)));
   const varies = Object.fromEntries(changed.filter(([name]) => VARIABILITY.includes(name)));
@@ -44,7 +48,31 @@ export function deliveryFields({ emotion, prosody, breaths, roomTone }) {
   if (Object.keys(varies).length > 0) fields.variability = varies;
   if (breaths !== AS_USUAL.breaths) fields.breaths = breaths;
   if (roomTone !== AS_USUAL.roomTone) fields.room_tone = roomTone;
-  return fields;
+  return { ...other, ...fields };
+}
+
+/** The delivery that a request's fields ask for. */
+export function deliveryOf(asked) {
+  const value = { ...AS_USUAL, prosody: { ...AS_USUAL.prosody }, other: {} };
+  const prosody = { ...asked, ...asked.variability };
+  for (const { name } of PROSODY) {
+    if (typeof prosody[name] === "number") value.prosody[name] = prosody[name];
+    else if (prosody[name] !== undefined && prosody[name] !== null) value.other[name] = prosody[name];
+  }
+  const { emotion } = asked;
+  if (typeof emotion === "string") value.emotion = emotion === "neutral" ? null : { name: emotion, intensity: 1 };
+  else if (emotion && SHOWN_EMOTION.some((names) => String(names) === String(Object.keys(emotion).sort()))) {
+    value.emotion = emotion.name === undefined
+      ? { dominance: 0, ...emotion } : { intensity: 1, ...emotion };
+  } else if (emotion) value.other.emotion = emotion;
+  if (asked.breaths) value.breaths = asked.breaths;
+  if (asked.room_tone) value.roomTone = true;
+  if (asked.fit && (asked.fit.seconds !== undefined || asked.fit.frames !== undefined)) value.fit = asked.fit;
+  for (const name of OTHER) {
+    const asks = asked[name];
+    if (asks && asks !== "auto" && !(Array.isArray(asks) && asks.length === 0)) value.other[name] = asks;
+  }
+  return value;
 }
 
 export class Delivery {
@@ -67,6 +95,7 @@ export class Delivery {
     this.resetBreaths = resetButton("Breaths", () =>
       this.change("breaths", { breaths: AS_USUAL.breaths }));
     this.breaths.after(this.resetBreaths);
+    this.kept = find("kept-fields");
     this.length = new Length(find, (fit) => this.change("fit", { fit }));
     this.resetAll = find("reset-delivery");
     this.resetAll.addEventListener("click", () => this.change("all", AS_USUAL));
@@ -85,6 +114,8 @@ export class Delivery {
     this.breaths.value = value.breaths;
     this.roomTone.checked = value.roomTone;
     this.length.show(value.fit);
+    const others = Object.keys(value.other).map((name) => name.replaceAll("_", " "));
+    this.kept.textContent = others.length > 0 ? `Also as it was asked for: ${others.join(", ")}.` : "";
     this.refresh();
   }
 

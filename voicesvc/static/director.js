@@ -13,11 +13,12 @@ import { WordBar } from "/static/wordbar.js";
 const MAX_SEED = Number.MAX_SAFE_INTEGER;
 
 export class Director {
-  /** find(id) -> element; show(id, text). onChange({drawSeed}): something else is asked for now.
+  /** find(id) -> element; show(id, text); steps: where changes go to be taken back.
+   *  onChange({drawSeed}): something else is asked for now.
    *  onWords(words): where the words stand, as `layout` has them.
    */
-  constructor({ find, show, onChange, onWords }) {
-    Object.assign(this, { find, show, onChange, onWords, edits: NO_EDITS, seed: null, chosen: null });
+  constructor({ find, show, steps, onChange, onWords }) {
+    Object.assign(this, { find, show, steps, onChange, onWords, edits: NO_EDITS, seed: null, chosen: null });
     this.forget();
     const edits = { onEdit: (...edit) => this.editWord(...edit), onReset: (index) => this.resetWord(index) };
     this.lane = new Lane({ lane: find("lane"), onFocus: (index) => this.choose(index), ...edits });
@@ -29,8 +30,6 @@ export class Director {
     this.history = new History(this.state);
     find("seed-field").addEventListener("change", () => this.typedSeed());
     find("reroll").addEventListener("click", () => this.changed("reroll", { drawSeed: true }));
-    find("undo").addEventListener("click", () => this.undo());
-    find("redo").addEventListener("click", () => this.redo());
     this.refresh();
   }
 
@@ -51,9 +50,14 @@ export class Director {
   // --- changes ---
 
   changed(key, how = {}) {
-    if (key !== "reroll") this.history.record(this.state, key, performance.now());
+    if (key !== "reroll") this.record(key);
     this.refresh();
     this.onChange(how);
+  }
+
+  record(key) {
+    if (!this.history.record(this.state, key, performance.now())) return;
+    this.steps.push({ of: this, undo: () => this.goTo(this.history.undo()), redo: () => this.goTo(this.history.redo()) });
   }
 
   setEdits(edits, key) {
@@ -84,14 +88,6 @@ export class Director {
     this.seed = text === "" ? null : Number(text);
     this.find("keep-seed").checked = text !== "";
     this.changed("seed");
-  }
-
-  undo() {
-    if (this.history.canUndo) this.goTo(this.history.undo());
-  }
-
-  redo() {
-    if (this.history.canRedo) this.goTo(this.history.redo());
   }
 
   goTo({ delivery, edits, seed }) {
@@ -139,11 +135,58 @@ export class Director {
     const drawn = this.seed !== plan.seed;
     const first = this.seed === null;
     [this.edits, this.seed] = [edits, plan.seed];
-    if (drawn && !first) this.history.record(this.state, "take", performance.now());
+    if (drawn && !first) this.record("take");
     else this.history.replace(this.state);
     this.show("delivered", deliveredText(delivery ?? {}));
     this.show("notice", lost.length === 0 ? "" : `The line has other words: edits of ${lost.join(", ")} are dropped.`);
     this.refresh();
+  }
+
+  /** A kept take is taken up: what made it is where changes begin. `line`: {actor, text}. */
+  adopt(line, { delivery, seed, plan, isFromPlan }, edits) {
+    this.delivery.value = delivery;
+    [this.edits, this.seed, this.timings] = [edits, seed, []];
+    this.heard = plan;
+    this.naturalS = durationS(plan);
+    this.hold({ ...line, ...deliveryFields(delivery), seed }, { plan });
+    this.held.isAdopted = true;
+    this.show("delivered", isFromPlan
+      ? "Made from a plan: how it is said is in its words. A control that is moved plans the line anew." : "");
+    this.forgetSteps();
+    this.preview();
+    this.delivery.length.tell(this.naturalS);
+  }
+
+  get isEdited() {
+    return Object.keys(this.edits.of).length > 0;
+  }
+
+  /** The plan that is held, with what was edited. */
+  get editedPlan() {
+    return this.delivery.value.fit === null ? edited(this.held.base, this.edits) : this.heard;
+  }
+
+  /** Whether what is held is a kept take's own plan. */
+  get isAdopted() {
+    return this.held?.isAdopted === true;
+  }
+
+  /** Another line's delivery; its words are not planned yet. */
+  begin(delivery) {
+    this.forget();
+    [this.edits, this.seed] = [NO_EDITS, null];
+    this.delivery.value = delivery;
+    this.show("delivered", "");
+    this.show("notice", "");
+    this.delivery.length.tell(null);
+    this.forgetSteps();
+    this.refresh();
+  }
+
+  /** What was done before is another line's and is not gone back to. */
+  forgetSteps() {
+    this.history = new History(this.state);
+    this.steps.forget(this);
   }
 
   get heardS() {
@@ -179,6 +222,11 @@ export class Director {
     this.showWords(heardAt(layout(this.heard), timings));
   }
 
+  /** The words again, on a stage that was cleared meanwhile. */
+  reshow() {
+    this.onWords(this.words);
+  }
+
   showWords(words) {
     this.words = words.map((word, index) => ({ ...word, label: this.label(word, index) }));
     this.lane.show(this.words, words.map((_, index) => this.editAt(index)));
@@ -207,8 +255,6 @@ export class Director {
     const field = this.find("seed-field");
     field.value = this.seed ?? "";
     field.removeAttribute("aria-invalid");
-    this.find("undo").disabled = !this.history.canUndo;
-    this.find("redo").disabled = !this.history.canRedo;
     this.resetWords.disabled = Object.keys(this.edits.of).length === 0;
   }
 }

@@ -9,20 +9,15 @@ export class History {
     this.last = { key: null, atMs: -Infinity };
   }
 
-  get canUndo() {
-    return this.at > 0;
-  }
-
-  get canRedo() {
-    return this.at < this.states.length - 1;
-  }
-
-  /** A new state after a change of `key`; what was undone before it is forgotten. */
+  /** A new state after a change of `key`; what was undone before it is forgotten.
+   *  -> whether it is a step of its own.
+   */
   record(state, key, nowMs) {
     const same = key === this.last.key && nowMs - this.last.atMs < SAME_CHANGE_MS && this.at > 0;
     if (!same) this.at += 1;
     this.states.splice(this.at, Infinity, state);
     this.last = { key, atMs: nowMs };
+    return !same;
   }
 
   /** The state as it is, without a step back to what it was. */

@@ -21,6 +21,7 @@ export class Player {
     this.sent = 0;
     this.commanded = 0; // reports that do not know of this message yet are out of date
     this.context = openContext();
+    this.output = new GainNode(this.context); // all sound of the page leaves through it
     this.ready = this.open();
   }
 
@@ -62,7 +63,8 @@ export class Player {
       if (data.kind === "started") this.onStarted();
       else this.report(data);
     };
-    this.node.connect(this.context.destination);
+    this.node.connect(this.output);
+    this.output.connect(this.context.destination);
   }
 
   /** Browsers let sound start only in reply to a click or a key: call this then. */

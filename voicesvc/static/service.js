@@ -1,15 +1,24 @@
 // The service's HTTP API as this page uses it. Knows nothing about sound cards or drawing.
 
-/** An answer that was not 2xx: RFC 9457's fields, with `where` and `valid` where given. */
+/** An answer that was not 2xx: RFC 9457's fields, with `where` and `valid` where given, and with
+ *  412 `current`: what was to be changed as it is now. */
 export class Problem extends Error {
-  constructor({ title, status, detail, where, valid }) {
+  constructor({ title, status, detail, where, valid, current }) {
     super(detail || title || `HTTP ${status}`);
-    Object.assign(this, { name: "Problem", title: title || `HTTP ${status}`, status, where, valid });
+    Object.assign(this, { name: "Problem", title: title || `HTTP ${status}`, status, where, valid, current });
   }
 }
 
-async function request(path, options) {
-  const response = await fetch(path, options);
+let editor = ""; // who says what is asked for
+
+/** The name that changes and takes are kept under. */
+export function signAs(name) {
+  editor = name;
+}
+
+export async function request(path, options = {}) {
+  const who = editor ? { "Voicesvc-User": encodeURIComponent(editor) } : {}; // a header is Latin-1
+  const response = await fetch(path, { ...options, headers: { ...options.headers, ...who } });
   if (response.ok) return response;
   const isProblem = (response.headers.get("content-type") || "").includes("json");
   const problem = isProblem ? await response.json() : { detail: await response.text() };
@@ -47,12 +56,12 @@ export async function planLine(body, signal) {
   return { plan, fit, delivery, skipped: response.headers.get("Voicesvc-Skipped") };
 }
 
-/** Starts a take of a plan or of {actor, text, …}
+/** Starts a take of a plan or of {actor, text, …}; `keepIn`: the line of a script that it is a take of, or null
  *  -> {takeId, seed, sampleRateHz, fit, skipped, samples: async iterator of Float32Array}.
  */
-export async function speak(line, sampleRateHz, signal) {
-  const response = await post(
-    "/v1/speech", { ...line, format: "pcm_f32le", sample_rate_hz: sampleRateHz }, signal);
+export async function speak(line, { sampleRateHz, keepIn, signal }) {
+  const path = keepIn === null ? "/v1/speech" : `/v1/speech?line=${encodeURIComponent(keepIn)}`;
+  const response = await post(path, { ...line, format: "pcm_f32le", sample_rate_hz: sampleRateHz }, signal);
   const header = (name) => response.headers.get(`Voicesvc-${name}`);
   return {
     takeId: header("Take"),

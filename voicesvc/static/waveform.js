@@ -7,10 +7,21 @@ const MIN_VIEW_S = 3;
 const RULER_PX = 18;
 const TICKS_S = [0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10];
 
+/** Where a key takes the playhead, in seconds; null where it takes it nowhere. */
+export function seekKey(event, playheadS, durationS) {
+  const stepS = event.shiftKey ? 1 : 0.1;
+  const toS = {
+    ArrowLeft: playheadS - stepS, ArrowRight: playheadS + stepS, Home: 0, End: durationS,
+  }[event.key];
+  if (toS === undefined || durationS === 0 || event.ctrlKey || event.metaKey || event.altKey) return null;
+  event.preventDefault();
+  return Math.min(Math.max(0, toS), durationS);
+}
+
 export class Waveform {
   /** strip: as wide as the take; scroller: the window on it; canvas: stays in the window. */
   constructor({ canvas, strip, scroller, sampleRateHz, onSeek, onLayout }) {
-    Object.assign(this, { canvas, strip, scroller, sampleRateHz, onSeek, onLayout });
+    Object.assign(this, { canvas, strip, scroller, sampleRateHz, onSeek, onLayout, isShown: true });
     this.pen = canvas.getContext("2d");
     this.clear();
     new ResizeObserver(() => this.layout()).observe(scroller);
@@ -19,7 +30,10 @@ export class Waveform {
     canvas.addEventListener("pointerdown", (event) => {
       if (event.button === 0 && this.lengthSamples > 0) onSeek(this.timeAt(event.offsetX));
     });
-    canvas.addEventListener("keydown", (event) => this.onKey(event));
+    canvas.addEventListener("keydown", (event) => {
+      const toS = seekKey(event, this.playheadS, this.durationS);
+      if (toS !== null) onSeek(toS);
+    });
   }
 
   get durationS() {
@@ -80,6 +94,7 @@ export class Waveform {
   }
 
   layout() {
+    if (!this.isShown) return;
     const widthPx = this.scroller.clientWidth;
     this.pxPerS = Math.max(MIN_PX_PER_S, widthPx / this.viewS());
     this.strip.style.width = `${Math.max(widthPx, Math.ceil(this.shownS * this.pxPerS))}px`;
@@ -91,19 +106,6 @@ export class Waveform {
   timeAt(offsetXPx) {
     const timeS = (this.scroller.scrollLeft + offsetXPx) / this.pxPerS;
     return Math.min(Math.max(0, timeS), this.durationS);
-  }
-
-  onKey(event) {
-    const stepS = event.shiftKey ? 1 : 0.1;
-    const toS = {
-      ArrowLeft: this.playheadS - stepS,
-      ArrowRight: this.playheadS + stepS,
-      Home: 0,
-      End: this.durationS,
-    }[event.key];
-    if (toS === undefined || this.lengthSamples === 0) return;
-    event.preventDefault();
-    this.onSeek(Math.min(Math.max(0, toS), this.durationS));
   }
 
   moveTo(playheadS, isPlaying) {

@@ -52,6 +52,9 @@ export class Words {
     this.words[n] = word;
     this.buttons[n].dataset.startS = word.start_s;
     this.buttons[n].dataset.endS = word.end_s;
+    if (word.wrong === undefined) delete this.buttons[n].dataset.wrong;
+    else this.buttons[n].dataset.wrong = word.wrong;
+    this.buttons[n].title = word.wrong === undefined ? "" : `heard: ${word.wrong || "nothing"}`;
   }
 
   layout(pxPerS) {
