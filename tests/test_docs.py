@@ -1,5 +1,6 @@
 """The documentation against the code, both ways: nothing missing, nothing that is not there."""
 
+import dataclasses
 import re
 import shlex
 import shutil
@@ -20,7 +21,7 @@ from playwright.sync_api import sync_playwright
 from prometheus_client.metrics import MetricWrapperBase
 from pydantic import BaseModel
 
-from voicesvc import metrics
+from voicesvc import metrics, qc
 from voicesvc.api import create_app
 from voicesvc.api.openai import OpenAiSpeech
 from voicesvc.cli import app as cli
@@ -28,6 +29,7 @@ from voicesvc.config import PREFIX, Settings
 from voicesvc.encode import FORMATS
 from voicesvc.errors import PROBLEMS, BadSetting
 from voicesvc.line import Line
+from voicesvc.measure import Measured
 from voicesvc.packs import Description, Source, Weights
 
 ROOT = Path(__file__).parent.parent
@@ -324,6 +326,35 @@ def test_architecture_page_lists_every_module() -> None:
         or (path / "__init__.py").exists()
     }
     assert set(column(table, "module")) == there
+
+
+# -- measurements --------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("heading", "record"),
+    [
+        ("Of every take", Measured),
+        ("With the extra `[qc]`: did it say the words, and how does it sound", qc.Verdict),
+    ],
+)
+def test_measurements_page_lists_every_figure(heading: str, record: type) -> None:
+    (table,) = tables(sections("measurements")[heading])
+    named = column(table, "member")
+    assert set(named) | {"not_measured"} == {f.name for f in dataclasses.fields(record)}
+    assert len(named) == len(set(named))
+
+
+def test_measurements_page_lists_every_flag_with_its_limits() -> None:
+    (table,) = tables(sections("measurements")["Flags"])
+    assert column(table, "flag") == list(qc.FLAGS)
+    said = {codes(row["flag"])[0]: re.findall(r"[\d.]+", row["limit"]) for row in table}
+    limits = qc.Limits()
+    assert [float(x) for x in said["words"]] == [limits.max_wer]
+    assert [float(x) for x in said["quality"]] == [limits.min_distillmos]
+    assert [float(x) for x in said["clipping"]] == [limits.max_true_peak_dbtp]
+    assert limits.max_clipped_run == 1  # "two or more samples in a row"
+    assert [float(x) for x in said["silence"]] == [limits.max_head_ms, limits.max_tail_ms]
 
 
 # -- links and snippets --------------------------------------------------------------------------

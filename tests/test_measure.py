@@ -247,8 +247,9 @@ def test_the_voice_begins_where_its_first_word_does(joe_pcm: Pcm) -> None:
 def test_what_is_no_take_is_refused(pcm: Pcm) -> None:
     with pytest.raises(ValueError, match="no take"):
         measure(pcm.astype(np.float32), 48000)
-    with pytest.raises(ValueError, match="no take"):
-        measure(still(1), 0)
+    for rate_hz in (0, 7_999, 1_000_000):
+        with pytest.raises(ValueError, match="no take"):
+            measure(still(1), rate_hz)
 
 
 def test_figures_go_through_json(joe_pcm: Pcm) -> None:

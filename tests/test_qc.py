@@ -173,6 +173,44 @@ def test_a_program_with_nothing_to_do_ends_and_comes_back(joe_pcm: Pcm) -> None:
         assert program.inspect(joe_pcm, JOE_HZ, LINE, "en-us") == before
 
 
+@pytest.mark.skipif(sys.platform != "linux", reason="elsewhere it ends when it reads again")
+@pytest.mark.parametrize("listens", [False, True])
+def test_the_program_ends_with_a_killed_parent(listens: bool) -> None:
+    script = (
+        "import sys, numpy, threading, time\n"
+        "from voicesvc.qc import Inspector\n"
+        "i = Inspector()\n"
+        "if int(sys.argv[1]): i.inspect(numpy.zeros(0, 'float32'), 22050, 'Stop.', 'en')\n"
+        "noise = numpy.random.default_rng(1).standard_normal(22050 * 900).astype('float32') / 9\n"
+        "ask = threading.Thread(target=i.inspect, args=(noise, 22050, 'Stop.', 'en'))\n"
+        "ask.start()\n"
+        "while not i._program.process: time.sleep(0.01)\n"
+        "print(i._program.process.pid, flush=True)\n"
+    )
+    command = (sys.executable, "-c", script, str(int(listens)))
+    with subprocess.Popen(command, stdout=subprocess.PIPE) as parent:
+        assert parent.stdout
+        child = Path(f"/proc/{int(parent.stdout.readline())}/stat")
+        assert child.exists()
+        # Before it has the lowest priority it may be on its way there; then it ends by itself.
+        time.sleep(0.5)
+        parent.kill()
+    assert eventually(lambda: not child.exists() or " Z " in child.read_text(), 20)
+
+
+def test_the_program_outlives_the_thread_that_asked_first(joe_pcm: Pcm) -> None:
+    with closing(Inspector()) as program:
+        found: list[Verdict] = []
+        thread = threading.Thread(
+            target=lambda: found.append(program.inspect(joe_pcm, JOE_HZ, LINE, "en-us"))
+        )
+        thread.start()
+        thread.join()
+        pid = pid_of(program)
+        assert program.inspect(joe_pcm, JOE_HZ, LINE, "en-us") == found[0]
+        assert pid_of(program) == pid
+
+
 def test_many_threads_share_one_program(inspector: Inspector, joe_pcm: Pcm) -> None:
     texts = [LINE, LINE.replace("harbour", "kitchen"), LINE.replace("storm", "rain")]
     wanted = [inspector.inspect(joe_pcm, JOE_HZ, t, "en-us") for t in texts]

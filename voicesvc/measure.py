@@ -16,6 +16,7 @@ from voicesvc.audio import Pcm
 from voicesvc.dsp import floor_of, track
 from voicesvc.dsp.curves import Floats
 
+RATES_HZ = range(8_000, 768_001)
 MOMENTARY_STEPS = 4  # of 100 ms: 400 ms, EBU Tech 3341 section 2.2
 SHORT_TERM_STEPS = 30  # 3 s
 LOUDNESS_STEPS = {  # which each figure needs at least
@@ -71,9 +72,9 @@ def measure(pcm: Pcm, rate_hz: int) -> Measured:
     -20 dBFS has -23.0 LUFS. Two equal channels would have 3 LU more.
 
     Raises:
-        ValueError: `pcm` is no vector, or holds what is no number; or the rate is not positive.
+        ValueError: `pcm` is no vector, or holds what is no number; or the rate is not of RATES_HZ.
     """
-    if pcm.ndim != 1 or rate_hz <= 0 or not np.isfinite(pcm).all():
+    if pcm.ndim != 1 or rate_hz not in RATES_HZ or not np.isfinite(pcm).all():
         raise ValueError(f"no take: samples of shape {pcm.shape} at {rate_hz} Hz")
     pcm = np.ascontiguousarray(pcm, np.float32)
     why: dict[str, str] = {}

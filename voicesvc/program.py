@@ -10,9 +10,14 @@ import subprocess
 import threading
 import time
 from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 
 _CHUNK_BYTES = 65536
 _COMPLAINT_BYTES = 500
+
+# To Linux, the parent of a process is the thread that started it: this one lasts as long as we do,
+# so a program that asks to be ended with its parent is not ended with whoever asked it first.
+_STARTER = ThreadPoolExecutor(1, "starts programs")
 
 Popen = subprocess.Popen[bytes]
 
@@ -83,7 +88,8 @@ class Program:
         with self._starting:
             if self._closed:
                 raise EOFError("it was closed")
-            self.process = program = subprocess.Popen(
+            starting = _STARTER.submit(
+                subprocess.Popen,
                 self._command,
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
@@ -91,6 +97,7 @@ class Program:
                 bufsize=0,
                 env=self._env,
             )
+            self.process = program = starting.result()
         assert program.stdin
         os.set_blocking(program.stdin.fileno(), False)
         return program

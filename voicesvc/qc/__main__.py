@@ -6,9 +6,12 @@
 
 `said`, which may be left out, has stretches of the text that are read otherwise:
 `[{"start": 0, "end": 4, "text": "stay"}]`. The program runs at the lowest priority, on one thread,
-and ends when stdin does, or after so many seconds without a question as its argument says.
+and ends when stdin does. Its arguments, which may be left out: after how many seconds without a
+question it ends, and the id of its parent, with which it ends (on Linux, whatever it is doing; else
+when it comes to read again).
 """
 
+import ctypes
 import json
 import os
 import signal
@@ -24,6 +27,7 @@ from voicesvc.qc.judges import Opinion, Recogniser
 from voicesvc.qc.verdict import Verdict
 
 LANGUAGES = ("en",)  # of the recogniser
+_PR_SET_PDEATHSIG = 1  # prctl(2)
 
 
 class Listener:
@@ -65,8 +69,18 @@ def exactly(stream: BinaryIO, n_bytes: int) -> bytes:
     return data
 
 
-def main(idle_s: int) -> None:
+def end_with(parent: int) -> None:
+    """Have the kernel end this process with its parent, and end it if that is gone already."""
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+    if os.getppid() != parent:
+        raise SystemExit(1)
+
+
+def main(idle_s: int = 0, parent: int | None = None) -> None:
     """Answer until stdin ends or is silent for `idle_s`; 0 waits for ever."""
+    if parent is not None:
+        end_with(parent)
     os.nice(19)
     answers = os.fdopen(os.dup(sys.stdout.fileno()), "w", encoding="utf-8")
     os.dup2(sys.stderr.fileno(), sys.stdout.fileno())  # models print
@@ -84,4 +98,4 @@ def main(idle_s: int) -> None:
         answers.flush()
 
 
-main(int(sys.argv[1]) if len(sys.argv) > 1 else 0)
+main(*map(int, sys.argv[1:]))

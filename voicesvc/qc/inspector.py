@@ -49,7 +49,7 @@ class Inspector:
     ) -> None:
         self._limit_s = limit_s
         one_thread = {**os.environ, "OMP_NUM_THREADS": "1"}
-        self._program = Program((*command, str(idle_s)), one_thread)
+        self._program = Program((*command, str(idle_s), str(os.getpid())), one_thread)
         self._lock = threading.Lock()
         self._closed = False
 
