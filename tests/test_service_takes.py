@@ -115,6 +115,23 @@ def test_take_is_heard_again_at_another_rate_and_depth(service: Service) -> None
     assert np.abs(np.frombuffer(other, np.float32)).max() > 0.1
 
 
+def test_take_says_which_lexicons_it_was_read_with(service: Service) -> None:
+    entries = {"entries": [{"grapheme": "line", "sounds_like": "LYNE"}]}
+    told = service.http.put("/v1/lexicons/film", json=entries).json()
+    take, _ = spoken(service, lexicons=["film"])
+    assert {"name": "film", "sha256": told["sha256"]} in take["lexicons"]
+    assert spoken(service)[0]["lexicons"] == []
+
+
+def test_every_take_has_every_member(service: Service, line: Any) -> None:
+    (made,) = take_five(service, line, count=1)
+    (waiting,) = service.http.post(f"/v1/lines/{line['id']}/takes", json={}).json()["takes"]
+    one, _ = spoken(service)
+    extra = {"begun"}  # of one that was queued
+    assert set(one) | extra == set(made) | extra
+    assert set(waiting) <= set(made)
+
+
 def test_take_that_was_left_is_cancelled_and_has_no_audio(tmp_path: Path) -> None:
     with tones_served(tmp_path, delay_s=0.05) as service:
         body = {"actor": "ann", "text": TEXT * 40}

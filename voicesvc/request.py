@@ -42,6 +42,7 @@ class Request:
     skipped: tuple[script.Skipped, ...] = ()
     ignored: tuple[Ignored, ...] = ()  # markup that was skipped because it was asked to be
     sources: dict[str, str] | None = None  # what does each thing that was asked for
+    lexicons: tuple[Lexicon, ...] = ()  # that the text was read with
 
 
 def of_text(line: Line, seed: int, voice: Voice) -> Request:
@@ -86,7 +87,8 @@ def of_text(line: Line, seed: int, voice: Voice) -> Request:
         return score.of_text(engine, head, spoken, Performer(asked), line.fit)
 
     sources = _sources(line, stretches, pack)
-    return Request(pack, seed, planned, cleaned.skipped, directed.ignored, sources)
+    lexicons = tuple(voice.lexicons)
+    return Request(pack, seed, planned, cleaned.skipped, directed.ignored, sources, lexicons)
 
 
 def _check_short(text: str) -> None:

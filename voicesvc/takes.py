@@ -50,6 +50,7 @@ class Take:
     fitted: Report | None = None
     sources: dict[str, str] = field(default_factory=dict)  # what does each thing asked for
     ignored: tuple[Ignored, ...] = ()  # markup that was skipped
+    lexicons: list[dict[str, str]] = field(default_factory=list)  # that the text was read with
     _peaks: Peaks = field(default_factory=lambda: Peaks(PEAKS))
 
     @property
@@ -62,6 +63,7 @@ class Take:
         self.model_sha256, self.skipped = asked.pack.model_sha256, asked.skipped
         self.sources |= asked.sources or {}
         self.ignored = asked.ignored
+        self.lexicons = [{"name": x.name, "sha256": x.sha256} for x in asked.lexicons]
 
     def planned(self, laid: Sheet, dropped: Iterable[str], before_s: float) -> None:
         """Note when the words of the next sentence are heard; it begins `before_s` from now."""
@@ -105,6 +107,7 @@ class Take:
             "delivery": self.sources,
             "length": None if document.length is None else document.length.model_dump(),
             "fit": None if self.fitted is None else self.fitted.json(),
+            "lexicons": self.lexicons,
             "dropped_symbols": sorted(set(self.dropped)),
         }
         documents = {

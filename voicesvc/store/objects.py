@@ -12,6 +12,22 @@ MadeBy = Literal["speech", "line", "retake", "drift"]
 State = Literal["queued", "open", "complete", "cancelled", "failed", "refused"]
 STATES: tuple[State, ...] = ("queued", "open", "complete", "cancelled", "failed", "refused")
 WAITING: tuple[State, ...] = ("queued", "open")
+_FACTS: dict[str, Any] = {  # of a take that does not have them
+    "reason": None,
+    "varied": {},
+    "edits": [],
+    "attempts": [],
+    "splice": None,
+    "from_plan": False,
+    "length": None,
+    "fit": None,
+    "lexicons": [],
+    "delivery": {},
+    "dropped_symbols": [],
+    "code": {},
+    "device": None,
+    "precision": None,
+}
 _HIDDEN = ("seq", "facts", "flagged", "instance", "takes_made", "lines_made", "purged_ms")
 
 
@@ -174,7 +190,8 @@ class StoredTake(_Changed):
     def json(self) -> dict[str, Any]:
         """As HTTP answers it."""
         has_audio = self.pcm_sha256 is not None and self.purged_ms is None
-        return _json(self) | self.facts | {"duration_s": self.duration_s, "has_audio": has_audio}
+        told = {**_json(self), **_FACTS, **self.facts}
+        return told | {"duration_s": self.duration_s, "has_audio": has_audio}
 
 
 @dataclass(frozen=True, slots=True)
