@@ -54,14 +54,20 @@ class Script:
         self.title = f"Harbour {next(_numbers)}"
         self.production = make(service, "/v1/productions", title=self.title)["id"]
         lines = [
-            {"actor": "ann", "text": t, "scene": str(n // 2 + 1), "cue": f"H{n}", "character": "EVE"}
+            {
+                "actor": "ann",
+                "text": t,
+                "scene": str(n // 2 + 1),
+                "cue": f"H{n}",
+                "character": "EVE",
+            }
             for n, t in enumerate(texts)
         ]
         self.lines = make(service, "/v1/lines", production=self.production, lines=lines)["items"]
         if takes:
             body = {"count": takes, "vary": ["seed", "pace"], "seed": 1}
             make(service, f"/v1/lines/{self.lines[0]['id']}/takes", **body)
-            assert eventually(lambda: all(t["state"] == "complete" for t in self.takes), 60)
+            assert eventually(lambda: all(t["measured"] for t in self.takes), 60)
 
     @property
     def takes(self) -> list[Json]:
@@ -102,7 +108,9 @@ def option(page: Page, line: Json) -> Locator:
 def row(page: Page, number: int) -> Locator:
     """A take of the line, by its number."""
     return page.locator(".take-row").filter(
-        has=page.locator(".number", has_text=f"T{number}").and_(page.locator(f":text-is('T{number}')"))
+        has=page.locator(".number", has_text=f"T{number}").and_(
+            page.locator(f":text-is('T{number}')")
+        )
     )
 
 
