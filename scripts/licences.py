@@ -183,7 +183,9 @@ def vendored() -> str:
     for path in sorted(p for p in VENDOR.rglob("*") if p.is_file()):
         package, version, said = VENDORED[path.relative_to(VENDOR).parts[0]]
         digest = hashlib.sha256(path.read_bytes()).hexdigest()
-        lines.append(f"| `{path.relative_to(ROOT)}` | {package} | {version} | {said} | `{digest}` |")
+        lines.append(
+            f"| `{path.relative_to(ROOT)}` | {package} | {version} | {said} | `{digest}` |"
+        )
     return "\n".join(lines) + "\n"
 
 

@@ -67,7 +67,7 @@ class Script:
         if takes:
             body = {"count": takes, "vary": ["seed", "pace"], "seed": 1}
             make(service, f"/v1/lines/{self.lines[0]['id']}/takes", **body)
-            assert eventually(lambda: all(t["state"] == "complete" for t in self.takes), 60)
+            assert eventually(lambda: all(t["measured"] for t in self.takes), 60)
 
     @property
     def takes(self) -> list[Json]:

@@ -16,7 +16,7 @@ import { LineForm } from "/static/lineform.js";
 import { Live } from "/static/live.js";
 import { Productions } from "/static/productions.js";
 import { audioUrl } from "/static/records.js";
-import { askConflict, Review } from "/static/review.js";
+import { askConflict, Review, wrongWords } from "/static/review.js";
 import { Script } from "/static/script.js";
 import { Problem, signAs } from "/static/service.js";
 import { Shelf } from "/static/shelf.js";
@@ -235,7 +235,7 @@ function showWord(word) {
 
 /** Words of a layout, each with the service's own timing once there is one. */
 function showWords(laid) {
-  const wrong = stage.kept?.measured?.words?.wrong ?? [];
+  const wrong = wrongWords(stage.kept);
   stage.words.update(laid.map(({ text, charStart, startS, endS, phonemes, heard }) => ({
     ...(heard ?? { text, start_s: startS, end_s: endS, phonemes }),
     wrong: wrong.find(({ start, end }) => charStart >= start && charStart < end)?.heard,

@@ -179,10 +179,8 @@ export class Desk {
   /** What was heard becomes a take of the line. */
   async keep(made) {
     try {
-      const loose = await this.shelf.readTake(made.id);
-      const kept = await records.change("takes", loose, { line: this.lineId });
+      const kept = await this.shelf.assign(made.id, this.lineId);
       made.keepIn = kept.line;
-      this.shelf.putTake(kept);
       this.pick(kept.id, this.chosen ?? this.other);
     } catch (error) {
       this.onProblem(error);
@@ -264,11 +262,7 @@ export class Desk {
     const take = this.shelf.take(id);
     if (!take || take.state === "queued" || take.state === "open") return;
     const at = this.takeList.list.indices.get(id);
-    const removeIt = async () => {
-      const now = await records.fetchRecord("takes", id);
-      await records.remove("takes", now);
-      this.shelf.putTake({ ...now, version: now.version + 1, deleted_at: "now" });
-    };
+    const removeIt = () => this.shelf.removeTake(id);
     const restore = async () => this.shelf.putTake(await records.restoreTake(id));
     this.steps.push({ of: id, undo: () => this.guard(restore()), redo: () => this.guard(removeIt()) });
     await this.guard(removeIt());

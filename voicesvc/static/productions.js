@@ -7,7 +7,7 @@ const KEPT_AS = "voicesvc production";
 export class Productions {
   /** find(id) -> element; onChoose(production or null). */
   constructor({ find, onChoose }) {
-    Object.assign(this, { onChoose, list: [] });
+    Object.assign(this, { onChoose, list: [], opened: null });
     this.select = find("production");
     this.select.addEventListener("change", () => this.choose(this.select.value || null));
   }
@@ -18,13 +18,12 @@ export class Productions {
 
   /** Reads them, and opens the one that was open last, or the only one. */
   async read() {
-    const before = this.select.value;
     this.list = await all("productions", {});
     this.fill();
-    const wanted = [before, localStorage.getItem(KEPT_AS), this.list.length === 1 ? this.list[0].id : null];
+    const wanted = [this.opened, localStorage.getItem(KEPT_AS), this.list.length === 1 ? this.list[0].id : null];
     const id = wanted.find((one) => this.list.some((p) => p.id === one)) ?? null;
     this.select.value = id ?? "";
-    if (id !== (before || null)) await this.choose(id);
+    await this.choose(id);
   }
 
   fill() {
@@ -40,6 +39,8 @@ export class Productions {
   }
 
   choose(id) {
+    if (id === this.opened) return undefined;
+    this.opened = id;
     if (id === null) localStorage.removeItem(KEPT_AS);
     else localStorage.setItem(KEPT_AS, id);
     return this.onChoose(this.chosen);

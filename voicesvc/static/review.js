@@ -13,8 +13,8 @@ const MEASURED = [
   ["Pitch", (m) => m.f0_median_hz, (x, m) => `${hertz(x)}${m.f0_range_st ? `, over ${semitones(m.f0_range_st).replace("+", "")}` : ""}`],
   ["Silence at the ends", (m) => m.head_ms, (x, m) => `${milliseconds(x)} / ${milliseconds(m.tail_ms ?? 0)}`],
   ["Clipped", (m) => m.clipped_samples, (x) => (x === 0 ? "none" : `${x} samples`)],
-  ["Sounds (MOS)", (m) => m.mos, (x) => x.toFixed(2)],
-  ["Words wrong", (m) => m.words?.wer, (x) => percent(x)],
+  ["Sounds (MOS)", (m) => m.distillmos, (x) => x.toFixed(2)],
+  ["Words wrong", (m) => m.wer, (x) => percent(x)],
 ];
 const WHEN = new Intl.DateTimeFormat(undefined, { dateStyle: "medium", timeStyle: "short" });
 
@@ -110,22 +110,31 @@ export class Review {
 
   /** The text with the words that were not heard as written. */
   showHeard(take) {
-    const wrong = take?.measured?.words?.wrong ?? [];
     const box = this.find("heard");
+    const wrong = wrongWords(take);
     box.hidden = wrong.length === 0;
     if (wrong.length === 0) return;
-    const parts = ["Heard otherwise: "];
+    const parts = [];
     let at = 0;
-    for (const { start, end, heard, kind } of [...wrong].sort((a, b) => a.start - b.start)) {
-      parts.push(take.text.slice(at, start));
+    for (const { start, end, heard } of wrong) {
       const mark = element("mark", "", take.text.slice(start, end) || "‸");
-      mark.title = kind === "missing" ? "not heard" : `heard: ${heard}`;
-      const said = element("span", "heard-as", kind === "missing" ? "not heard" : heard);
-      parts.push(mark, " ", said);
-      at = Math.max(at, end);
+      parts.push(take.text.slice(at, start), mark, " ", element("span", "heard-as", heard));
+      at = end;
     }
-    box.replaceChildren(...parts, take.text.slice(at));
+    box.replaceChildren(element("span", "note", "Heard otherwise: "), ...parts, take.text.slice(at));
   }
+}
+
+/** What was not heard as it is written -> [{start, end, heard}], places in the text, in order. */
+export function wrongWords(take) {
+  const { words = [], inserted = [] } = take?.measured ?? {};
+  const wrong = words.filter(({ status }) => status !== "ok").map(({ start, end, status, heard }) =>
+    ({ start, end, heard: status === "missing" ? "not heard" : heard }));
+  const more = inserted.map(({ at, heard }) => {
+    const place = words[at]?.start ?? take.text.length;
+    return { start: place, end: place, heard };
+  });
+  return [...wrong, ...more].sort((a, b) => a.start - b.start || a.end - b.end);
 }
 
 function tagsOf(text) {

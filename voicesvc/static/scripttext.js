@@ -31,8 +31,10 @@ function readTable(text, separator) {
   const [head, ...rows] = cells(text, separator);
   const names = namesIn(head);
   const left = head.filter((_, n) => names[n] === null).map((cell) => `column “${cell.trim()}”`);
+  const whole = (row) => [ // a separator in the last column that nobody has quoted
+    ...row.slice(0, head.length - 1), row.slice(head.length - 1).join(separator)];
   const lines = rows.map((row) => Object.fromEntries(
-    row.map((cell, n) => [names[n], cell.trim()]).filter(([name, cell]) => name !== null && cell !== "")));
+    whole(row).map((cell, n) => [names[n], cell.trim()]).filter(([name, cell]) => name !== null && cell !== "")));
   return { lines: lines.filter((line) => line.text !== undefined), left };
 }
 

@@ -173,6 +173,30 @@ export class Shelf {
     return records.change("takes", theirs, members);
   }
 
+  /** A loose take becomes one of a line's, whatever else was noted of it meanwhile. */
+  async assign(id, line) {
+    return this.done(await this.onNewest(id, (take) => records.change("takes", take, { line })));
+  }
+
+  async removeTake(id) {
+    const last = await this.onNewest(id, async (take) => {
+      await records.remove("takes", take);
+      return take;
+    });
+    this.putTake({ ...last, version: last.version + 1, deleted_at: "now" });
+  }
+
+  /** Does something to a take as it is now; once more if it was changed just then. */
+  async onNewest(id, act) {
+    const take = await records.fetchRecord("takes", id);
+    try {
+      return await act(take);
+    } catch (error) {
+      if (error.status !== 412 || !error.current) throw error;
+      return act(error.current);
+    }
+  }
+
   done(take) {
     this.own.set(take.id, take);
     this.takes.set(take.id, take);

@@ -54,7 +54,7 @@ export class Words {
     this.buttons[n].dataset.endS = word.end_s;
     if (word.wrong === undefined) delete this.buttons[n].dataset.wrong;
     else this.buttons[n].dataset.wrong = word.wrong;
-    this.buttons[n].title = word.wrong === undefined ? "" : `heard: ${word.wrong || "nothing"}`;
+    this.buttons[n].title = word.wrong === undefined ? "" : `heard: ${word.wrong}`;
   }
 
   layout(pxPerS) {
