@@ -1,10 +1,12 @@
 """What of a take asks for an editor's ear. Pure: figures in, names out."""
 
 from dataclasses import dataclass
-from typing import Literal, get_args
+from typing import TYPE_CHECKING, Literal, get_args
 
-from voicesvc.measure import Measured
 from voicesvc.qc.verdict import Verdict
+
+if TYPE_CHECKING:  # the program that listens is there sooner without scipy
+    from voicesvc.measure import Measured
 
 Flag = Literal["words", "quality", "clipping", "silence"]
 FLAGS: tuple[Flag, ...] = get_args(Flag)
@@ -23,7 +25,7 @@ class Limits:
 
 
 def flags(
-    measured: Measured, verdict: Verdict | None = None, limits: Limits | None = None
+    measured: "Measured", verdict: Verdict | None = None, limits: Limits | None = None
 ) -> tuple[Flag, ...]:
     """Of one take, in the order of `FLAGS`. What was not measured raises no flag, but for silence.
 

@@ -1,6 +1,6 @@
 """The models that listen: Whisper by faster-whisper, DistillMOS. On the CPU, on one thread.
 
-Only `python -m voicesvc.qc` (and the benchmarks, which are programs too) imports this:
+Only `python -m voicesvc.qc` (and the benchmarks, programs too) has this in its process:
 faster-whisper imports PyAV, whose wheels hold libx264 and libx265, which are under the GPL.
 """
 
