@@ -50,6 +50,7 @@ PLACES: dict[str, tuple[Any, str, bool]] = {
     "its row says complete": (archive.Archive, "end", True),
     "a queued take is claimed, not committed *": (rows, "claim", True),
     "a queued take is about to be made": (jobs.Maker, "_make", False),
+    "a take is measured, not committed *": (rows, "measured", True),
 }
 AT_START: dict[str, tuple[Any, str, bool]] = {
     "takes that were left are put in order, not committed *": (rows, "abandoned", True),
@@ -92,10 +93,10 @@ def serve(folder: Path, port: int) -> None:
 
     settings = Settings.read(
         {},
-        check_words="off",
         models_dir=folder / "models",
         data_dir=folder / "data",
         deleted_kept_days=0,
+        check_words="off",
     )
     kept = archive.open_in(settings, f"in_{secrets.token_hex(10)}")
     studio = Studio(settings, load=load, entropy=random.SystemRandom(), archive=kept)

@@ -195,7 +195,7 @@ def nothing_is_lost(service: Service, promised: Promised, *, whole: bool = False
 
 
 def all_is_in_order(service: Service) -> bool:
-    """What must come to hold once it has started again: every take ended, no audio without one."""
+    """What must come to hold once it has started again: takes ended and measured."""
     takes = service.takes()
     needed = {t["pcm_sha256"] for t in takes if t["purged_ms"] is None} - {None}
     left = list((service.folder / "data" / "audio" / "tmp").glob("*"))
@@ -204,6 +204,7 @@ def all_is_in_order(service: Service) -> bool:
         and set(service.audio.names()) == needed
         and left == []
         and all(t["purged_ms"] for t in takes if t["deleted_ms"])
+        and all(t["measured"] for t in takes if t["state"] == "complete" and not t["deleted_ms"])
     )
 
 

@@ -81,8 +81,7 @@ def test_takes_are_there_when_the_service_starts_again(
         spoken = service.speak(seed=7)
         line = line_of(service)
         post(service, f"/v1/lines/{line}/takes", count=3)
-        assert eventually(lambda: settled(service, line), 30)
-        assert eventually(lambda: measured(service), 30)
+        assert eventually(lambda: settled(service, line) and measured(service), 30)
         before = get(service, "/v1/takes")["items"]
         place = blobs.of(service.studio.settings.audio_path)
         assert set(place.names()) == {take["pcm_sha256"] for take in before}
