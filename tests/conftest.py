@@ -22,6 +22,7 @@ from prometheus_client import REGISTRY
 
 from voicesvc import archive
 from voicesvc.api import create_app
+from voicesvc.api.server import Server
 from voicesvc.archive import Archive
 from voicesvc.audio import Pcm
 from voicesvc.config import Settings
@@ -164,7 +165,7 @@ def _served(
         timeout_graceful_shutdown=1,
         lifespan="on",
     )
-    server = uvicorn.Server(config)
+    server = Server(config)
     with (
         socket.create_server(("127.0.0.1", 0)) as listener,
         httpx.Client(

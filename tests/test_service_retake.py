@@ -4,6 +4,7 @@ import hashlib
 import io
 import itertools
 import json
+import shutil
 import subprocess
 import sys
 import textwrap
@@ -337,3 +338,39 @@ def test_edits_are_kept_as_they_were_sent(tone: Service) -> None:
     new = retaken(tone, take, edits=[edit])
     assert new["edits"] == [edit]
     assert json.loads(json.dumps(new["asked"])) == take["asked"]
+
+
+def test_take_of_an_actor_who_is_gone_is_heard(tmp_path: Path) -> None:
+    write_pack(tmp_path / "models", "ann")
+    write_pack(tmp_path / "models", "eve")
+
+    def running() -> Any:
+        tones: dict[str, Any] = {}
+        studio = tone_studio(tmp_path / "models", tones, {})
+        studio.archive = archived(tmp_path / "data")
+        return served(studio, tones=tones)
+
+    with running() as service:
+        take = spoken(service)
+        before = samples(service, take)
+    shutil.rmtree(tmp_path / "models" / "ann")
+    with running() as service:
+        answer = render(service, take, format="pcm_f32le")
+        assert np.array_equal(np.frombuffer(answer.content, np.float32), before)
+        assert answer.headers["Voicesvc-Drift"] == "model_sha256"
+        assert render(service, take, source="model").status_code == 404
+
+
+def test_take_that_cannot_be_kept_is_not_spoken(tmp_path: Path) -> None:
+    write_pack(tmp_path / "models", "ann")
+    tones: dict[str, Any] = {}
+    with served(tone_studio(tmp_path / "models", tones, {}), tones=tones) as service:
+        archive = service.studio.archive
+        assert archive is not None
+        archive.database.write(lambda c: c.exec_driver_sql("ALTER TABLE takes RENAME TO gone"))
+        answer = service.speak(TEXT)
+        assert answer.status_code == 503
+        assert answer.json()["type"] == "/problems/store-failed"
+        assert eventually(service.idle)
+        archive.database.write(lambda c: c.exec_driver_sql("ALTER TABLE gone RENAME TO takes"))
+        assert service.speak(TEXT).status_code == 200

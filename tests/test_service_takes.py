@@ -3,6 +3,7 @@
 import io
 import json
 import threading
+import time
 import zipfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -397,6 +398,28 @@ def test_service_that_ends_goes_on_with_its_queue(tmp_path: Path) -> None:
             return [(t["id"], t["state"]) for t in takes]
 
         assert eventually(lambda: states() == [(id, "complete") for id in asked], 20)
+
+
+def test_open_streams_of_events_do_not_keep_the_service_from_ending(tmp_path: Path) -> None:
+    with tones_served(tmp_path) as service:
+        service.server.config.timeout_graceful_shutdown = 15
+        ended = threading.Event()
+
+        def listen() -> None:
+            with service.http.stream("GET", "/v1/events") as answer:
+                for _ in answer.iter_lines():
+                    begun.set()
+            ended.set()
+
+        begun = threading.Event()
+        listener = threading.Thread(target=listen)
+        listener.start()
+        assert begun.wait(5)
+        begin = time.monotonic()
+        service.server.should_exit = True
+        assert ended.wait(10)
+        listener.join()
+        assert time.monotonic() - begin < 5
 
 
 def test_data_folder_belongs_to_one_service(tmp_path: Path) -> None:

@@ -7,6 +7,7 @@ A take's row is there before its first sample leaves; its samples are safe befor
 import fcntl
 import hashlib
 import json
+import logging
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -28,6 +29,7 @@ from voicesvc.errors import (
     NotMade,
     StoreFailed,
     UnknownBlob,
+    UnknownTake,
     VoiceError,
 )
 from voicesvc.store import By, Database, StoredTake
@@ -36,6 +38,7 @@ from voicesvc.store.takes import Ending, NewTake
 
 HEARTBEAT_MS = 10_000
 _SILENT_MS = 3 * HEARTBEAT_MS  # a process that has not been heard of for this long is gone
+_log = logging.getLogger(__name__)
 _READ_BYTES = 2**18
 _TEMPORARY_S = 3600.0  # a temporary file of another process may still be written to for this long
 
@@ -102,10 +105,16 @@ class Recording:
             return self._archive.end(self._take_id, ending)
 
     def drop(self, state: Any, reason: str | None) -> None:
-        """It ends here; what there is of it is not kept."""
+        """It ends here; what there is of it is not kept. Never raises: something else went wrong.
+
+        A row that cannot be written now is ended when the service next starts.
+        """
         self._writer.abort()
         facts = {"reason": reason} if reason else {}
-        self._archive.end(self._take_id, Ending(state, facts))
+        try:
+            self._archive.end(self._take_id, Ending(state, facts))
+        except (StoreFailed, UnknownTake) as e:
+            _log.error("take %s is %s, which could not be noted: %s", self._take_id, state, e)
 
 
 @dataclass(frozen=True, slots=True)

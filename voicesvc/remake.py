@@ -29,8 +29,17 @@ from voicesvc.archive import Archive, Made, Origin
 from voicesvc.audio import Pcm
 from voicesvc.directions import Directed, Said
 from voicesvc.engines import Engine
-from voicesvc.errors import BadPlan, Drift, NotMade, VoiceError
+from voicesvc.errors import (
+    BadPlan,
+    Drift,
+    EngineFailed,
+    NotMade,
+    PackRefused,
+    UnknownActor,
+    VoiceError,
+)
 from voicesvc.lineplan import LinePlan, WordPlan
+from voicesvc.packs import Pack
 from voicesvc.phonemes import Word
 from voicesvc.retake import Editor, Retake
 from voicesvc.splice import Part
@@ -70,13 +79,29 @@ def differences(studio: Studio, take: StoredTake) -> list[str]:
         NotReady: it cannot be loaded now.
     """
     found = [] if studio.pack(take.actor).model_sha256 == take.model_sha256 else ["model_sha256"]
-    then, now = take.facts.get("code", {}), provenance.code()
-    found += [f"code.{n}" for n in sorted({*then, *now}) if then.get(n) != now.get(n)]
+    found += _code_differences(take)
     with studio.leased(take.actor) as engine:
         for name in ("device", "precision"):
             if take.facts.get(name) != getattr(engine, name):
                 found.append(name)
     return found
+
+
+def known_differences(studio: Studio, take: StoredTake) -> list[str]:
+    """The same as far as it is known without loading a voice, which may be gone for good."""
+    if studio.is_ready(line_of_take(take)):
+        try:
+            return differences(studio, take)
+        except (UnknownActor, PackRefused, EngineFailed):
+            return ["model_sha256"]
+    pack = studio.packs[take.actor]
+    same = isinstance(pack, Pack) and pack.model_sha256 == take.model_sha256
+    return [*([] if same else ["model_sha256"]), *_code_differences(take)]
+
+
+def _code_differences(take: StoredTake) -> list[str]:
+    then, now = take.facts.get("code", {}), provenance.code()
+    return [f"code.{n}" for n in sorted({*then, *now}) if then.get(n) != now.get(n)]
 
 
 @dataclass(frozen=True, slots=True)

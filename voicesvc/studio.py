@@ -38,6 +38,7 @@ from voicesvc.errors import (
     BadSetting,
     EngineFailed,
     PackRefused,
+    StoreFailed,
     TextTooLong,
     UnknownActor,
     VoiceError,
@@ -231,12 +232,22 @@ class Studio:
         if self.archive is not None and origin is not None:
             recording = self.archive.open(take.opened(origin), origin)
         rendering = Rendering(take, self._render(take, lease, asked, recording))
-        if recording is not None:
-            recording.opened()
+        self._kept(rendering, recording)
         self.takes.add(take)
         first_s = time.perf_counter() - received_s
         metrics.FIRST_AUDIO.labels(actor, line.format).observe(first_s)
         return rendering
+
+    @staticmethod
+    def _kept(rendering: Rendering, recording: Recording | None) -> None:
+        """Return once the take's row is there; a take that cannot be kept is not spoken."""
+        if recording is None:
+            return
+        try:
+            recording.opened()
+        except StoreFailed:
+            rendering.close()
+            raise
 
     def new_id(self, kind: str) -> str:
         """An id for something that is made: the kind, and 80 random bits."""

@@ -34,9 +34,9 @@ class Feed:
             self._loop.call_soon_threadsafe(self._wake)
 
     def close(self) -> None:
-        """End all streams."""
+        """End all streams; for any thread."""
         self.closed = True
-        self._wake()
+        self.changed()
 
     def _wake(self) -> None:
         woken, self._next = self._next, asyncio.Event()

@@ -10,6 +10,7 @@ import time
 from collections.abc import Callable
 
 import uvicorn
+from fastapi import FastAPI
 
 from voicesvc import archive
 from voicesvc.api import create_app
@@ -18,6 +19,17 @@ from voicesvc.errors import BadSetting
 from voicesvc.studio import Studio
 
 _POLL_S = 0.05
+
+
+class Server(uvicorn.Server):
+    """uvicorn, which waits for open streams when it is to end: those of events are ended first."""
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """End."""
+        app = self.config.app
+        assert isinstance(app, FastAPI), "made by create_app"
+        app.state.feed.close()
+        await super().shutdown(sockets)
 
 
 def run(settings: Settings, say: Callable[[str], None], begin: float) -> None:
@@ -34,7 +46,7 @@ def run(settings: Settings, say: Callable[[str], None], begin: float) -> None:
     workers = settings.workers or (1 if device.type == "cuda" else os.cpu_count() or 1)
     kept = archive.open_in(settings, f"in_{secrets.token_hex(10)}")
     studio = Studio(settings, say=say, archive=kept)
-    server = uvicorn.Server(
+    server = Server(
         uvicorn.Config(
             create_app(studio, workers),
             host=settings.host,

@@ -178,7 +178,7 @@ async def render(take: str, body: RenderAsked, request: Request) -> Response:
     loop = asyncio.get_running_loop()
     has_audio = await asyncio.to_thread(archive.has_audio, found)
     if body.source == "stored" or (body.source == "auto" and has_audio):
-        names = await loop.run_in_executor(pools.loading, remake.differences, studio, found)
+        names = await loop.run_in_executor(pools.loading, remake.known_differences, studio, found)
         heard = partial(again.stored, archive, found, output)
         return await streamed(request, heard, output, _told_drift(found, names))
     asked = partial(remake.by_model, studio, found, allow_drift=body.allow_drift, who=who(request))

@@ -188,6 +188,9 @@ def _one(connection: Connection, work: Work[Any]) -> tuple[Exception | None, Any
     try:
         result = work(connection)
         savepoint.commit()
+    except DBAPIError as e:
+        savepoint.rollback()
+        return StoreFailed(str(e.orig), where="database"), None
     except Exception as e:
         savepoint.rollback()
         return e, None
