@@ -1,6 +1,7 @@
 """The documentation against the code, both ways: nothing missing, nothing that is not there."""
 
 import dataclasses
+import os
 import re
 import shlex
 import shutil
@@ -378,12 +379,25 @@ def test_links_lead_somewhere(page: Path) -> None:
 
 
 def test_readme_curl_line_speaks(service: Service, tmp_path: Path) -> None:
-    speak, direct = (b for b in blocks(README) if b.startswith("curl"))
+    speak, direct, _ = (b for b in blocks(README) if b.startswith("curl"))
     for block, shortest_s in ((speak, 1.0), (direct, 4.2)):
         line = block.replace("http://127.0.0.1:8080", service.url)
         words = shlex.split(line.replace("\\\n", " "))
         subprocess.run(words, cwd=tmp_path, check=True, timeout=60, capture_output=True)
         assert soundfile.info(tmp_path / "line.wav").duration >= shortest_s
+
+
+def test_readme_takes_are_heard_again(service: Service, tmp_path: Path) -> None:
+    _, _, again = (b for b in blocks(README) if b.startswith("curl"))
+    take = service.speak("We hold the harbour until morning.", actor="joe").headers["Voicesvc-Take"]
+    script = again.replace("http://127.0.0.1:8080", service.url).replace(
+        "curl ", "curl -sS --fail "
+    )
+    environment = {**os.environ, "TAKE": take}
+    subprocess.run(["bash", "-ec", script], cwd=tmp_path, check=True, timeout=60, env=environment)
+    assert soundfile.info(tmp_path / "again.wav").samplerate == 96_000
+    (retake,) = service.http.get("/v1/takes", params={"parent": take}).json()["items"]
+    assert retake["made_by"] == "retake"
 
 
 def test_http_page_curl_line_speaks(service: Service, tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 import random
 import secrets
+import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
@@ -130,3 +131,19 @@ def test_two_services_share_what_they_make(tmp_path: Path, shared_by_two: dict[s
         assert sum(tone.planned for tone in tones) == planned + 30  # none was made twice
         place = blobs.of(str(shared_by_two["audio_store"]))
         assert {take["pcm_sha256"] for take in made} < set(place.names())
+
+
+def test_audio_of_no_take_goes_once_it_is_old(tmp_path: Path, where: dict[str, Any]) -> None:
+    with keeping(tmp_path, where) as service:
+        archive = service.studio.archive
+        assert archive is not None
+        kept = service.http.get(f"/v1/takes/{service.speak().headers['Voicesvc-Take']}").json()
+        with archive.blobs.create() as writer:
+            writer.feed(b"of no take")
+            orphan = writer.commit()
+        if not archive.alone:  # another service's take may be on its way
+            assert archive.remove_orphans() == 0
+            archive.now_ms = lambda: time.time_ns() // 1_000_000 + 25 * 3_600_000
+        assert archive.remove_orphans() == 1
+        assert not archive.blobs.has(orphan)
+        assert archive.blobs.has(kept["pcm_sha256"])

@@ -40,6 +40,7 @@ HEARTBEAT_MS = 10_000
 _SILENT_MS = 3 * HEARTBEAT_MS  # a process that has not been heard of for this long is gone
 _log = logging.getLogger(__name__)
 _READ_BYTES = 2**18
+_ORPHAN_S = 24 * 3600.0
 _TEMPORARY_S = 3600.0  # a temporary file of another process may still be written to for this long
 
 
@@ -266,8 +267,16 @@ class Archive:
         return sum(self._remove(sha256) for sha256 in gone)
 
     def remove_orphans(self) -> int:
-        """Remove blobs that no take has, unless they may be another process's; gives how many."""
-        return sum(self._remove(s) for s in self.blobs.names()) if self.alone else 0
+        """Remove blobs that no take has; gives how many.
+
+        Where other processes make takes, only those that are too old to be one's on its way.
+        """
+        now_s = self.now_ms() / 1000
+        return sum(
+            self._remove(sha256)
+            for sha256 in self.blobs.names()
+            if self.alone or now_s - self.blobs.written_s(sha256) > _ORPHAN_S
+        )
 
     def _remove(self, sha256: str) -> bool:
         with self._idle:

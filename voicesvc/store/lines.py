@@ -193,5 +193,5 @@ def _has_status(status: str) -> ColumnElement[bool]:
         "circled": circled,
         "making": and_(~circled, waiting),
         "takes": and_(~circled, ~waiting, complete),
-        "empty": and_(~circled, ~waiting, ~complete),
+        "empty": and_(~complete, ~circled, ~waiting),
     }[status]

@@ -218,5 +218,11 @@ class Event:
 
 def row_as(kind: type[Any], row: Mapping[Any, Any], **more: Any) -> Any:
     """A row of a table as one of the values above."""
-    names = {f.name for f in fields(kind)}
+    names = _NAMES[kind]
     return kind(**{k: v for k, v in row.items() if k in names}, **more)
+
+
+_NAMES: dict[type[Any], frozenset[str]] = {
+    kind: frozenset(f.name for f in fields(kind))
+    for kind in (Production, ScriptLine, StoredTake, Event)
+}

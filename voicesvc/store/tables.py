@@ -126,6 +126,15 @@ takes = Table(
     Index(None, "flagged", "seq"),
     Index(None, "parent"),
     Index(None, "pcm_sha256"),
+    # What lines and productions count is in these alone; without, every take's row is read.
+    Index("ix_takes_of_line", "line", "deleted_ms", "circled", "state", "flagged", "number"),
+    Index("ix_takes_of_production", "production", "deleted_ms"),
+    Index(
+        "ix_takes_deleted",
+        "seq",
+        sqlite_where=text("deleted_ms IS NOT NULL"),
+        postgresql_where=text("deleted_ms IS NOT NULL"),
+    ),
 )
 
 documents = Table(

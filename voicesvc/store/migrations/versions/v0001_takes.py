@@ -165,6 +165,22 @@ def upgrade() -> None:
     op.create_index(op.f("ix_takes_pcm_sha256"), "takes", ["pcm_sha256"], unique=False)
     op.create_index(op.f("ix_takes_production_seq"), "takes", ["production", "seq"], unique=False)
     op.create_index(op.f("ix_takes_state_seq"), "takes", ["state", "seq"], unique=False)
+    op.create_index(
+        "ix_takes_of_line",
+        "takes",
+        ["line", "deleted_ms", "circled", "state", "flagged", "number"],
+        unique=False,
+    )
+    op.create_index("ix_takes_of_production", "takes", ["production", "deleted_ms"], unique=False)
+    deleted = sa.text("deleted_ms IS NOT NULL")
+    op.create_index(
+        "ix_takes_deleted",
+        "takes",
+        ["seq"],
+        unique=False,
+        sqlite_where=deleted,
+        postgresql_where=deleted,
+    )
     op.create_table(
         "documents",
         sa.Column("take", sa.String(length=40), nullable=False),
