@@ -1,10 +1,9 @@
 """A single-speaker VITS checkpoint of coqui-tts's trainer as a pack.
 
-A checkpoint is a pickle: it is read with `weights_only`, so that nothing in it ever runs.
+A checkpoint is a pickle: `checkpoint` reads it, so that nothing in it ever runs.
 """
 
 import json
-import pickle
 import re
 from collections.abc import Mapping
 from dataclasses import fields
@@ -14,6 +13,7 @@ from typing import Any
 import numpy as np
 from pydantic import ValidationError
 
+from voicesvc.engines.checkpoint import read
 from voicesvc.engines.piper import UNSTATED
 from voicesvc.engines.tensors import DIRECTION, GAIN, TRAINING_ONLY, check, size_bytes
 from voicesvc.errors import PackRefused
@@ -86,7 +86,7 @@ def from_coqui(
         }
     except (ValueError, TypeError, KeyError) as e:
         raise PackRefused(f"{config_path}: {e}") from e
-    values = fold(_state(checkpoint), checkpoint)
+    values = fold(read(checkpoint), checkpoint)
     described = {**said, "resident_bytes": size_bytes(values)}
     try:
         description = Description.model_validate_json(json.dumps(described))
@@ -246,26 +246,6 @@ def _text(config: Mapping[str, Any]) -> dict[str, Any]:
         "use_bos_eos": config["enable_eos_bos_chars"],
         "lowercase": phonemizer == "graphemes" and CLEANERS[cleaner],
     }
-
-
-def _state(path: Path) -> dict[str, Any]:
-    import torch
-
-    try:
-        saved = torch.load(path, map_location="cpu", weights_only=True)
-    except pickle.UnpicklingError as e:
-        raise PackRefused(
-            f"{path}: holds more than weights, and was not loaded: {str(e).splitlines()[0]}"
-        ) from e
-    except (OSError, RuntimeError, EOFError, ValueError) as e:
-        raise PackRefused(f"{path}: cannot be read as a checkpoint: {e}") from e
-    state = saved.get("model") if isinstance(saved, dict) else None
-    if not isinstance(state, dict):
-        raise PackRefused(f"{path}: has no 'model' in it", where="model")
-    for name, value in state.items():
-        if not isinstance(value, torch.Tensor):
-            raise PackRefused(f"{path}: {name} is not a tensor", where=str(name))
-    return state
 
 
 def fold(state: Mapping[str, Any], path: Path) -> Tensors:
