@@ -15,7 +15,7 @@ from pydantic import ValidationError
 
 from voicesvc.engines.checkpoint import read
 from voicesvc.engines.piper import UNSTATED
-from voicesvc.engines.tensors import DIRECTION, GAIN, TRAINING_ONLY, check, size_bytes
+from voicesvc.engines.tensors import DIRECTION, GAIN, TRAINING_ONLY, check, expected, size_bytes
 from voicesvc.errors import PackRefused
 from voicesvc.packs import Description, Licence, Tensors, Vits, refused
 
@@ -69,7 +69,7 @@ def from_coqui(
         PackRefused: not such a checkpoint, a kind that is not served, or a tensor missing or
             unknown.
     """
-    checkpoint = _checkpoint(source)
+    checkpoint = checkpoint_of(source)
     config_path = checkpoint.parent / "config.json"
     config = _config(config_path)
     try:
@@ -92,11 +92,12 @@ def from_coqui(
         description = Description.model_validate_json(json.dumps(described))
     except ValidationError as e:
         raise refused(config_path, e, Description) from e
-    check(description.vits, values, checkpoint)
+    check(expected(description.vits_network), values, checkpoint)
     return description, values
 
 
-def _checkpoint(source: Path) -> Path:
+def checkpoint_of(source: Path) -> Path:
+    """The checkpoint itself: `source`, or the best one in that folder. Raises PackRefused."""
     if not source.is_dir():
         return source
     for pattern in ("model.pth", "best_model.pth", "best_model_*.pth", "checkpoint_*.pth"):
@@ -107,6 +108,17 @@ def _checkpoint(source: Path) -> Path:
         f"{source}: holds no checkpoint",
         valid=["model.pth", "best_model.pth", "best_model_N.pth", "checkpoint_N.pth"],
     )
+
+
+def model_of(source: Path) -> str:
+    """The model that the config beside a checkpoint names. Raises PackRefused."""
+    path = checkpoint_of(source).parent / "config.json"
+    try:
+        return str(json.loads(path.read_text("utf-8"))["model"])
+    except OSError as e:
+        raise PackRefused(f"{path}: {e.strerror}") from e
+    except (ValueError, TypeError, KeyError) as e:
+        raise PackRefused(f"{path}: is not a config of coqui-tts: {e}") from e
 
 
 def _config(path: Path) -> dict[str, Any]:
