@@ -84,13 +84,13 @@ def _coqui_model(pack: Pack) -> Any:
     from TTS.tts.configs.vits_config import VitsArgs, VitsConfig
     from TTS.tts.models.vits import Vits
 
-    shape = pack.vits.model_dump(mode="json")
+    shape = pack.vits_network.model_dump(mode="json")
     shape["inference_noise_scale"] = shape.pop("noise_scale")
     shape["inference_noise_scale_dp"] = shape.pop("noise_scale_dp")
     # It counts its ids in the config's characters; ours come in as ids, so any characters will do.
     any_characters = CharactersConfig(
         characters_class="TTS.tts.models.vits.VitsCharacters",
-        characters="".join(map(chr, range(0xE000, 0xE000 + pack.vits.num_chars - 2))),
+        characters="".join(map(chr, range(0xE000, 0xE000 + pack.vits_network.num_chars - 2))),
         punctuations="",
         pad="_",
     )

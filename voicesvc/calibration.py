@@ -151,7 +151,7 @@ def ensure(engine: Engine, pack: Pack, words: Words, folder: Path) -> Calibratio
 def _key(pack: Pack) -> str:
     """Whatever changes what the voice sounds like; sha256 in hex."""
     parts = (str(VERSION), pack.model_sha256, pack.language, pack.text.phonemizer)
-    said = "\0".join((*parts, pack.vits.model_dump_json()))
+    said = "\0".join((*parts, pack.network.model_dump_json()))
     return hashlib.sha256(said.encode()).hexdigest()
 
 

@@ -293,20 +293,20 @@ def _format_of(target: str) -> str:
     return by_suffix.get(suffix, "wav")
 
 
-def _licence(weights: str | None, data: str | None) -> "Licence | None":
+def _licence(weights: str | None, data: str | None, base: str | None = None) -> "Licence | None":
     """The licence that the options say; None where they say nothing.
 
     Raises:
-        InvalidRequest: only one of the two is said, or it is empty or too long.
+        InvalidRequest: only one of the first two is said, or it is empty or too long.
     """
     from voicesvc.packs import Licence
 
-    if weights is None and data is None:
+    if weights is None and data is None and base is None:
         return None
     if weights is None or data is None:
         raise InvalidRequest("--licence-weights and --licence-data go together", where="licence")
     try:
-        return Licence(weights=weights, data=data)
+        return Licence(weights=weights, data=data, base_granted=base or "")
     except ValidationError as e:
         first = e.errors(include_url=False)[0]
         raise InvalidRequest(first["msg"], where=f"licence_{first['loc'][0]}") from e
@@ -334,25 +334,42 @@ def import_piper(
 
 @pack_app.command("import")
 def import_coqui(
-    folder: Annotated[Path, typer.Argument(help="config.json and model.pth of a coqui-tts VITS")],
+    folder: Annotated[
+        Path, typer.Argument(help="config.json and checkpoint of a coqui-tts VITS or XTTS v2")
+    ],
     actor: Actor,
     out: Out,
     name: Name = None,
     language: Annotated[
         str | None, typer.Option(help="en-us; needed where the config says none")
     ] = None,
+    reference: Annotated[
+        list[Path] | None, typer.Option(help="XTTS: a recording of the voice; may be repeated")
+    ] = None,
+    speaker: Annotated[
+        str | None, typer.Option(help="XTTS: a speaker of speakers_xtts.pth instead")
+    ] = None,
     licence_weights: LicenceWeights = None,
     licence_data: LicenceData = None,
+    licence_base: Annotated[
+        str | None, typer.Option(help="XTTS: what else was granted for the base model, by whom")
+    ] = None,
 ) -> None:
-    """Turn a VITS checkpoint fine-tuned with coqui-tts into a pack."""
+    """Turn a VITS or XTTS v2 checkpoint fine-tuned with coqui-tts into a pack."""
     try:
-        licence = _licence(licence_weights, licence_data)
-        from voicesvc.engines.convert import import_coqui
+        licence = _licence(licence_weights, licence_data, licence_base)
+        from voicesvc.engines.convert import Reference, import_coqui
 
-        pack = import_coqui(folder, actor, out, name=name, language=language, licence=licence)
+        said = Reference(tuple(reference or ()), speaker) if reference or speaker else None
+        pack = import_coqui(
+            folder, actor, out, name=name, language=language, licence=licence, reference=said
+        )
     except VoiceError as e:
         _end(e)
     _tell(f"{pack.folder}: {pack.actor_id}, weights sha256 {pack.model_sha256}")
+    withheld = pack.licence.withheld(())
+    if withheld is not None:
+        _tell(f"{pack.actor_id}: {withheld}; to be acknowledged before it speaks (docs/packs.md)")
 
 
 def main() -> None:

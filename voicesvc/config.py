@@ -42,6 +42,11 @@ class Settings(BaseModel):
     actors: Annotated[tuple[str, ...], BeforeValidator(_names)] = Field(
         (), description="actor ids to load and warm at start, separated by commas; unset: all"
     )
+    acknowledged_licences: Annotated[tuple[Literal["CPML"], ...], BeforeValidator(_names)] = Field(
+        (),
+        description="licences of base models that the operator says this use is within, separated "
+        "by commas: CPML; a voice under one that is not here is not loaded",
+    )
     device: str = Field(
         "auto",
         pattern=r"^(auto|cpu|cuda|cuda:\d+)$",

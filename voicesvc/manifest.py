@@ -1,5 +1,6 @@
 """What a pack's manifest may say. Knows nothing of files, weights or what is done with it."""
 
+from collections.abc import Collection
 from math import prod
 from pathlib import PurePosixPath
 from typing import Annotated, Literal
@@ -23,6 +24,7 @@ Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 InsidePath = Annotated[str, AfterValidator(_plain_path)]
 Said = Annotated[str, Field(min_length=1, max_length=2000)]
 Size = Annotated[int, Field(ge=1, le=16384)]
+Index = Annotated[int, Field(ge=0, le=65535)]
 Odd = Annotated[int, Field(ge=1, le=127)]
 Scale = Annotated[float, Field(ge=0.0, le=4.0, allow_inf_nan=False)]
 
@@ -39,6 +41,18 @@ class Licence(Strict):
     weights: Said
     data: Said
     note: str = ""
+    base: Literal["", "CPML"] = ""  # of the weights that these were fine-tuned from, where it binds
+    base_granted: str = ""  # what else was granted for them, by whom
+
+    def withheld(self, acknowledged: Collection[str]) -> str | None:
+        """Why the weights may not be loaded; None where they may."""
+        if not self.base or self.base_granted or self.base in acknowledged:
+            return None
+        return f"its weights are under {self.base}: {BASES[self.base]}"
+
+
+# What the licences of base models allow.
+BASES = {"CPML": "Coqui Public Model License 1.0.0, non-commercial use of model and output only"}
 
 
 class Text(Strict):
@@ -144,10 +158,65 @@ class Vits(Strict):
 
 
 class Weights(Strict):
-    """The tensors beside the manifest."""
+    """A file beside the manifest: the tensors, or what belongs to them."""
 
     file: InsidePath
     sha256: Sha256
+
+
+class Xtts(Strict):
+    """The shape of the network, in the names of coqui-tts's `XttsArgs`, and how it is sampled.
+
+    Version 2 only: the perceiver, and tokens of the vocabulary beside the manifest.
+    """
+
+    gpt_layers: Annotated[int, Field(ge=1, le=64)]
+    gpt_n_model_channels: Size
+    gpt_n_heads: Annotated[int, Field(ge=1, le=64)]
+    gpt_max_audio_tokens: Annotated[int, Field(ge=4, le=8192)]
+    gpt_max_text_tokens: Annotated[int, Field(ge=4, le=8192)]
+    gpt_max_prompt_tokens: Annotated[int, Field(ge=32, le=8192)]
+    gpt_number_text_tokens: Annotated[int, Field(ge=3, le=65536)]
+    gpt_start_text_token: Index
+    gpt_stop_text_token: Index
+    gpt_num_audio_tokens: Annotated[int, Field(ge=3, le=65536)]
+    gpt_start_audio_token: Index
+    gpt_stop_audio_token: Index
+    gpt_code_stride_len: Annotated[int, Field(ge=1, le=8192)]
+    input_sample_rate: Annotated[int, Field(ge=8000, le=96000)]
+    output_sample_rate: Annotated[int, Field(ge=8000, le=96000)]
+    output_hop_length: Annotated[int, Field(ge=1, le=8192)]
+    d_vector_dim: Size
+    cond_d_vector_in_each_upsampling_layer: bool
+    temperature: Annotated[float, Field(gt=0.0, le=2.0, allow_inf_nan=False)] = 0.75
+    top_k: Annotated[int, Field(ge=0, le=65536)] = 50  # 0: all
+    top_p: Annotated[float, Field(gt=0.0, le=1.0, allow_inf_nan=False)] = 0.85
+    repetition_penalty: Annotated[float, Field(ge=1.0, le=100.0, allow_inf_nan=False)] = 10.0
+    length_penalty: Annotated[float, Field(ge=1.0, le=1.0)] = 1.0  # of beams; there are none
+    vocabulary: Weights
+    references_sha256: tuple[Sha256, ...] = ()  # of the clips that the latents come from
+    f0_hz: Annotated[float, Field(gt=0.0, le=2000.0, allow_inf_nan=False)] | None = None  # theirs
+
+    @model_validator(mode="after")
+    def _fits(self) -> "Xtts":
+        if self.gpt_n_model_channels % 32 or self.gpt_n_model_channels % self.gpt_n_heads:
+            raise ValueError("gpt_n_model_channels must be a multiple of 32 and of gpt_n_heads")
+        for kind, size in (
+            ("text", self.gpt_number_text_tokens),
+            ("audio", self.gpt_num_audio_tokens),
+        ):
+            for end in ("start", "stop"):
+                token = getattr(self, f"gpt_{end}_{kind}_token")
+                if token >= size:
+                    raise ValueError(f"gpt_{end}_{kind}_token {token} is not one of {size}")
+        if self.gpt_code_stride_len % self.output_hop_length:
+            raise ValueError("gpt_code_stride_len must be a multiple of output_hop_length")
+        return self
+
+    @property
+    def hop(self) -> int:
+        """Samples per frame of the decoder."""
+        return self.output_hop_length
 
 
 class Source(Strict):
@@ -194,22 +263,47 @@ class Description(Strict):
     version: Literal[1] = 1
     actor_id: Slug
     name: Said
-    engine: Literal["vits"] = "vits"
+    engine: Literal["vits", "xtts"] = "vits"
     language: Annotated[str, Field(pattern=r"^[a-z]{2,3}(-[a-z0-9]+)*$")]  # "en-us"
     sample_rate_hz: Annotated[int, Field(ge=8000, le=96000)]
     demonstration: bool
     resident_bytes: Annotated[int, Field(ge=1)]  # on the device, after load
     licence: Licence
     text: Text
-    vits: Vits
+    vits: Vits | None = None
+    xtts: Xtts | None = None
     emotion: dict[EmotionName, EmotionOverride] = {}
     measured: Measured = Measured()
 
     @model_validator(mode="after")
-    def _ids_exist(self) -> "Description":
-        if len(self.text.symbols) > self.vits.num_chars:
+    def _is_whole(self) -> "Description":
+        for engine, table in (("vits", self.vits), ("xtts", self.xtts)):
+            if (table is None) == (engine == self.engine):
+                raise ValueError(f"needs [{self.engine}], and no other engine's table")
+        if self.vits is not None and len(self.text.symbols) > self.vits.num_chars:
             raise ValueError(
                 f"text.symbols has {len(self.text.symbols)} symbols,"
                 f" vits.num_chars is {self.vits.num_chars}"
             )
+        if self.xtts is not None and self.xtts.output_sample_rate != self.sample_rate_hz:
+            raise ValueError("sample_rate_hz is not xtts.output_sample_rate")
         return self
+
+    @property
+    def network(self) -> Vits | Xtts:
+        """The shape of its network."""
+        found = self.vits or self.xtts
+        assert found is not None
+        return found
+
+    @property
+    def vits_network(self) -> Vits:
+        """The same of a VITS voice, which it must be."""
+        assert self.vits is not None
+        return self.vits
+
+    @property
+    def xtts_network(self) -> Xtts:
+        """The same of an XTTS voice, which it must be."""
+        assert self.xtts is not None
+        return self.xtts

@@ -9,7 +9,7 @@ import os
 import shutil
 import tempfile
 import tomllib
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from types import UnionType
@@ -23,7 +23,7 @@ from safetensors import SafetensorError
 from safetensors.numpy import load_file, save_file
 
 from voicesvc.errors import PackRefused
-from voicesvc.manifest import Description, Licence, Source, Text, Vits, Weights
+from voicesvc.manifest import Description, Licence, Source, Text, Vits, Weights, Xtts
 
 __all__ = [
     "MANIFEST",
@@ -36,6 +36,7 @@ __all__ = [
     "Text",
     "Vits",
     "Weights",
+    "Xtts",
     "check_sha256",
     "find",
     "read",
@@ -162,12 +163,15 @@ def sha256(path: Path) -> str:
 
 
 def verify(pack: Pack) -> None:
-    """Check that the weights are the ones the manifest names.
+    """Check that the weights, and the vocabulary if there is one, are those the manifest names.
 
     Raises:
         PackRefused: the file is missing or its sha256 is another.
     """
     check_sha256(pack.folder, pack.weights_path, pack.model_sha256)
+    if pack.xtts is not None:
+        words = pack.xtts.vocabulary
+        check_sha256(pack.folder, pack.folder / words.file, words.sha256)
 
 
 def check_sha256(folder: Path, path: Path, expected: str) -> None:
@@ -205,8 +209,15 @@ def tensors(pack: Pack) -> Tensors:
     return loaded
 
 
-def write(description: Description, values: Tensors, folder: Path) -> Pack:
+def write(
+    description: Description,
+    values: Tensors,
+    folder: Path,
+    files: Mapping[str, bytes] | None = None,
+) -> Pack:
     """Write a pack: same tensors and description, same bytes. `folder` appears whole or not at all.
+
+    `files` are what else lies in it, by name.
 
     Raises:
         PackRefused: `folder` is there already, or cannot be written.
@@ -223,7 +234,11 @@ def write(description: Description, values: Tensors, folder: Path) -> Pack:
             )
             manifest = pack.model_dump(mode="json", exclude={"folder"}, exclude_none=True)
             (scratch / MANIFEST).write_text(tomli_w.dumps(manifest), "utf-8")
-            for path in (scratch / WEIGHTS, scratch / MANIFEST, scratch):
+            for name, content in (files or {}).items():
+                (scratch / name).write_bytes(content)
+            for path in (*(scratch / name for name in (files or {})), scratch / WEIGHTS):
+                _fsync(path)
+            for path in (scratch / MANIFEST, scratch):
                 _fsync(path)
             scratch.rename(folder)
             _fsync(folder.parent)

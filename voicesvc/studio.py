@@ -161,9 +161,17 @@ class Studio:
         return pack
 
     def _load_voice(self, actor: str) -> Engine:
+        pack = self.pack(actor)
+        withheld = pack.licence.withheld(self.settings.acknowledged_licences)
+        if withheld is not None:
+            raise PackRefused(
+                f"{actor}: {withheld}",
+                where="licence.base",
+                valid=f"VOICESVC_ACKNOWLEDGED_LICENCES={pack.licence.base}, or what was granted in"
+                " licence.base_granted of its pack.toml",
+            )
         self._say(f"{actor}: loading")
         begin = time.perf_counter()
-        pack = self.pack(actor)
         try:
             engine = self._load(pack, self.settings, self._say)
             self.phonemizer(pack).words("Ready.", 0)
@@ -392,7 +400,8 @@ class Studio:
 
 def load_engine(pack: packs.Pack, settings: Settings, say: Callable[[str], None]) -> Engine:
     """Import the pack's weights if they are not yet, verify them, load them on the device."""
-    from voicesvc.engines import convert, vits
+    from voicesvc.engines import convert, vits, xtts
 
     imported = convert.ensure(pack, settings.cache_path / "packs", say)
-    return vits.load(imported, settings.device, settings.precision)
+    load = xtts.load if pack.engine == "xtts" else vits.load
+    return load(imported, settings.device, settings.precision)

@@ -11,12 +11,13 @@ from importlib.util import find_spec
 from pathlib import Path
 
 from voicesvc import packs
-from voicesvc.engines.coqui import from_coqui
+from voicesvc.engines.coqui import from_coqui, model_of
+from voicesvc.engines.coqui_xtts import About, Reference, from_coqui_xtts
 from voicesvc.engines.piper import from_piper
 from voicesvc.errors import PackRefused
 from voicesvc.packs import Licence, Pack, Tensors
 
-__all__ = ["ensure", "from_coqui", "from_piper", "import_coqui", "import_piper"]
+__all__ = ["Reference", "ensure", "from_coqui", "from_piper", "import_coqui", "import_piper"]
 
 Progress = Callable[[str], object]
 
@@ -46,12 +47,21 @@ def import_coqui(
     name: str | None = None,
     language: str | None = None,
     licence: Licence | None = None,
+    reference: Reference | None = None,
 ) -> Pack:
-    """Write coqui-tts's VITS checkpoint at `source` (folder or .pth) as a pack in the new `out`.
+    """Write coqui-tts's checkpoint at `source` (folder or .pth) as a pack in the new `out`.
+
+    VITS or XTTS v2, as its config says; `reference` is for XTTS, and says whose voice it is.
 
     Raises:
         PackRefused: the checkpoint cannot be served, or `out` is there already.
     """
+    if model_of(source) == "xtts":
+        about = About(actor_id, name, language, licence)
+        described, values, files = from_coqui_xtts(source, about, reference)
+        return packs.write(described, values, out, files)
+    if reference is not None:
+        raise PackRefused(f"{source}: a reference is for XTTS only", where="reference")
     description, values = from_coqui(
         source, actor_id, name=name, language=language, licence=licence
     )

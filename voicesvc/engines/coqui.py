@@ -1,10 +1,9 @@
 """A single-speaker VITS checkpoint of coqui-tts's trainer as a pack.
 
-A checkpoint is a pickle: it is read with `weights_only`, so that nothing in it ever runs.
+A checkpoint is a pickle: `checkpoint` reads it, so that nothing in it ever runs.
 """
 
 import json
-import pickle
 import re
 from collections.abc import Mapping
 from dataclasses import fields
@@ -14,8 +13,9 @@ from typing import Any
 import numpy as np
 from pydantic import ValidationError
 
+from voicesvc.engines.checkpoint import read
 from voicesvc.engines.piper import UNSTATED
-from voicesvc.engines.tensors import DIRECTION, GAIN, TRAINING_ONLY, check, size_bytes
+from voicesvc.engines.tensors import DIRECTION, GAIN, TRAINING_ONLY, check, expected, size_bytes
 from voicesvc.errors import PackRefused
 from voicesvc.packs import Description, Licence, Tensors, Vits, refused
 
@@ -69,7 +69,7 @@ def from_coqui(
         PackRefused: not such a checkpoint, a kind that is not served, or a tensor missing or
             unknown.
     """
-    checkpoint = _checkpoint(source)
+    checkpoint = checkpoint_of(source)
     config_path = checkpoint.parent / "config.json"
     config = _config(config_path)
     try:
@@ -86,17 +86,18 @@ def from_coqui(
         }
     except (ValueError, TypeError, KeyError) as e:
         raise PackRefused(f"{config_path}: {e}") from e
-    values = fold(_state(checkpoint), checkpoint)
+    values = fold(read(checkpoint), checkpoint)
     described = {**said, "resident_bytes": size_bytes(values)}
     try:
         description = Description.model_validate_json(json.dumps(described))
     except ValidationError as e:
         raise refused(config_path, e, Description) from e
-    check(description.vits, values, checkpoint)
+    check(expected(description.vits_network), values, checkpoint)
     return description, values
 
 
-def _checkpoint(source: Path) -> Path:
+def checkpoint_of(source: Path) -> Path:
+    """The checkpoint itself: `source`, or the best one in that folder. Raises PackRefused."""
     if not source.is_dir():
         return source
     for pattern in ("model.pth", "best_model.pth", "best_model_*.pth", "checkpoint_*.pth"):
@@ -107,6 +108,17 @@ def _checkpoint(source: Path) -> Path:
         f"{source}: holds no checkpoint",
         valid=["model.pth", "best_model.pth", "best_model_N.pth", "checkpoint_N.pth"],
     )
+
+
+def model_of(source: Path) -> str:
+    """The model that the config beside a checkpoint names. Raises PackRefused."""
+    path = checkpoint_of(source).parent / "config.json"
+    try:
+        return str(json.loads(path.read_text("utf-8"))["model"])
+    except OSError as e:
+        raise PackRefused(f"{path}: {e.strerror}") from e
+    except (ValueError, TypeError, KeyError) as e:
+        raise PackRefused(f"{path}: is not a config of coqui-tts: {e}") from e
 
 
 def _config(path: Path) -> dict[str, Any]:
@@ -246,26 +258,6 @@ def _text(config: Mapping[str, Any]) -> dict[str, Any]:
         "use_bos_eos": config["enable_eos_bos_chars"],
         "lowercase": phonemizer == "graphemes" and CLEANERS[cleaner],
     }
-
-
-def _state(path: Path) -> dict[str, Any]:
-    import torch
-
-    try:
-        saved = torch.load(path, map_location="cpu", weights_only=True)
-    except pickle.UnpicklingError as e:
-        raise PackRefused(
-            f"{path}: holds more than weights, and was not loaded: {str(e).splitlines()[0]}"
-        ) from e
-    except (OSError, RuntimeError, EOFError, ValueError) as e:
-        raise PackRefused(f"{path}: cannot be read as a checkpoint: {e}") from e
-    state = saved.get("model") if isinstance(saved, dict) else None
-    if not isinstance(state, dict):
-        raise PackRefused(f"{path}: has no 'model' in it", where="model")
-    for name, value in state.items():
-        if not isinstance(value, torch.Tensor):
-            raise PackRefused(f"{path}: {name} is not a tensor", where=str(name))
-    return state
 
 
 def fold(state: Mapping[str, Any], path: Path) -> Tensors:

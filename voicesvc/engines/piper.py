@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import ValidationError
 
-from voicesvc.engines.tensors import check, size_bytes
+from voicesvc.engines.tensors import check, expected, size_bytes
 from voicesvc.errors import PackRefused
 from voicesvc.packs import Description, Licence, Tensors, refused
 
@@ -205,5 +205,5 @@ def from_piper(
         description = Description.model_validate_json(json.dumps(described))
     except ValidationError as e:
         raise refused(config_path, e, Description) from e
-    check(description.vits, values, onnx_path)
+    check(expected(description.vits_network), values, onnx_path)
     return description, values

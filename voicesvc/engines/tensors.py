@@ -96,30 +96,39 @@ def expected(vits: Vits) -> dict[str, tuple[int, ...]]:
     }
 
 
-def check(vits: Vits, values: Mapping[str, Any], where: Path) -> None:
-    """Check that `values` (arrays, or torch tensors on the CPU) are exactly this network's tensors.
+def check(wanted: Mapping[str, tuple[int, ...]], values: Mapping[str, Any], where: Path) -> None:
+    """Check that `values` (arrays, or torch tensors on the CPU) are exactly those `wanted`.
+
+    `wanted` has their shapes by name, as `expected` of a network says.
 
     Raises:
         PackRefused: a tensor is missing, unknown, of another shape, not float32, or holds a number
             that is not finite; it is named.
     """
-    wanted = expected(vits)
-    for problem, names in (
-        ("is missing", wanted.keys() - values.keys()),
-        ("is not part of this network", values.keys() - wanted.keys()),
-    ):
-        if names:
-            more = f" (and {len(names) - 1} more)" if len(names) > 1 else ""
-            raise _refused(where, min(names), f"{problem}{more}")
-    for name, shape in wanted.items():
+    check_shapes(wanted, {name: tuple(value.shape) for name, value in values.items()}, where)
+    for name in wanted:
         value = values[name]
-        if tuple(value.shape) != shape:
-            raise _refused(where, name, f"has shape {tuple(value.shape)}, not {shape}")
         dtype = str(value.dtype).removeprefix("torch.")
         if dtype != "float32":
             raise _refused(where, name, f"is {dtype}, not float32")
         if not np.isfinite(np.asarray(value)).all():
             raise _refused(where, name, "holds a number that is not finite")
+
+
+def check_shapes(
+    wanted: Mapping[str, tuple[int, ...]], found: Mapping[str, tuple[int, ...]], where: Path
+) -> None:
+    """Check that these are exactly the tensors wanted, by name and shape. Raises PackRefused."""
+    for problem, names in (
+        ("is missing", wanted.keys() - found.keys()),
+        ("is not part of this network", found.keys() - wanted.keys()),
+    ):
+        if names:
+            more = f" (and {len(names) - 1} more)" if len(names) > 1 else ""
+            raise _refused(where, min(names), f"{problem}{more}")
+    for name, shape in wanted.items():
+        if found[name] != shape:
+            raise _refused(where, name, f"has shape {found[name]}, not {shape}")
 
 
 def _refused(where: Path, name: str, problem: str) -> PackRefused:

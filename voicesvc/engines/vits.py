@@ -98,15 +98,16 @@ class Vits:
         self, pack: Pack, model: Any, device: torch.device, decoder_dtype: torch.dtype
     ) -> None:
         self.pack, self.where, self.decoder_dtype = pack, device, decoder_dtype
+        self.shape = pack.vits_network
         self.device, self.precision = device_class(device), str(decoder_dtype).partition(".")[2]
         self.sample_rate_hz = pack.sample_rate_hz
-        self.hop = pack.vits.hop
+        self.hop = self.shape.hop
         self._ids = {s: i for i, s in enumerate(pack.text.symbols) if s}
         text = pack.text
         self.symbols = frozenset(self._ids) - {text.pad, text.bos, text.eos, text.blank}
         try:
             self.encoder = Encoder(model.text_encoder)
-            predictor = StochasticDurations if pack.vits.use_sdp else Durations
+            predictor = StochasticDurations if self.shape.use_sdp else Durations
             self.durations: StochasticDurations | Durations = predictor(model.duration_predictor)
             flow = Flow(model.flow).to(device)
             decoder = Decoder(model.waveform_decoder, decoder_dtype).to(device)
@@ -135,8 +136,8 @@ class Vits:
             ids = torch.tensor([u.id for w in laid for u in w.units], device=self.where)
             h, mean, log_scale = self.encoder(ids)
             noise = torch.cat([word_noise(w, seed, "durations", (len(w.units), 2)) for w in laid])
-            noise = noise.to(self.where) * (self.pack.vits.noise_scale_dp * variability.timing)
-            frames = (torch.exp(self.durations(h, noise)) * self.pack.vits.length_scale).tolist()
+            noise = noise.to(self.where) * (self.shape.noise_scale_dp * variability.timing)
+            frames = (torch.exp(self.durations(h, noise)) * self.shape.length_scale).tolist()
             hidden = self._prior(mean, log_scale, variability)
         if not all(0 <= f <= _MAX_FRAMES_PER_UNIT for f in frames):
             raise EngineFailed(f"the model predicts a symbol of {max(frames)} frames")
@@ -215,7 +216,7 @@ class Vits:
             return self._prior(mean, log_scale, line.variability)
 
     def _prior(self, mean: Tensor, log_scale: Tensor, variability: Variability) -> Hidden:
-        return Hidden(mean, torch.exp(log_scale) * (self.pack.vits.noise_scale * variability.sound))
+        return Hidden(mean, torch.exp(log_scale) * (self.shape.noise_scale * variability.sound))
 
     def warm(self) -> None:
         """Run once through every shape of cell, so that no caller pays for a new one."""
@@ -228,7 +229,7 @@ class Vits:
             for n in range(rows_for(1), _WARM_UNITS + 1, rows_for(1)):
                 h, _, _ = self.encoder(torch.zeros(n, dtype=torch.int64, device=self.where))
                 self.durations(h, torch.zeros(n, 2, device=self.where))
-        channels = self.pack.vits.hidden_channels
+        channels = self.shape.hidden_channels
 
         def silent(begin: int, end: int) -> Tensor:
             return torch.zeros(1, end - begin, channels, device=self.where)
@@ -331,8 +332,8 @@ def load(pack: Pack, device: str = "auto", precision: str = "auto") -> Vits:
         values = load_file(pack.weights_path)
     except (OSError, SafetensorError) as e:
         raise PackRefused(f"{pack.weights_path}: not a safetensors file: {e}") from e
-    tensors.check(pack.vits, values, pack.weights_path)
-    model = tensors.network(pack.vits).eval().requires_grad_(False)
+    tensors.check(tensors.expected(pack.vits_network), values, pack.weights_path)
+    model = tensors.network(pack.vits_network).eval().requires_grad_(False)
     for module in model.modules():
         if parametrize.is_parametrized(module, "weight"):
             parametrize.remove_parametrizations(module, "weight")

@@ -1,0 +1,351 @@
+"""XTTS speaks as coqui's network does, and without the faults of coqui's loop around it."""
+
+import itertools
+import math
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from safetensors.torch import load_file, save_file
+from torch import nn
+from transformers.generation import logits_process
+from TTS.tts.models.xtts import Xtts as CoquiXtts
+from xtts_files import checkpoint
+
+from voicesvc.audio import Pcm
+from voicesvc.engines import gpt, xtts
+from voicesvc.engines.convert import import_coqui
+from voicesvc.engines.vocoder import Interpolated
+from voicesvc.errors import BadPlan, InvalidRequest, PackRefused
+from voicesvc.packs import Pack
+from voicesvc.phonemes import Graphemes, Word
+from voicesvc.plan import Plan, Variability
+
+LINE = "Hold the line, and wait for me at the old bridge."
+LONG = " ".join(["the harbour was quiet, and then the storm came,"] * 16)
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory: pytest.TempPathFactory) -> tuple[CoquiXtts, Pack]:
+    folder = tmp_path_factory.mktemp("xtts")
+    model = checkpoint(folder / "in")
+    return model, import_coqui(folder / "in", "mia", folder / "mia", language="en-us")
+
+
+@pytest.fixture(scope="module")
+def coqui(made: tuple[CoquiXtts, Pack]) -> CoquiXtts:
+    return made[0]
+
+
+@pytest.fixture(scope="module")
+def voice(made: tuple[CoquiXtts, Pack]) -> Iterator[xtts.Xtts]:
+    engine = xtts.load(made[1], "cpu", "fp32")
+    yield engine
+    engine.close()
+
+
+def changed(pack: Pack, **shape: Any) -> Pack:
+    return pack.model_copy(update={"xtts": pack.xtts_network.model_copy(update=shape)})
+
+
+def words(text: str = LINE) -> tuple[Word, ...]:
+    return Graphemes("en-us", lowercase=True).words(text, 0)
+
+
+def spoken(engine: xtts.Xtts, plan: Plan, **how: Any) -> Pcm:
+    return np.concatenate(list(engine.stream(plan, **how)))
+
+
+def latents_of(engine: xtts.Xtts) -> dict[str, torch.Tensor]:
+    """The voice as coqui's loop takes it."""
+    return {
+        "gpt_cond_latent": engine.conditioning[None],
+        "speaker_embedding": engine.vocoder.speaker.transpose(1, 2),
+    }
+
+
+def theirs(model: CoquiXtts, engine: xtts.Xtts, text: str = LINE, **how: Any) -> Iterator[Any]:
+    asked: dict[str, Any] = {"repetition_penalty": 2.0, "temperature": 0.75, "max_new_tokens": 60}
+    return model.inference_stream(text, "en", **latents_of(engine), **(asked | how))  # type: ignore[no-any-return]
+
+
+def frames_through(module: nn.Module, axis: int, work: Callable[[], object]) -> int:
+    """How many frames went through a module while `work` was done."""
+    counted: list[int] = []
+    hook = module.register_forward_pre_hook(lambda _, given: counted.append(given[0].shape[axis]))
+    try:
+        work()
+    finally:
+        hook.remove()
+    return sum(counted)
+
+
+# -- the same sound ------------------------------------------------------------------------------
+
+
+def test_it_says_what_coqui_says_where_nothing_is_drawn(
+    made: tuple[CoquiXtts, Pack], voice: xtts.Xtts
+) -> None:
+    greedy = xtts.load(changed(made[1], top_k=1), "cpu", "fp32")
+    ours = spoken(greedy, greedy.plan(words(), 1))
+    said = next(iter(theirs(made[0], voice, top_k=1, stream_chunk_size=0)))
+    n = min(len(ours), len(said)) - 30 * 256  # where one was stopped, its end is heard before
+    assert n > 4000
+    assert np.abs(ours).max() > 0.05
+    np.testing.assert_allclose(ours[:n], said[:n], atol=1e-3)
+
+
+def test_latents_sound_as_in_coquis_decoder_to_the_last_sample(
+    coqui: CoquiXtts, voice: xtts.Xtts
+) -> None:
+    plan = voice.plan(words(), 7)
+    (latents,) = plan.hidden.parts
+    said = coqui.hifigan_decoder(latents[None].clone(), latents_of(voice)["speaker_embedding"])
+    ours = spoken(voice, plan)
+    assert ours.shape == (plan.samples,) == said.flatten().shape
+    np.testing.assert_allclose(ours, said.flatten().detach(), atol=1e-4)
+
+
+@pytest.mark.parametrize("factor", [4.0, 24000 / 22050, 0.7])
+@pytest.mark.parametrize("cut", [1, 3, 50])
+def test_interpolation_of_a_stream_is_torchs(factor: float, cut: int) -> None:
+    x = torch.randn(50, 3)
+    whole = nn.functional.interpolate(x.t()[None], scale_factor=factor, mode="linear")[0].t()
+    stream = Interpolated(factor)
+    parts = [stream.feed(part) for part in x.split(cut)]
+    got = torch.cat([*parts, stream.flush()])
+    torch.testing.assert_close(got, whole, atol=1e-5, rtol=0)
+
+
+def test_odds_are_those_of_the_transformers_library() -> None:
+    odds = torch.randn(40, generator=torch.Generator().manual_seed(3)) * 3
+    said = torch.tensor([[3, 7, 7, 1]])
+    how = gpt.Sampling(0.7, 12, 0.8, 2.5)
+    want = odds[None].double()
+    for process in (
+        logits_process.RepetitionPenaltyLogitsProcessor(2.5),
+        logits_process.TemperatureLogitsWarper(0.7),
+        logits_process.TopKLogitsWarper(12),
+        logits_process.TopPLogitsWarper(0.8),
+    ):
+        want = process(said, want)
+    heard = torch.zeros(40, dtype=torch.bool)
+    heard[said[0]] = True
+    share, tokens = gpt.shares(odds, heard, how)
+    got = torch.zeros(40, dtype=torch.float64)
+    got[tokens] = share / share.sum()
+    torch.testing.assert_close(got, torch.softmax(want[0], 0), atol=1e-6, rtol=0)
+
+
+def test_tokens_are_drawn_as_often_as_they_should() -> None:
+    odds, heard = torch.tensor([0.0, math.log(3.0), -9.0]), torch.zeros(3, dtype=torch.bool)
+    generator = torch.Generator().manual_seed(1)
+    how = gpt.Sampling(1.0, 2, 1.0, 1.0)
+    drawn = [gpt.draw(odds, heard, how, generator) for _ in range(2000)]
+    assert set(drawn) == {0, 1}
+    assert drawn.count(1) / 2000 == pytest.approx(0.75, abs=0.03)
+
+
+# -- what is wrong in coqui's loop ---------------------------------------------------------------
+
+
+def test_a_seed_gives_the_same_samples_and_coquis_does_not(
+    coqui: CoquiXtts, voice: xtts.Xtts
+) -> None:
+    once, again = (torch.cat(list(theirs(coqui, voice, seed=7))) for _ in range(2))
+    assert once.shape != again.shape or not torch.equal(once, again)
+    before = torch.get_rng_state()
+    ours = spoken(voice, voice.plan(words(), 7))
+    assert torch.equal(torch.get_rng_state(), before)
+    torch.manual_seed(99)
+    np.testing.assert_array_equal(spoken(voice, voice.plan(words(), 7)), ours)
+    other = spoken(voice, voice.plan(words(), 8))
+    assert other.shape != ours.shape or np.abs(other - ours).max() > 1e-2
+
+
+def test_every_frame_is_vocoded_once_and_coqui_does_it_again(
+    coqui: CoquiXtts, voice: xtts.Xtts
+) -> None:
+    heard: list[Any] = []
+    work = frames_through(
+        coqui.hifigan_decoder.waveform_decoder,
+        -1,
+        lambda: heard.extend(theirs(coqui, voice, stream_chunk_size=5, max_new_tokens=80)),
+    )
+    assert work > 3 * sum(len(h) for h in heard) / 256
+    plan = voice.plan(words(), 7)
+    ours = frames_through(voice.vocoder.decoder, 1, lambda: spoken(voice, plan))
+    assert plan.frames <= ours < plan.frames + 16
+
+
+def test_two_streams_at_once_do_not_mix_and_coquis_do(coqui: CoquiXtts, voice: xtts.Xtts) -> None:
+    texts = LINE, "Nobody spoke until the morning came."
+
+    def begun(text: str) -> Iterator[Any]:
+        return theirs(coqui, voice, text, top_k=1, stream_chunk_size=5, max_new_tokens=40)
+
+    alone = [torch.cat(list(begun(t))) for t in texts]
+    mixed: list[list[Any]] = [[], []]
+    try:
+        for pair in itertools.zip_longest(*(begun(t) for t in texts)):
+            for heard, chunk in zip(mixed, pair, strict=True):
+                heard += [] if chunk is None else [chunk]
+    except (RuntimeError, IndexError):
+        pass  # it does not even get through
+    else:
+        together = [torch.cat(m) for m in mixed]
+        assert any(
+            a.shape != t.shape or not torch.allclose(a, t, atol=1e-3)
+            for a, t in zip(alone, together, strict=True)
+        )
+    plans = [replace(voice.plan(words(t), 5), hidden=None) for t in texts]
+    ours = [spoken(voice, p) for p in plans]
+    streams = [voice.stream(p) for p in plans]
+    heard = [[], []]
+    for pair in itertools.zip_longest(*streams):
+        for parts, chunk in zip(heard, pair, strict=True):
+            parts += [] if chunk is None else [chunk]
+    for one, parts in zip(ours, heard, strict=True):
+        np.testing.assert_array_equal(np.concatenate(parts), one)
+    with ThreadPoolExecutor(4) as threads:
+        for one, got in zip(
+            ours * 2, threads.map(lambda p: spoken(voice, p), plans * 2), strict=True
+        ):
+            np.testing.assert_array_equal(got, one)
+
+
+def test_a_text_over_the_models_limit_is_parted_and_coqui_asserts(
+    coqui: CoquiXtts, voice: xtts.Xtts
+) -> None:
+    with pytest.raises(AssertionError, match="maximum of 400 tokens"):
+        next(iter(theirs(coqui, voice, LONG)))
+    plan = voice.plan(words(LONG), 3)
+    assert len(plan.hidden.parts) > 1
+    parts = voice._parts(plan.words)
+    assert [w for part in parts for w in part] == list(plan.words)
+    for part in parts:
+        assert len(xtts.text_of(part)) < 250
+        assert xtts.text_of(part).endswith((",", "."))
+    assert len(spoken(voice, plan)) == plan.samples
+
+
+def test_one_word_over_the_limit_is_refused(voice: xtts.Xtts) -> None:
+    with pytest.raises(BadPlan, match="one word of"):
+        voice.plan(words("x" * 500), 3)
+
+
+# -- streams and plans ---------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("cells", [(1,), (7, 3), (10**6,)])
+def test_chunked_is_whole(voice: xtts.Xtts, cells: tuple[int, ...]) -> None:
+    plan = voice.plan(words(), 7)
+    np.testing.assert_allclose(
+        spoken(voice, plan, cells=cells), spoken(voice, plan), rtol=0, atol=5e-5
+    )
+
+
+def test_a_plan_that_has_forgotten_its_latents_sounds_the_same(voice: xtts.Xtts) -> None:
+    plan = voice.plan(words(), 7)
+    assert sum(u.frames for u in plan.units()) == plan.frames
+    np.testing.assert_array_equal(spoken(voice, replace(plan, hidden=None)), spoken(voice, plan))
+
+
+def test_sound_comes_before_all_is_decoded(voice: xtts.Xtts) -> None:
+    plan = replace(voice.plan(words(), 7), hidden=None)
+    steps: list[int] = []
+    forward = voice.gpt.forward
+
+    def counted(x: torch.Tensor, said: gpt.Said) -> torch.Tensor:
+        steps.append(len(x))
+        return forward(x, said)
+
+    voice.gpt.forward = counted  # type: ignore[method-assign]
+    try:
+        stream = voice.stream(plan)
+        next(stream)
+        first = len(steps)
+        for _ in stream:
+            pass
+    finally:
+        del voice.gpt.forward
+    assert 0 < first < len(steps) / 2
+    assert steps[1:] == [1] * (len(steps) - 1)  # each token once, over what is kept
+
+
+def test_frames_are_moved_where_a_plan_says_so(voice: xtts.Xtts) -> None:
+    plan = voice.plan(words(), 7)
+    first, *rest = plan.words
+    units = tuple(u.lasting(2 * u.frames) for u in first.units)
+    longer = replace(plan, words=(replace(first, units=units), *rest))
+    pcm, own = spoken(voice, longer), spoken(voice, plan)
+    assert len(pcm) == longer.samples == plan.samples + first.frames * plan.hop
+    after = (2 * first.frames + voice.vocoder.ahead_frames) * plan.hop
+    same = own[after - first.frames * plan.hop :]
+    assert len(same) > 2000
+    np.testing.assert_allclose(pcm[after:], same, atol=1e-4)
+
+
+def with_stop(pack: Pack, folder: Path, bias: float) -> xtts.Xtts:
+    """The voice with another bias of its stop token."""
+    values = load_file(pack.weights_path)
+    values["gpt.mel_head.bias"][pack.xtts_network.gpt_stop_audio_token] = bias
+    save_file(values, folder / "model.safetensors")
+    (folder / "vocab.json").write_bytes((pack.folder / "vocab.json").read_bytes())
+    return xtts.load(pack.model_copy(update={"folder": folder}), "cpu", "fp32")
+
+
+@pytest.mark.parametrize(("bias", "per_letter"), [(-1e9, (5.0, 6.0)), (1e9, (0.3, 0.5))])
+def test_a_model_that_does_not_stop_is_stopped_and_one_that_does_not_begin_goes_on(
+    made: tuple[CoquiXtts, Pack], tmp_path: Path, bias: float, per_letter: tuple[float, float]
+) -> None:
+    engine = with_stop(made[1], tmp_path, bias)
+    (latents,) = engine.plan(words(), 1).hidden.parts
+    least, most = per_letter
+    assert least < len(latents) / len(LINE) < most
+
+
+def test_variability_is_of_the_sound_alone(voice: xtts.Xtts) -> None:
+    still = [voice.plan(words("Hold."), seed, Variability(0.0, 1.0)) for seed in (1, 2)]
+    assert torch.equal(still[0].hidden.parts[0], still[1].hidden.parts[0])
+    with pytest.raises(InvalidRequest, match="timing"):
+        voice.plan(words(), 1, Variability(1.0, 0.5))
+
+
+def test_what_it_cannot_say_is_told(voice: xtts.Xtts) -> None:
+    assert voice.plan(words("Hold ß it."), 1).dropped == ("ß",)
+    with pytest.raises(BadPlan, match="no symbol this voice knows"):
+        voice.plan(words("ß"), 1)
+    other = replace(voice.plan(words("Hold."), 1), model_sha256="0" * 64)
+    with pytest.raises(BadPlan, match="the plan is for model"):
+        next(voice.stream(other))
+
+
+@pytest.mark.parametrize(
+    ("change", "says"),
+    [
+        (lambda s: s.pop("voice.speaker"), "voice.speaker is missing"),
+        (lambda s: s.pop("gpt.text_head.bias"), "gpt.text_head.bias is missing"),
+        (lambda s: s.update(x=torch.ones(1)), "x is not part of this network"),
+        (lambda s: s.update(mel_stats=torch.ones(9)), "mel_stats has shape"),
+    ],
+)
+def test_weights_that_are_not_whole_are_refused(
+    made: tuple[CoquiXtts, Pack], tmp_path: Path, change: Callable[[Any], object], says: str
+) -> None:
+    values = load_file(made[1].weights_path)
+    change(values)
+    save_file(values, tmp_path / "model.safetensors")
+    with pytest.raises(PackRefused, match=says):
+        xtts.load(made[1].model_copy(update={"folder": tmp_path}), "cpu")
+
+
+def test_it_is_warmed(voice: xtts.Xtts) -> None:
+    voice.warm()
+    assert voice.device.startswith("cpu")
+    assert voice.resident_bytes > 4 * 10**7

@@ -1,0 +1,307 @@
+"""XTTS v2: text -> audio tokens one after another -> latents -> HiFi-GAN, in cells.
+
+Weights come from a pack and are loaded strictly. The GPT says how long a sentence is only by
+saying it, so `plan` decodes all of it; `stream` makes sound of what `plan` found, or decodes again
+and vocodes while it does. Where a word lies is not known, but estimated from its letters.
+Knows nothing of text normalisation, HTTP or files but the pack's.
+"""
+
+import math
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from typing import cast
+
+import numpy as np
+import torch
+from safetensors import SafetensorError, safe_open
+from torch import Tensor
+
+from voicesvc import phonemes
+from voicesvc.audio import Pcm
+from voicesvc.engines import tensors
+from voicesvc.engines import xtts_network as network
+from voicesvc.engines.cells import Decoder
+from voicesvc.engines.convs import pack as pack_weights
+from voicesvc.engines.gpt import Bounds, Gpt, Sampling
+from voicesvc.engines.vits import device_class, pick_dtype, pin
+from voicesvc.engines.vocoder import CELL_FRAMES, Positions, Vocoder
+from voicesvc.errors import BadPlan, EngineFailed, InvalidRequest, PackRefused
+from voicesvc.packs import Pack
+from voicesvc.plan import AS_MADE, Kind, Plan, PlannedWord, Unit, Variability, derive_seed, kind_of
+
+# Audio tokens are 21.5 a second. Nobody speaks 60 letters a second, or 4 for a whole sentence.
+_LEAST_TOKENS, _MOST_TOKENS = 0.35, 5.0  # for each letter
+_MOST_BEGUN = 24  # for a sentence of no letters: 1.1 s
+# How long a symbol is taken to last, next to a letter: nothing in the model says so.
+_WEIGHTS = {" ": 0.4, ",": 2.5, ";": 3.0, ":": 3.0, ".": 3.0, "?": 3.0, "!": 3.0}
+_RESERVED = 3  # places that coqui keeps free behind the audio tokens
+
+
+@dataclass(frozen=True, slots=True)
+class Hidden:
+    """What the GPT said: for each part of the sentence its latents, [tokens, C]."""
+
+    parts: tuple[Tensor, ...]
+
+
+class Xtts:
+    """One loaded XTTS voice. Stateless between calls; every call carries its own state."""
+
+    native: frozenset[str] = frozenset()
+
+    def __init__(self, pack: Pack, gpt: Gpt, vocoder: Vocoder, conditioning: Tensor) -> None:
+        self.pack, self.shape = pack, pack.xtts_network
+        self.gpt, self.vocoder, self.conditioning = gpt, vocoder, conditioning
+        self.where = conditioning.device
+        self.device = device_class(self.where)
+        self.precision = str(vocoder.decoder.dtype).partition(".")[2]
+        self.sample_rate_hz, self.hop = pack.sample_rate_hz, self.shape.hop
+        self.f0_hz = self.shape.f0_hz
+        self.resident_bytes = pack.resident_bytes
+        self._ids = {s: i for i, s in enumerate(pack.text.symbols) if s}
+        self.symbols = frozenset(self._ids)
+        self._tokens = _Tokens(pack)
+
+    def plan(
+        self, words: Sequence[phonemes.Word], seed: int, variability: Variability = AS_MADE
+    ) -> Plan:
+        """One sentence as the model says it: all of it is decoded, its words' borders estimated.
+
+        Raises:
+            BadPlan: none of the words has a symbol this voice knows.
+            InvalidRequest: another variability of timing, which this model has not by itself.
+        """
+        if variability.timing != 1.0:
+            raise InvalidRequest(
+                "an XTTS voice draws timing and sound at once",
+                where="variability.timing",
+                valid="1.0, or another variability.sound",
+            )
+        laid, dropped = self._lay_out(words)
+        if not any(u.kind == "phone" for w in laid for u in w.units):
+            raise BadPlan("no symbol this voice knows", valid=sorted(self.symbols))
+        planned: list[PlannedWord] = []
+        found: list[Tensor] = []
+        for number, part in enumerate(self._parts(laid)):
+            latents = torch.stack(list(self._decoded(part, number, seed, variability)))
+            found.append(latents)
+            planned += _lasting(part, self.vocoder.frames(len(latents)))
+        return Plan(
+            model_sha256=self.pack.model_sha256,
+            sample_rate_hz=self.sample_rate_hz,
+            hop=self.hop,
+            seed=seed,
+            words=tuple(planned),
+            dropped=dropped,
+            variability=variability,
+            hidden=Hidden(tuple(found)),
+        )
+
+    def _lay_out(self, words: Sequence[phonemes.Word]) -> tuple[list[PlannedWord], tuple[str, ...]]:
+        """Words as units without durations yet; a unit is a letter."""
+        nth = Counter[str]()
+        laid: list[PlannedWord] = []
+        dropped: list[str] = []
+        for word in words:
+            roles: list[tuple[str, Kind]] = [(s, "phone") for s in word.phones]
+            roles += [(s, "pause") for s in word.after]
+            dropped += [s for s, _ in roles if s not in self._ids]
+            units = tuple(
+                Unit(s, self._ids[s], kind_of(s, kind), 0.0, 0)
+                for s, kind in roles
+                if s in self._ids
+            )
+            key = word.text.casefold()
+            if units:
+                laid.append(PlannedWord(word.text, word.start, word.end, nth[key], units))
+                nth[key] += 1
+        return laid, tuple(dropped)
+
+    def _parts(self, words: Sequence[PlannedWord]) -> list[Sequence[PlannedWord]]:
+        """The words in as few parts as the model takes, cut where something ends."""
+        text = text_of(words)
+        most = self.shape.gpt_max_text_tokens
+        if len(words) == 1 or (
+            len(text) <= self._tokens.most_letters and len(self._tokens(text)) < most
+        ):
+            return [words]
+        middle = len(words) / 2
+        borders = range(1, len(words))
+        clauses = [i for i in borders if any(u.symbol in ",;:.?!" for u in words[i - 1].units)]
+        at = min(clauses or borders, key=lambda i: abs(i - middle))
+        return [*self._parts(words[:at]), *self._parts(words[at:])]
+
+    def _decoded(
+        self, part: Sequence[PlannedWord], number: int, seed: int, variability: Variability
+    ) -> Iterator[Tensor]:
+        """The latents [C] of a part, one by one; draws from a generator of its own."""
+        text = text_of(part)
+        shape = self.shape
+        tokens = self._tokens(text)
+        if len(tokens) >= shape.gpt_max_text_tokens:
+            raise BadPlan(
+                f"{part[0].text[:40]!r} is one word of {len(tokens)} tokens",
+                where="text",
+                valid=f"less than {shape.gpt_max_text_tokens}",
+            )
+        bounds = Bounds(
+            math.floor(_LEAST_TOKENS * len(text)),
+            min(
+                math.ceil(_MOST_BEGUN + _MOST_TOKENS * len(text)),
+                shape.gpt_max_audio_tokens - _RESERVED,
+            ),
+        )
+        how = Sampling(
+            temperature=shape.temperature * variability.sound,
+            top_k=shape.top_k,
+            top_p=shape.top_p,
+            repetition_penalty=shape.repetition_penalty,
+        )
+        generator = torch.Generator().manual_seed(derive_seed(seed, "xtts", number))
+        return self.gpt.latents(self.conditioning, tokens, how, generator, bounds)
+
+    def stream(self, line: Plan, cells: tuple[int, ...] = CELL_FRAMES) -> Iterator[Pcm]:
+        """The plan's samples, cell by cell.
+
+        Raises:
+            BadPlan: the plan is for other weights.
+            EngineFailed: the model produced something that is no sound.
+        """
+        if line.model_sha256 != self.pack.model_sha256:
+            raise BadPlan(
+                f"the plan is for model {line.model_sha256[:12]}",
+                where="model_sha256",
+                valid=[self.pack.model_sha256],
+            )
+        known = line.hidden.parts if isinstance(line.hidden, Hidden) else None
+        for number, part in enumerate(self._parts(line.words)):
+            latents: Iterable[Tensor] = (
+                known[number]
+                if known is not None
+                else self._decoded(part, number, line.seed, line.variability)
+            )
+            for samples in self.vocoder.stream(latents, _positions(part), cells):
+                pcm = cast(Pcm, samples.cpu().numpy())
+                if not math.isfinite(float(pcm.sum(dtype="float64"))):
+                    raise EngineFailed("the decoder produced samples that are not numbers")
+                yield pcm
+
+    def warm(self) -> None:
+        """Run once through every shape of cell, so that no caller pays for a new one."""
+        letters = sorted(s for s in self.symbols if kind_of(s, "phone") == "phone")
+        word = phonemes.Word("a", 0, 1, (letters[0],) * 4, ())
+        laid, _ = self._lay_out([word])
+        next(self._decoded(laid, 0, 0, AS_MADE))
+        silent = self.conditioning.new_zeros(self.shape.gpt_n_model_channels)
+        n_frames = self.vocoder.ahead_frames + 2 * sum(CELL_FRAMES)
+        for _ in self.vocoder.stream([silent] * (n_frames // 4)):
+            pass
+
+    def close(self) -> None:
+        """Drop the weights; the device's cache is given back where it has one."""
+        del self.gpt, self.vocoder, self.conditioning
+        if self.where.type == "cuda":
+            torch.cuda.empty_cache()
+
+
+class _Tokens:
+    """A part's text as the model's tokens, by coqui's own tokenizer. Safe for many threads."""
+
+    def __init__(self, pack: Pack) -> None:
+        from TTS.tts.layers.xtts.tokenizer import VoiceBpeTokenizer
+
+        self._language = pack.language.partition("-")[0]
+        self._bpe = VoiceBpeTokenizer(pack.folder / pack.xtts_network.vocabulary.file)
+        self.most_letters = int(self._bpe.char_limits[self._language]) - 1
+
+    def __call__(self, text: str) -> list[int]:
+        clean = self._bpe.preprocess_text(text, self._language)
+        said = f"[{self._language}]{clean}".replace(" ", "[SPACE]")
+        return list(self._bpe.tokenizer.encode(said).ids)
+
+
+def text_of(words: Iterable[PlannedWord]) -> str:
+    """What is said, as it is spelt to the model."""
+    return "".join(u.symbol for w in words for u in w.units).strip()
+
+
+def _lasting(part: Sequence[PlannedWord], frames: int) -> list[PlannedWord]:
+    """The part's words with their share of its frames, by the letters that they have."""
+    weights = [_WEIGHTS.get(u.symbol, 1.0) for w in part for u in w.units]
+    ends = np.rint(np.cumsum(weights) * (frames / sum(weights))).astype(int)
+    lasts = iter(np.diff(ends, prepend=0).tolist())
+    return [
+        replace(
+            w,
+            units=tuple(
+                replace(u, frames_model=float(n), frames=n)
+                for u, n in zip(w.units, lasts, strict=False)
+            ),
+        )
+        for w in part
+    ]
+
+
+def _positions(part: Sequence[PlannedWord]) -> Positions | None:
+    """Where each frame lies among those that the model said; None where nothing was moved.
+
+    A unit that is to last longer or shorter has its frames spread over the same stretch.
+    """
+    units = [u for w in part for u in w.units]
+    if all(u.frames == u.frames_model for u in units):
+        return None
+    at: list[Positions] = []
+    begin = 0.0
+    for u in units:
+        if u.frames:
+            steps = (np.arange(u.frames) + 0.5) * (u.frames_model / u.frames) - 0.5
+            at.append((begin + steps).astype(np.float32))
+        begin += u.frames_model
+    return np.concatenate(at).clip(0, max(begin - 1, 0))
+
+
+def load(pack: Pack, device: str = "auto", precision: str = "auto") -> Xtts:
+    """Load a verified pack, strictly.
+
+    The GPT is float32 unless another precision is asked for by name: what the rounding does to its
+    choices has not been listened to.
+
+    Raises:
+        PackRefused: a tensor is missing, unknown or of another shape; the message names it.
+        EngineFailed: the device is not there.
+    """
+    where = pin(device)
+    shape = pack.xtts_network
+    values = _read(pack)
+    exact = torch.float32 if precision == "auto" else pick_dtype(precision, where)
+    spoken = {n: v.to(where, exact) for n, v in values.items() if n.startswith("gpt.")}
+    generator = network.generator(network.coqui(shape), values)
+    try:
+        decoder = Decoder(generator, pick_dtype(precision, where)).to(where)
+    except ValueError as e:
+        raise PackRefused(f"{pack.folder}: this decoder has a layer we cannot run: {e}") from e
+    pack_weights(decoder)
+    factors: tuple[float, ...] = (shape.gpt_code_stride_len / shape.output_hop_length,)
+    if shape.output_sample_rate != shape.input_sample_rate:
+        factors += (shape.output_sample_rate / shape.input_sample_rate,)
+    vocoder = Vocoder(decoder, values[network.SPEAKER].to(where), factors)
+    conditioning = values[network.CONDITIONING].to(where, exact)
+    return Xtts(pack, Gpt(shape, spoken), vocoder, conditioning)
+
+
+def _read(pack: Pack) -> dict[str, Tensor]:
+    """The tensors that speaking needs; of the others, that they are as they should be."""
+    path, wanted = pack.weights_path, network.expected(pack.xtts_network)
+    needed = set(network.speaking(wanted))
+    try:
+        with safe_open(path, "pt") as file:
+            names = set(file.keys())
+            values = {n: file.get_tensor(n) for n in needed & names}
+            rest = {n: file.get_slice(n) for n in names - needed}
+            shapes = {n: tuple(part.get_shape()) for n, part in rest.items()}
+    except (OSError, SafetensorError) as e:
+        raise PackRefused(f"{path}: not a safetensors file: {e}") from e
+    tensors.check_shapes(wanted, {n: tuple(v.shape) for n, v in values.items()} | shapes, path)
+    tensors.check({n: wanted[n] for n in needed}, values, path)
+    return values
