@@ -12,7 +12,7 @@ export POSTGRES_LIB
 POSTGRES_MISSING := takes are tested on PostgreSQL, too; install it with: apt-get install -y postgresql
 
 .DEFAULT_GOAL := help
-.PHONY: help serve test crash check lint format bench docker-lint licences env dev
+.PHONY: help serve test crash check lint format bench docker-lint licences screenshots env dev
 
 help: ## list these targets
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 14
@@ -49,6 +49,9 @@ licences: dev ## write docs/licences.md anew from uv.lock
 
 bench: dev ## measure against other programs; writes benchmarks/results
 	$(RUN) python benchmarks/run.py
+
+screenshots: dev ## make the pictures of the page in docs/ anew, with the demonstration voice
+	PAGE_PICTURES=docs $(RUN) pytest -q tests/test_service_page_pictures.py
 
 # What serving needs. Keeps what `dev` has put there.
 env: $(filter .uv/bin/uv,$(UV))

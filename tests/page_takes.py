@@ -1,4 +1,4 @@
-"""What the tests of takes on the page share: a production with lines and takes, opened in a browser."""
+"""What the tests of takes on the page share: lines with takes, opened in a browser."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -107,11 +107,7 @@ def option(page: Page, line: Json) -> Locator:
 
 def row(page: Page, number: int) -> Locator:
     """A take of the line, by its number."""
-    return page.locator(".take-row").filter(
-        has=page.locator(".number", has_text=f"T{number}").and_(
-            page.locator(f":text-is('T{number}')")
-        )
-    )
+    return page.locator(".take-row").filter(has=page.locator(f".number:text-is('T{number}')"))
 
 
 @contextmanager

@@ -3,7 +3,7 @@
 import socket
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from urllib.parse import urlsplit
 
 CHUNK_BYTES = 65_536
@@ -18,7 +18,7 @@ class Relay:
         self._listener = socket.create_server(("127.0.0.1", 0))
         self._open: set[socket.socket] = set()
         self.is_cut = False
-        threading.Thread(target=self._listen, daemon=True).start()
+        threading.Thread(target=self._accept, daemon=True).start()
 
     @property
     def url(self) -> str:
@@ -40,7 +40,7 @@ class Relay:
         self.cut()
         self._listener.close()
 
-    def _listen(self) -> None:
+    def _accept(self) -> None:
         while True:
             try:
                 near, _ = self._listener.accept()
@@ -55,21 +55,17 @@ class Relay:
                 threading.Thread(target=self._pass, args=(a, b), daemon=True).start()
 
     def _pass(self, a: socket.socket, b: socket.socket) -> None:
-        try:
+        with suppress(OSError):  # cut
             while part := a.recv(CHUNK_BYTES):
                 b.sendall(part)
-        except OSError:
-            pass  # cut
         for end in (a, b):
             self._open.discard(end)
             _close(end)
 
 
 def _close(end: socket.socket) -> None:
-    try:
+    with suppress(OSError):  # the other side was first
         end.shutdown(socket.SHUT_RDWR)
-    except OSError:
-        pass  # the other side was first
     end.close()
 
 

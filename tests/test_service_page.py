@@ -2,7 +2,6 @@
 
 import io
 import json
-import os
 import struct
 from itertools import pairwise
 from pathlib import Path
@@ -266,20 +265,3 @@ def test_lets_no_inline_script_run(page: Page, service: str, seen: Seen) -> None
     )
     assert page.evaluate("window.ranInline") is None
     assert any("Content Security Policy" in error for error in seen.errors)
-
-
-def test_picture_for_the_documentation(page: Page, service: str, tmp_path: Path) -> None:
-    """PAGE_PICTURE=docs/page.png makes the picture that README shows anew."""
-    opened(page, service)
-    page.set_viewport_size({"width": 1180, "height": 760})
-    speak_without_dropout(
-        page, "The harbour was quiet, and three of the boats were gone before the morning."
-    )
-    page.locator("#wave").click(position={"x": 520, "y": 90})
-    page.wait_for_timeout(150)
-    page.get_by_role("button", name="Pause", exact=True).click()
-    page.mouse.move(0, 0)
-    page.wait_for_timeout(100)
-    picture = Path(os.environ.get("PAGE_PICTURE", tmp_path / "page.png"))
-    page.screenshot(path=picture, full_page=True)
-    assert picture.stat().st_size > 20_000

@@ -1,6 +1,8 @@
 """The audition page for everybody: axe-core's rules, the list of keys, motion, and its pictures."""
 
+import re
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any, Literal
 
 import page_browser
@@ -15,6 +17,8 @@ browser = page_browser.browser
 page = page_browser.page
 seen = page_browser.seen
 Scheme = Literal["dark", "light"]
+ROOT = Path(__file__).parent.parent
+STATIC = ROOT / "voicesvc" / "static"
 
 
 @pytest.fixture(scope="module")
@@ -84,6 +88,29 @@ def test_the_list_of_keys_has_every_key_that_is_handled(page: Page, service: Ser
     page.get_by_role("textbox", name="Line").press("?")
     expect(page.get_by_role("textbox", name="Line")).to_have_value("?")  # fields keep their keys
     expect(dialog).to_be_hidden()
+
+
+def test_the_guide_has_every_key(page: Page, service: Service) -> None:
+    page.goto(service.url)
+    page.locator("#keys-open").click()
+    shown = set(page.locator("#key-list kbd").all_inner_texts()) - {"…"}
+    guide = (ROOT / "docs" / "page.md").read_text("utf-8")
+    assert {key for key in shown if f"<kbd>{key}</kbd>" not in guide} == set()
+
+
+def test_modules_are_named_ahead_so_that_none_is_waited_for(page: Page, service: Service) -> None:
+    """All of them, in one go: what a module imports is otherwise only found when it is read."""
+    page.goto(service.url)
+    named = page.eval_on_selector_all(
+        'link[rel="modulepreload"]', "(links) => links.map((link) => link.getAttribute('href'))"
+    )
+    wanted, todo = set(), ["/static/app.js"]
+    while todo:
+        source = (STATIC / todo.pop().removeprefix("/static/")).read_text("utf-8")
+        found = set(re.findall(r'^import [^;]*? from "([^"]+)";', source, re.M)) - wanted
+        wanted |= found
+        todo += found
+    assert set(named) == wanted
 
 
 def test_every_control_is_reached_by_the_tab_key_in_reading_order(

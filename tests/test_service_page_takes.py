@@ -1,5 +1,6 @@
 """Takes on the audition page, with the tone engine: rows, listening, A and B, loops, retakes."""
 
+import zipfile
 from collections.abc import Iterator
 from typing import Any
 
@@ -18,7 +19,7 @@ from page_browser import (
     speak_to_end,
 )
 from page_takes import Script, get, row, takes_of
-from playwright.sync_api import Page, expect
+from playwright.sync_api import Page, Route, expect
 
 browser = page_browser.browser
 ear = page_browser.ear
@@ -333,3 +334,56 @@ def test_takes_of_a_production_are_found_by_what_they_are(page: Page, service: S
     page.get_by_label("Which takes are shown").select_option("all")
     expect(page.locator(".take-row")).to_have_count(3)
     assert len(takes_of(service, own.lines[0])) == 3
+
+
+def test_words_that_were_heard_otherwise_are_marked(page: Page, script: Script) -> None:
+    """What the service hears in a take is put in its place: tests do not listen."""
+
+    def as_heard(route: Route) -> None:
+        answer = route.fetch()
+        found = answer.json()
+        for take in found["items"]:
+            at = take["text"].index("harbour")
+            word = {"text": "harbour", "start": at, "end": at + 7, "heard": "arbour"}
+            take["measured"]["words"] = [word | {"status": "substituted"}]
+            take["measured"]["inserted"] = [{"at": 1, "heard": "now"}]
+            take["measured"]["wer"] = 0.2
+            take["flags"] = ["words"]
+        route.fulfill(response=answer, json=found)
+
+    page.route("**/v1/takes?line=ln_*", as_heard)
+    script.open_takes(page)
+    expect(row(page, 1)).to_contain_text("⚑ words")
+    expect(page.locator("#heard mark")).to_have_text(["harbour", "‸"])
+    expect(page.locator("#heard")).to_contain_text("harbour arbour")
+    expect(page.locator("#words [data-wrong]")).to_have_text("harbour")
+    expect(page.locator("#measured")).to_contain_text("20 %")
+
+
+def test_circled_takes_leave_as_a_zip(page: Page, service: Service) -> None:
+    own = Script(service, takes=2)
+    own.open_takes(page)
+    page.keyboard.press("c")
+    assert eventually(lambda: own.takes[0]["circled"])
+    page.get_by_role("button", name="Export…").click()
+    dialog = page.get_by_role("dialog", name="Export")
+    expect(dialog).to_contain_text("1 circled take of")
+    with page.expect_download() as download:
+        dialog.get_by_role("link", name="Export").click()
+    with zipfile.ZipFile(download.value.path()) as archive:
+        names = [name for name in archive.namelist() if name.endswith(".wav")]
+    assert len(names) == 1
+    assert names[0].endswith("_H0_ann_T1.wav")
+
+
+def test_keys_go_by_the_number_of_a_take(page: Page, service: Service) -> None:
+    own = Script(service, takes=3)
+    own.open_takes(page)
+    page.get_by_role("button", name="Delete take").click()
+    expect(page.locator(".take-row")).to_have_count(2)
+    page.locator("#take-title").click()
+    page.keyboard.press("3")
+    expect(row(page, 3)).to_have_attribute("aria-current", "true")
+    row(page, 3).locator(".pick").focus()
+    page.keyboard.press("ArrowUp")
+    expect(row(page, 2).locator(".pick")).to_be_focused()

@@ -35,6 +35,8 @@ const show = (id, text) => {
   if ($(id).textContent !== String(text)) $(id).textContent = text; // said aloud once, not again
 };
 
+let refreshing = false;
+
 // --- the parts ---
 
 const steps = new Steps(() => refreshSteps());
@@ -97,7 +99,7 @@ const exporter = new Exporter({
   about: () => ({ production: productions.chosen, circled: shelf.lines.reduce((n, line) => n + line.takes.circled, 0) }),
 });
 const importer = new Importer({
-  find: $, actorOf: () => actors.chosen.actor_id, onProblem: showProblem,
+  find: $, actorOf: () => actors.chosen.actor_id,
   productionsOf: () => ({ list: productions.list, chosen: productions.chosen?.id }),
   onDone: (id) => desk.guard(productions.open(id)),
 });
@@ -247,8 +249,18 @@ function refreshSteps() {
   $("redo").disabled = !steps.canRedo;
 }
 
-/** Brings buttons, readings and status in line with what is going on. */
+/** Soon, once for all that happens together. */
 function refresh() {
+  if (refreshing) return;
+  refreshing = true;
+  queueMicrotask(() => {
+    refreshing = false;
+    refreshNow();
+  });
+}
+
+/** Brings buttons, readings and status in line with what is going on. */
+function refreshNow() {
   const { hasAudio, kept, playing, durationS } = stage;
   const state = actors.chosen?.state;
   const { take } = desk;
@@ -276,7 +288,7 @@ function refresh() {
   takesPanel.offer(desk.lineId !== null, shelf.production !== null);
   takesPanel.refresh({ scope: desk.scope, takes: takeList.takes, hasMore: desk.hasMore });
   batch.enabled = desk.line !== null;
-  exporter.enabled = productions.chosen !== null;
+  exporter.show();
 }
 
 function showKeptReadings({ id, seed, sample_rate_hz: rateHz }) {

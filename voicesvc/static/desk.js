@@ -143,8 +143,10 @@ export class Desk {
     if (atS !== undefined && this.take?.state === "complete") this.stage.deck.play(atS);
   }
 
+  /** By its number, or where takes of many lines are listed by its place. */
   chooseNumber(n) {
-    const take = this.takeList.takes[n - 1];
+    const { takes } = this.takeList;
+    const take = this.scope === "line" ? takes.find(({ number }) => number === n) : takes[n - 1];
     if (take) this.choose(take.id);
   }
 
@@ -153,7 +155,10 @@ export class Desk {
     const { takes, list } = this.takeList;
     const at = this.chosen === null ? (by > 0 ? -1 : takes.length) : list.indices.get(this.chosen) ?? -1;
     const take = takes[at + by];
-    if (take) this.choose(take.id);
+    if (!take) return;
+    const hadFocus = this.takeList.box.contains(document.activeElement);
+    this.choose(take.id);
+    if (hadFocus) this.takeList.focus(take.id);
   }
 
   /** A is B and B is A, at the same place. */

@@ -13,8 +13,10 @@ export class Exporter {
     find("export-go").addEventListener("click", () => find("export").close());
   }
 
-  set enabled(enabled) {
-    this.find("export-open").disabled = !enabled;
+  /** What there is to be exported may have changed. */
+  show() {
+    this.find("export-open").disabled = this.about().production === null;
+    if (this.find("export").open) this.refresh();
   }
 
   open() {

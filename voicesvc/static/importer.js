@@ -7,11 +7,11 @@ const AT_ONCE = 500; // lines in one request
 export const RATES_FPS = ["23.976", "24", "25", "29.97", "29.97df", "30", "48"];
 
 export class Importer {
-  /** find(id) -> element; actorOf() -> who speaks what names nobody;
-   *  onDone(production): its lines are there; onProblem(error).
+  /** find(id) -> element; productionsOf() -> {list, chosen}; actorOf() -> who speaks what names
+   *  nobody; onDone(production): its lines are there.
    */
-  constructor({ find, productionsOf, actorOf, onDone, onProblem }) {
-    Object.assign(this, { find, productionsOf, actorOf, onDone, onProblem });
+  constructor({ find, productionsOf, actorOf, onDone }) {
+    Object.assign(this, { find, productionsOf, actorOf, onDone });
     this.dialog = find("import");
     this.text = find("import-text");
     this.into = find("import-into");
@@ -66,11 +66,12 @@ export class Importer {
     const { lines } = this.found;
     const button = this.find("import-go");
     button.disabled = true;
+    let at = 0;
     try {
       const title = this.find("import-name").value.trim() || "Untitled";
       const production = this.into.value
         || (await create("productions", { title, fps: this.find("import-fps").value })).id;
-      for (let at = 0; at < lines.length; at += AT_ONCE) {
+      for (; at < lines.length; at += AT_ONCE) {
         this.find("import-found").textContent = `${at} of ${lines.length} lines are in.`;
         const part = lines.slice(at, at + AT_ONCE);
         await create("lines", { production, lines: part.map((line) => ({ actor: this.actorOf(), ...line })) });
@@ -79,8 +80,8 @@ export class Importer {
       this.text.value = "";
       this.onDone(production);
     } catch (error) {
-      this.dialog.close();
-      this.onProblem(error);
+      const where = error.where ? ` (${error.where})` : "";
+      this.find("import-found").textContent = `${at} of ${lines.length} lines are in; then: ${error.message}${where}`;
     }
     button.disabled = false;
   }

@@ -91,7 +91,7 @@ export class Review {
   }
 
   title(take, line) {
-    return line ? `${line.cue || `Line ${line.number}`} · ${takeName(take)}` : `Loose take ${takeName(take)}`;
+    return line ? `${line.cue || `Line ${line.number}`} · ${takeName(take)}` : `Loose take, ${takeName(take)}`;
   }
 
   showMeasured(take) {

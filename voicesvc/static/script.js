@@ -98,6 +98,7 @@ export class Script {
     }
     this.list.set(items);
     this.find("script-empty").hidden = this.lines.length > 0;
+    this.box.hidden = this.lines.length === 0;
     this.tell();
   }
 
@@ -131,6 +132,7 @@ export class Script {
     row.id = `line-${line.id}`;
     row.dataset.line = line.id;
     row.dataset.status = line.status;
+    row.dataset.flagged = String(line.flagged);
     row.setAttribute("role", "option");
     row.setAttribute("aria-selected", String(line.id === this.chosen));
     row.setAttribute("aria-label", [

@@ -16,14 +16,22 @@ const VARIED = {
   emotion: (x) => `emotion ${typeof x === "object" ? Object.values(x).join(" ") : x}`,
 };
 
-/** "T3", or where it stands in another list, its line too. */
+const CLOCK = new Intl.DateTimeFormat(undefined, { hour: "2-digit", minute: "2-digit", hour12: false });
+
+/** "T3"; a take of no line goes by when it was made. */
 export function takeName(take) {
-  return take.number === null ? take.id.slice(0, 9) : `T${take.number}`;
+  return take.number === null ? CLOCK.format(new Date(take.created_at)) : `T${take.number}`;
 }
 
 export function variedText(take) {
   return Object.entries(take.varied ?? {}).filter(([name]) => name !== "seed").map(([name, x]) =>
     VARIED[name]?.(x) ?? `${name.replaceAll("_", " ")} ${typeof x === "number" ? Number(x.toFixed(2)) : x}`).join(", ");
+}
+
+/** Whether two texts have the same letters and figures: a take of an older wording says so. */
+function sameWords(a, b) {
+  const words = (text) => text.toLowerCase().replace(/[^\p{L}\p{N}]/gu, "");
+  return b === undefined || words(a) === words(b);
 }
 
 export class TakeList {
@@ -164,7 +172,8 @@ export class TakeList {
 
   fillSub(sub, take) {
     const line = this.withLines ? this.lineOf(take) : null;
-    const about = this.withLines ? `${line ? `${line.cue || line.number} · ` : ""}${take.text}` : "";
+    let about = this.withLines ? `${line ? `${line.cue || line.number} · ` : ""}${take.text}` : "";
+    if (!this.withLines && !sameWords(take.text, this.lineOf(take)?.text)) about = `“${take.text}”`;
     const parts = [
       ...take.flags.map((flag) => ["flag", `⚑ ${flag.replaceAll("_", " ")}`]),
       ["state", STATES[take.state] ? `${STATES[take.state]}${take.reason ? ` ${take.reason}` : ""}` : ""],

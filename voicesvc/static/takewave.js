@@ -3,7 +3,6 @@
 
 import WaveSurfer from "/static/vendor/wavesurfer/wavesurfer.esm.js";
 import Regions from "/static/vendor/wavesurfer/plugins/regions.esm.js";
-import Spectrogram from "/static/vendor/wavesurfer/plugins/spectrogram.esm.js";
 import Timeline from "/static/vendor/wavesurfer/plugins/timeline.esm.js";
 
 import { seconds } from "/static/units.js";
@@ -14,6 +13,7 @@ const HEIGHT_PX = 140; // its stylesheet depends on it, and the page's policy on
 const RULER_PX = 18;
 const TICK_S = 0.5;
 const FULL_SCALE = 127;
+const SPECTROGRAM = "/static/vendor/wavesurfer/plugins/spectrogram.esm.js"; // fetched when it is asked for
 const SPECTROGRAM_PX = 150;
 const TOP_HZ = 11_025;
 
@@ -59,7 +59,7 @@ export class TakeWave {
 
   recolor() {
     this.surfer?.setOptions(this.colors());
-    if (!this.spectrogram.hidden) this.showSpectrogram(this.samples);
+    if (this.samples) this.showSpectrogram(this.samples);
   }
 
   /** Shows a take; until there are peaks (as `/peaks` has them, or null) it is a line. */
@@ -114,8 +114,9 @@ export class TakeWave {
   /** A thin line where each word begins. */
   mark(words) {
     for (const region of this.regions.getRegions()) if (region.id.startsWith("word")) region.remove();
+    const color = this.color("--grid");
     words.forEach(({ start_s: startS }, n) => this.regions.addRegion(
-      { id: `word ${n}`, start: startS, drag: false, resize: false, color: this.color("--edge") }));
+      { id: `word ${n}`, start: startS, drag: false, resize: false, color }));
   }
 
   showLoop(loop) {
@@ -135,10 +136,12 @@ export class TakeWave {
 
   // --- spectrogram ---
 
-  showSpectrogram(samples) {
+  async showSpectrogram(samples) {
     this.hideSpectrogram();
     this.samples = samples;
     this.spectrogram.hidden = false;
+    const { default: Spectrogram } = await import(SPECTROGRAM);
+    if (this.samples !== samples) return; // it was hidden meanwhile
     this.plugin = this.surfer.registerPlugin(Spectrogram.create({
       container: this.spectrogram, height: SPECTROGRAM_PX, fftSamples: 512, frequencyMax: TOP_HZ,
       scale: "mel", labels: true, labelsColor: this.color("--text"), labelsHzColor: this.color("--text"),
@@ -148,9 +151,8 @@ export class TakeWave {
   }
 
   hideSpectrogram() {
-    if (this.plugin) this.surfer.unregisterPlugin(this.plugin);
-    this.plugin?.destroy();
-    this.plugin = null;
+    if (this.plugin) this.surfer.unregisterPlugin(this.plugin); // which destroys it
+    this.plugin = this.samples = null;
     this.spectrogram.replaceChildren();
     this.spectrogram.hidden = true;
   }
