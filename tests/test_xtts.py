@@ -175,7 +175,7 @@ def test_every_frame_is_vocoded_once_and_coqui_does_it_again(
     work = frames_through(
         coqui.hifigan_decoder.waveform_decoder,
         -1,
-        lambda: heard.extend(theirs(coqui, voice, stream_chunk_size=5, max_new_tokens=80)),
+        lambda: heard.extend(theirs(coqui, voice, stream_chunk_size=5, min_new_tokens=60)),
     )
     assert work > 3 * sum(len(h) for h in heard) / 256
     plan = voice.plan(words(), 7)
@@ -184,10 +184,12 @@ def test_every_frame_is_vocoded_once_and_coqui_does_it_again(
 
 
 def test_two_streams_at_once_do_not_mix_and_coquis_do(coqui: CoquiXtts, voice: xtts.Xtts) -> None:
-    texts = LINE, "Nobody spoke until the morning came."
+    texts = "Hold the line.", "Nobody said a word about it."
+
+    few = {"min_new_tokens": 30, "max_new_tokens": 30}
 
     def begun(text: str) -> Iterator[Any]:
-        return theirs(coqui, voice, text, top_k=1, stream_chunk_size=5, max_new_tokens=40)
+        return theirs(coqui, voice, text, top_k=1, stream_chunk_size=15, **few)
 
     alone = [torch.cat(list(begun(t))) for t in texts]
     mixed: list[list[Any]] = [[], []]

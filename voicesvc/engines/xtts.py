@@ -272,8 +272,12 @@ def load(pack: Pack, device: str = "auto", precision: str = "auto") -> Xtts:
         EngineFailed: the device is not there.
     """
     where = pin(device)
+    return of_tensors(pack, _read(pack), where, precision)
+
+
+def of_tensors(pack: Pack, values: dict[str, Tensor], where: torch.device, precision: str) -> Xtts:
+    """The voice of tensors that have been read, those that speaking needs. Raises as `load`."""
     shape = pack.xtts_network
-    values = _read(pack)
     exact = torch.float32 if precision == "auto" else pick_dtype(precision, where)
     spoken = {n: v.to(where, exact) for n, v in values.items() if n.startswith("gpt.")}
     generator = network.generator(network.coqui(shape), values)
