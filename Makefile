@@ -10,6 +10,8 @@ CHROMIUM_MISSING := the page is tested in Chromium; install it with: apt-get ins
 POSTGRES_LIB ?= /usr/lib/postgresql
 export POSTGRES_LIB
 POSTGRES_MISSING := takes are tested on PostgreSQL, too; install it with: apt-get install -y postgresql
+# Each has voices, a database and a browser of its own: some 4 GB.
+TEST_WORKERS ?= 2
 
 .DEFAULT_GOAL := help
 .PHONY: help serve test crash check lint format bench docker-lint licences screenshots env dev
@@ -24,7 +26,7 @@ test: dev ## everything CI runs
 	@command -v chromium >/dev/null || { echo "$(CHROMIUM_MISSING)" >&2; exit 1; }
 	@command -v initdb >/dev/null || ls $(POSTGRES_LIB)/*/bin/initdb >/dev/null 2>&1 || \
 	  { echo "$(POSTGRES_MISSING)" >&2; exit 1; }
-	$(RUN) pytest
+	$(RUN) pytest -n $(TEST_WORKERS) --dist loadfile
 
 crash: dev ## kill the service 200 times while it speaks, and see that no take is lost
 	CRASH_KILLS=200 $(RUN) pytest -s tests/test_crash.py
