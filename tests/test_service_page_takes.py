@@ -203,7 +203,7 @@ def test_j_k_and_l_shuttle(ear: Page, script: Script) -> None:
     expect(ear.locator("#status")).to_have_text("Ready.")
     twice = sound(heard(ear))
     own = stored(ear, script, 1)
-    middle = twice[2000:4000]
+    middle = twice[-10_000:-8_000]  # the second press is long ago
     assert places(middle, own[::2]) or places(middle, own[1::2])
 
 

@@ -142,8 +142,9 @@ function compareTakes() {
 }
 
 async function openProduction(production) {
-  await desk.openLine(null);
+  const cleared = desk.openLine(null);
   await desk.guard(shelf.openProduction(production?.id ?? null));
+  await cleared;
   refresh();
 }
 

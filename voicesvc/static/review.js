@@ -31,7 +31,7 @@ export class Review {
       const label = element("label", "star");
       const radio = Object.assign(element("input"), { type: "radio", name: "rating", value: n });
       radio.setAttribute("aria-label", n === 0 ? "not rated" : `${n} of 5`);
-      label.append(radio, element("span", "", n === 0 ? "–" : "★"));
+      label.append(radio, element("span", "", n === 0 ? "–" : "☆"));
       radio.addEventListener("change", () => onRate(n));
       return label;
     }));
@@ -77,7 +77,9 @@ export class Review {
     const rating = take.rating ?? 0;
     for (const radio of find("rating").querySelectorAll("input")) {
       radio.checked = Number(radio.value) === rating;
-      radio.closest("label").dataset.lit = String(radio.value > 0 && radio.value <= rating);
+      const isLit = radio.value > 0 && radio.value <= rating;
+      radio.closest("label").dataset.lit = String(isLit);
+      if (radio.value > 0) radio.nextSibling.textContent = isLit ? "★" : "☆";
     }
     for (const field of [this.note, this.tags]) {
       if (field !== document.activeElement) this.fill(field, take);
