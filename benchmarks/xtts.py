@@ -107,8 +107,8 @@ def coqui_model(folder: Path) -> Any:
     return model
 
 
-def our_engine(model: Any, folder: Path) -> xtts.Xtts:
-    """voicesvc's engine of the same weights, float32."""
+def our_engine(model: Any, folder: Path, precision: str) -> xtts.Xtts:
+    """voicesvc's engine of the same weights."""
     args = model.args
     shape = Shape(
         **{n: getattr(args, n) for n in Shape.model_fields if hasattr(args, n)},
@@ -140,7 +140,7 @@ def our_engine(model: Any, folder: Path) -> xtts.Xtts:
     values = {n: state[n] for n in xtts_network.speaking(state)}
     values[xtts_network.CONDITIONING] = torch.randn(32, args.gpt_n_model_channels)
     values[xtts_network.SPEAKER] = torch.nn.functional.normalize(torch.randn(512), dim=0)
-    return xtts.of_tensors(pack, values, pin("cpu"), "fp32")
+    return xtts.of_tensors(pack, values, pin("cpu"), precision)
 
 
 def ours(engine: xtts.Xtts, n_tokens: int, seed: int) -> Iterator[Tensor]:
@@ -197,7 +197,7 @@ def counted(module: torch.nn.Module, axis: int, runs: Runs, work: Callable[[], o
     runs.frames = sum(seen)
 
 
-def measure(model: Any, engine: xtts.Xtts, rounds: int) -> dict[str, dict[str, Runs]]:
+def measure(model: Any, engine: xtts.Xtts, rounds: int, alone: bool) -> dict[str, dict[str, Runs]]:
     """By way and length."""
     found: dict[str, dict[str, Runs]] = {}
     generator, decoder = model.hifigan_decoder.waveform_decoder, engine.vocoder.decoder
@@ -214,23 +214,28 @@ def measure(model: Any, engine: xtts.Xtts, rounds: int) -> dict[str, dict[str, R
             counted(module, axis, runs, lambda: timed(runs, way, seed))
             say(f"{name:24}{length:>6}  {runs.wall_s[-1]:7.1f} s, {runs.cpu_s[-1]:7.1f} s of CPU")
 
-        interleaved({name: partial(job, name, length) for name in ways}, rounds)
+        names = [VOICESVC] if alone else list(ways)
+        interleaved({name: partial(job, name, length) for name in names}, rounds)
     return found
 
 
 def main() -> None:
     """Measure and print."""
-    options = arguments(__doc__, rounds=1).parse_args()
+    parser = arguments(__doc__, rounds=1)
+    parser.add_argument("--precision", default="fp32", choices=("fp32", "bf16"), help="voicesvc's")
+    parser.add_argument("--alone", action="store_true", help="without coqui's loops")
+    options = parser.parse_args()
     torch.set_num_threads(1)
     with tempfile.TemporaryDirectory() as scratch:
         vocabulary(Path(scratch) / "vocab.json")
         model = coqui_model(Path(scratch))
-        engine = our_engine(model, Path(scratch))
+        engine = our_engine(model, Path(scratch), options.precision)
         model.gpt.init_gpt_for_inference()
         model.gpt.eval()
         engine.warm()
-        found = measure(model, engine, options.rounds)
+        found = measure(model, engine, options.rounds, options.alone)
     figures: dict[str, Any] = {"rounds": options.rounds, "threads": 1}
+    figures["precision"] = options.precision
     for name, value in (
         ("rtf", lambda r: median(w / r.audio_s for w in r.wall_s)),
         ("cpu_rtf", lambda r: median(c / r.audio_s for c in r.cpu_s)),
@@ -247,8 +252,9 @@ def main() -> None:
     for name in ("rtf", "cpu_rtf", "first_chunk_s", "vocoded", "tokens_per_cpu_s"):
         for way, by in figures[name].items():
             say(f"{name:17}{way:24}" + "".join(f"{v:>12}" for v in by.values()))
+    cpu_rtf = figures["cpu_rtf"]
     figures["over_coqui_stream_cpu"] = {
-        n: round(figures["cpu_rtf"][VOICESVC][n] / figures["cpu_rtf"][STREAM][n], 3) for n in TOKENS
+        n: round(cpu_rtf[VOICESVC][n] / cpu_rtf[STREAM][n], 3) for n in TOKENS if STREAM in cpu_rtf
     }
     report(
         "xtts", figures, {"coqui-tts": metadata.version("coqui-tts"), "torch": torch.__version__}

@@ -67,7 +67,7 @@ def pack(tmp_path: Path) -> Pack:
 
 def manifest(**changed: Any) -> dict[str, Any]:
     """A valid manifest with weights; `a__b=1` changes key b of table a, None removes it."""
-    content: dict[str, Any] = DESCRIPTION.model_dump(mode="json")
+    content: dict[str, Any] = DESCRIPTION.model_dump(mode="json", exclude_none=True)
     content["weights"] = {"file": "model.safetensors", "sha256": "0" * 64}
     for path, value in changed.items():
         *tables, key = path.split("__")
@@ -149,7 +149,7 @@ def test_nothing_is_left_when_writing_fails(tmp_path: Path) -> None:
         ({"measured__speed": {}}, "measured.speed", "emotion"),
         ({"name": None}, "name", "required"),
         ({"version": 2}, "version", "1"),
-        ({"engine": "xtts"}, "engine", "vits"),
+        ({"engine": "tortoise"}, "engine", "vits"),
         ({"actor_id": "../mia"}, "actor_id", "pattern"),
         ({"demonstration": "yes"}, "demonstration", "boolean"),
         ({"sample_rate_hz": 7}, "sample_rate_hz", "8000"),

@@ -347,6 +347,21 @@ def test_weights_that_are_not_whole_are_refused(
         xtts.load(made[1].model_copy(update={"folder": tmp_path}), "cpu")
 
 
+def test_the_gpt_is_rounded_only_where_that_is_asked_for(
+    made: tuple[CoquiXtts, Pack], voice: xtts.Xtts
+) -> None:
+    own = voice.plan(words(), 7).hidden.parts[0]
+    rounded = xtts.load(made[1], "cpu", "bf16")
+    assert rounded.precision == "bfloat16"
+    first = rounded.plan(words(), 7).hidden.parts[0]
+    assert first.dtype == torch.float32
+    assert 1e-4 < float((first[0] - own[0]).abs().max()) < 0.1
+    plan = rounded.plan(words("Hold."), 7)
+    assert len(spoken(rounded, plan)) == plan.samples
+    usual = xtts.load(made[1], "cpu", "auto")
+    assert torch.equal(usual.plan(words(), 7).hidden.parts[0], own)
+
+
 def test_it_is_warmed(voice: xtts.Xtts) -> None:
     voice.warm()
     assert voice.device.startswith("cpu")

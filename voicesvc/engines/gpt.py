@@ -114,7 +114,7 @@ class Gpt:
         generator: torch.Generator,
         bounds: Bounds,
     ) -> Iterator[Tensor]:
-        """The latent [C] of every audio token, that of the stop token included.
+        """The latent [C] of every audio token in float32, that of the stop token included.
 
         `conditioning` [32, C] is the voice, `generator` (of the CPU) draws every token.
         """
@@ -136,6 +136,7 @@ class Gpt:
                     odds[shape.gpt_stop_audio_token] = -math.inf
                 token = draw(odds, heard, sampling, generator)
                 x = (self.audio[token] + self.audio_at[n])[None]
+                latent = latent.float()
             heard[token] = True
             yield latent
             if token == shape.gpt_stop_audio_token:

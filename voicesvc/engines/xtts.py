@@ -55,7 +55,8 @@ class Xtts:
         self.gpt, self.vocoder, self.conditioning = gpt, vocoder, conditioning
         self.where = conditioning.device
         self.device = device_class(self.where)
-        self.precision = str(vocoder.decoder.dtype).partition(".")[2]
+        dtypes = dict.fromkeys((conditioning.dtype, vocoder.decoder.dtype))
+        self.precision = " ".join(str(d).partition(".")[2] for d in dtypes)  # GPT, then decoder
         self.sample_rate_hz, self.hop = pack.sample_rate_hz, self.shape.hop
         self.f0_hz = self.shape.f0_hz
         self.resident_bytes = pack.resident_bytes
