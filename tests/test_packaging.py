@@ -113,7 +113,11 @@ def test_make_test_syncs_for_development_and_tests(tmp_path: Path) -> None:
     program(path, "chromium", "")
     program(path, "initdb", "")
     assert make(checkout(tmp_path), path, "test").returncode == 0
-    assert log_of(tmp_path) == ["--version", "sync --frozen --group dev", "run --no-sync pytest -n 2 --dist loadfile"]
+    assert log_of(tmp_path) == [
+        "--version",
+        "sync --frozen --group dev",
+        "run --no-sync pytest -n 2 --dist loadfile",
+    ]
 
 
 def test_make_test_says_how_to_get_chromium(tmp_path: Path) -> None:
