@@ -348,7 +348,7 @@ def test_measurements_page_lists_every_figure(heading: str, record: type) -> Non
 
 
 def test_measurements_page_lists_every_flag_with_its_limits() -> None:
-    (table,) = tables(sections("measurements")["Flags"])
+    table = tables(sections("measurements")["Flags"])[0]
     assert column(table, "flag") == list(qc.FLAGS)
     said = {codes(row["flag"])[0]: re.findall(r"[\d.]+", row["limit"]) for row in table}
     limits = qc.Limits()

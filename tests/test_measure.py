@@ -331,4 +331,5 @@ def test_memory_of_points_does_not_grow_with_the_stream() -> None:
         assert drawn.flush()[1].min() > 60
         return held
 
-    assert held_bytes(600) <= held_bytes(6) + 1000 < 4 * RESOLUTION * 500
+    for seconds in (6, 600):  # of 192 kB each
+        assert held_bytes(seconds) < 4 * RESOLUTION * 500

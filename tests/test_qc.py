@@ -392,8 +392,8 @@ def test_figures_raise_flags(figures: dict[str, float | None], raised: tuple[str
     [
         (None, ()),
         (Verdict.none("not installed"), ()),
-        (Verdict(wer=0.15, distillmos=2.5), ()),
-        (Verdict(wer=0.151), ("words",)),
+        (Verdict(wer=0.1, distillmos=2.5), ()),
+        (Verdict(wer=0.101), ("words",)),
         (Verdict(distillmos=2.499), ("quality",)),
         (Verdict(wer=1.0, distillmos=1.0), ("words", "quality")),
     ],

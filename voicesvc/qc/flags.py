@@ -16,7 +16,7 @@ FLAGS: tuple[Flag, ...] = get_args(Flag)
 class Limits:
     """From where on a take is flagged; what these catch is in docs/measurements.md."""
 
-    max_wer: float = 0.15
+    max_wer: float = 0.1
     min_distillmos: float = 2.5
     max_true_peak_dbtp: float = 0.0
     max_clipped_run: int = 1  # samples: a wave that just touches full scale has one
