@@ -8,7 +8,7 @@ What is measured, on takes of the demonstration voice (`lines/control.txt`, `lin
   core. The program has the lowest priority, so it should be next to nothing;
 - flags: the share of takes that are flagged though they were asked for what they say (the voice's
   own slips and the recogniser's are one: who reads this has to listen), and the share that are
-  flagged where a word of the line was left out or another said, by what was asked of the judge.
+  flagged where a word was added to the line or another said, by what was asked of the judge.
 
 Ends in one JSON line on stdout; the table goes to stderr.
 """
@@ -138,7 +138,7 @@ def altered(text: str, draw: random.Random) -> dict[str, str]:
     other = draw.choice(OTHER_WORDS)
     return {
         "another word": " ".join([*words[:at], other, *words[at + 1 :]]),
-        "a word left out": " ".join([*words[:at], other, *words[at:]]),
+        "a word added": " ".join([*words[:at], other, *words[at:]]),
     }
 
 

@@ -239,7 +239,7 @@ def test_a_wrong_method_or_path_is_answered_with_the_right_ones(tone_server: Ser
 
 def test_an_unknown_take_is_refused(client: httpx.Client) -> None:
     problem = refused(client.get("/v1/takes/tk_0/timings"), 404, "unknown-take")
-    assert (problem["where"], problem["valid"]) == ("take", "the newest 1000 takes are kept")
+    assert (problem["where"], problem["valid"]) == ("take", "an id of GET /v1/takes")
 
 
 def test_a_refusal_is_counted(tone_server: Service) -> None:

@@ -335,7 +335,7 @@ def import_piper(
 @pack_app.command("import")
 def import_coqui(
     folder: Annotated[
-        Path, typer.Argument(help="config.json and checkpoint of a coqui-tts VITS or XTTS v2")
+        Path, typer.Argument(help="config.json and model.pth of a coqui-tts VITS or XTTS v2")
     ],
     actor: Actor,
     out: Out,

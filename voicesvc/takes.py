@@ -165,7 +165,7 @@ def line_of_take(take: StoredTake) -> Line:
 def said(document: LinePlan | None) -> str:
     """The words of a plan, as they would be written."""
     sentences = document.sentences if document is not None else ()
-    return " ".join("".join(w.text + w.after for w in s.words).strip() for s in sentences)
+    return " ".join(w.text + w.after.strip() for s in sentences for w in s.words)
 
 
 def _later(timed: dict[str, Any], offset_s: float) -> dict[str, Any]:

@@ -111,7 +111,7 @@ def get(connection: Connection, id: str, *, deleted: bool = True) -> StoredTake:
     """
     row = connection.execute(select(takes).where(takes.c.id == id)).first()
     if row is None:
-        raise UnknownTake(f"no take {id!r}", where="take")
+        raise UnknownTake(f"no take {id!r}", where="take", valid="an id of GET /v1/takes")
     found: StoredTake = row_as(StoredTake, row._mapping)
     if found.deleted_ms is not None and not deleted:
         raise TakeGone(f"take {id} was deleted", where="take", valid=f"POST /v1/takes/{id}/restore")
