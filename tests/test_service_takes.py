@@ -679,3 +679,16 @@ def test_quality_is_refused_where_nobody_listens(service: Service, line: Any) ->
     asked = {"quality": {"max_wer": 0.1, "attempts": 3}}
     answer = service.http.post(f"/v1/lines/{line['id']}/takes", json=asked)
     assert (answer.status_code, answer.json()["where"]) == (422, "quality")
+
+
+def test_half_a_character_is_spoken_round_and_refused_where_it_is_kept(
+    service: Service, production: str
+) -> None:
+    half = '{"actor": "ann", "text": "Hold \\ud83d the line."}'
+    answer = service.post(half)
+    assert answer.status_code == 200
+    take = get(service, f"/v1/takes/{answer.headers['Voicesvc-Take']}")
+    assert take["text"] == "Hold ? the line."
+    sent = half.replace('{"actor"', f'{{"production": "{production}", "actor"')
+    refused = service.post(sent, "/v1/lines")
+    assert (refused.status_code, refused.json()["where"]) == (422, "text")

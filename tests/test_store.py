@@ -419,3 +419,13 @@ def test_empty_line_and_production_are_deleted(script: Database) -> None:
     assert script.read(lambda c: productions.find(c, Cut())).items == []
     with pytest.raises(UnknownLine):
         script.read(lambda c: lines.get(c, "ln_0"))
+
+
+@pytest.mark.parametrize("text", ["half \ud83d", "nul \0 nul"])
+def test_text_that_the_database_does_not_take_is_refused(script: Database, text: str) -> None:
+    given = [("ln_7", LINE | {"text": text})]
+    if script.is_sqlite and "\0" in text:  # which SQLite takes
+        return
+    with pytest.raises(InvalidRequest):
+        script.write(lambda c: lines.add(c, "pr_1", given, ANN))
+    assert script.read(lambda c: lines.get(c, "ln_0")).text == LINE["text"]

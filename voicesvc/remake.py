@@ -302,7 +302,7 @@ def _made(
     timings, pcm = sounded
     making = _plain(studio, take, planned)
     making.heard(pcm)
-    made = making.made(engine, planned)
+    made = making.made(engine, planned.model_dump_json().encode(), planned.length)
     documents = {**made.documents, "timings": json.dumps(timings, ensure_ascii=False).encode()}
     return replace(made, documents=documents)
 

@@ -4,7 +4,9 @@ A scene is planned while it is spoken, so that it starts as fast as a line; what
 whole line (a length, a contour over all of it) plans all of it first. Knows nothing of sound.
 """
 
+import io
 import math
+import zlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from fractions import Fraction
@@ -119,14 +121,54 @@ def of_document(engine: Engine, line: LinePlan, wanted: Fit | None = None) -> Sc
 
 def document(score: Score) -> LinePlan:
     """All of a score as a document."""
-    return documented(score, [(p.sentence, p.before_ms) for p in score.planned])
-
-
-def documented(score: Score, planned: Sequence[tuple[SentencePlan, float]]) -> LinePlan:
-    """All of a score as a document, from its sentences and the silence before each, in ms."""
+    found = [(p.sentence, p.before_ms) for p in score.planned]
     head = {name: getattr(score.head, name) for name in LineHead.model_fields}
-    length = None if score.length_s is None else lineplan.length_of(score.length_s)
-    return LinePlan(**head, length=length, sentences=tuple(_with_pauses(planned)))
+    return LinePlan(**head, length=length_of(score), sentences=tuple(_with_pauses(found)))
+
+
+class Writer:
+    """A score's document, written while it is rendered: a scene's plan is never whole in memory.
+
+    Written, it is what `document(score).model_dump_json()` gives.
+    """
+
+    def __init__(self) -> None:
+        self._written: list[bytes] = []  # a sentence each, zlib
+        self._last: SentencePlan | None = None
+
+    def add(self, planned: Planned) -> None:
+        """The next sentence."""
+        self._write(planned.before_ms)
+        self._last = planned.sentence
+
+    def _write(self, pause_ms: float | None) -> None:
+        if self._last is None:
+            return
+        pause_ms = self._last.pause_ms if pause_ms is None else pause_ms
+        sentence = self._last.model_copy(update={"pause_ms": lineplan.rounded_ms(pause_ms)})
+        self._written.append(zlib.compress(sentence.model_dump_json().encode(), 1))
+
+    def finish(self, score: Score) -> bytes:
+        """All of it, as JSON."""
+        self._write(None)
+        self._last = None
+        file = io.BytesIO()  # gives its bytes without copying them
+        file.write(_head(score, ()).model_dump_json().removesuffix("]}").encode())
+        for i, part in enumerate(self._written):
+            file.write(b"," * (i > 0))
+            file.write(zlib.decompress(part))
+        file.write(b"]}")
+        return file.getvalue()
+
+
+def _head(score: Score, sentences: tuple[SentencePlan, ...]) -> LinePlan:
+    head = {name: getattr(score.head, name) for name in LineHead.model_fields}
+    return LinePlan.model_construct(**head, length=length_of(score), sentences=sentences)
+
+
+def length_of(score: Score) -> lineplan.Length | None:
+    """The exact length that was asked for, where one was."""
+    return None if score.length_s is None else lineplan.length_of(score.length_s)
 
 
 def _seed(seed: int, number: int) -> int:

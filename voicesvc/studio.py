@@ -44,7 +44,7 @@ from voicesvc.errors import (
     VoiceError,
 )
 from voicesvc.line import Line
-from voicesvc.lineplan import LinePlan, SentencePlan
+from voicesvc.lineplan import LinePlan
 from voicesvc.request import Request, Voice
 from voicesvc.score import Score
 from voicesvc.store import StoredTake
@@ -362,10 +362,10 @@ class Studio:
         resampler = Resampler(rate_hz, out_hz)
         exactly = Exactly(found.length_at(out_hz))
         encoder: encode.Encoder | None = None
-        spoken: list[tuple[SentencePlan, float]] = []
+        written = score.Writer()
         for one in sounding.sentences(engine, found, self.calibration(take.actor)):
             planned = one.planned
-            spoken.append((planned.sentence, planned.before_ms))
+            written.add(planned)
             take.stages_s.setdefault("plan", time.perf_counter() - begin)
             take.sources |= found.limited()
             take.planned(one.sheet, planned.natural.dropped, planned.before_samples / rate_hz)
@@ -387,7 +387,7 @@ class Studio:
         yield encoder.feed(exactly.flush()) + encoder.flush()
         take.outcome = "complete"
         if recording is not None:
-            recording.complete(take.made(engine, score.documented(found, spoken)))
+            recording.complete(take.made(engine, written.finish(found), score.length_of(found)))
 
     def close(self) -> None:
         """Drop the voices and end the phoneme programs."""

@@ -1,5 +1,6 @@
 """Takes: one rendering of a line each, while it is made and as long as it is remembered."""
 
+import io
 import json
 import threading
 import time
@@ -16,7 +17,7 @@ from voicesvc.engines import Engine
 from voicesvc.errors import UnknownTake
 from voicesvc.fit import Report
 from voicesvc.line import Line
-from voicesvc.lineplan import LinePlan
+from voicesvc.lineplan import Length, LinePlan
 from voicesvc.measure import Peaks
 from voicesvc.request import Request
 from voicesvc.script import Skipped
@@ -81,7 +82,7 @@ class Take:
             made_by=origin.made_by,
             state="open",
             actor=self.actor,
-            text=self.line.text or said(self.line.plan),
+            text=storable(self.line.text or said(self.line.plan)),
             seed=self.seed,
             model_sha256=self.model_sha256,
             facts={
@@ -98,20 +99,20 @@ class Take:
         """The next samples, for the waveform."""
         self._peaks.feed(pcm)
 
-    def made(self, engine: Engine, document: LinePlan) -> Made:
-        """What is kept of it once it is complete."""
+    def made(self, engine: Engine, document: bytes, length: Length | None) -> Made:
+        """What is kept of it once it is complete: `document` is its plan as JSON."""
         facts = {
             "code": provenance.code(),
             "device": engine.device,
             "precision": engine.precision,
             "delivery": self.sources,
-            "length": None if document.length is None else document.length.model_dump(),
+            "length": None if length is None else length.model_dump(),
             "fit": None if self.fitted is None else self.fitted.json(),
             "lexicons": self.lexicons,
             "dropped_symbols": sorted(set(self.dropped)),
         }
         documents = {
-            "plan": document.model_dump_json().encode(),
+            "plan": document,
             "timings": self.timings_json(),
             "peaks": peaks_json(self._peaks),
         }
@@ -131,8 +132,13 @@ class Take:
             "dropped_symbols": sorted(set(self.dropped)),
             "marks": self.marks,
         }
-        words = b",".join(self.words_json)
-        return json.dumps(facts)[:-1].encode() + b', "words": [' + words + b"]}"
+        file = io.BytesIO()  # gives its bytes without copying them
+        file.write(json.dumps(facts)[:-1].encode() + b', "words": [')
+        for i, words in enumerate(self.words_json):
+            file.write(b"," * (i > 0))
+            file.write(words)
+        file.write(b"]}")
+        return file.getvalue()
 
 
 def peaks_json(peaks: Peaks) -> bytes:
@@ -160,6 +166,11 @@ def line_of_take(take: StoredTake) -> Line:
     """The request of a take that is to be made from its text."""
     asked = take.facts["asked"] | {"text": take.text, "seed": take.seed, "actor": take.actor}
     return Line.model_validate_json(json.dumps(asked))
+
+
+def storable(text: str) -> str:
+    """A text as a database takes it: without halves of characters, and without NUL."""
+    return text.encode("utf-8", "replace").decode().replace("\0", "\N{REPLACEMENT CHARACTER}")
 
 
 def said(document: LinePlan | None) -> str:

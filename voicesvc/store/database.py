@@ -14,13 +14,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Generic, TypeVar
 
+import asyncpg
 from alembic import command
 from alembic.config import Config
 from sqlalchemy import Connection, event, make_url, text
 from sqlalchemy.exc import ArgumentError, DBAPIError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 
-from voicesvc.errors import BadSetting, StoreFailed
+from voicesvc.errors import BadSetting, InvalidRequest, StoreFailed
 
 DRIVERS = {"sqlite": "sqlite+aiosqlite", "postgresql": "postgresql+asyncpg"}
 _TOGETHER = 64  # writes that share one commit
@@ -188,13 +189,23 @@ def _one(connection: Connection, work: Work[Any]) -> tuple[Exception | None, Any
     try:
         result = work(connection)
         savepoint.commit()
+    except UnicodeEncodeError:
+        savepoint.rollback()
+        return _not_taken(), None
     except DBAPIError as e:
         savepoint.rollback()
-        return StoreFailed(str(e.orig), where="database"), None
+        refused = isinstance(getattr(e.orig, "__cause__", None), asyncpg.DataError)
+        return _not_taken() if refused else StoreFailed(str(e.orig), where="database"), None
     except Exception as e:
         savepoint.rollback()
         return e, None
     return None, result
+
+
+def _not_taken() -> InvalidRequest:
+    return InvalidRequest(
+        "a text holds half a character or NUL", where="body", valid="text in UTF-8"
+    )
 
 
 def _checked(url: str) -> Any:
