@@ -22,7 +22,11 @@ def asked(page: Page, tone_server: Service) -> Callable[[Callable[[], object]], 
     speak_to_end(opened(page, tone_server.url), LINE)
 
     def after(change: Callable[[], object]) -> Body:
-        with page.expect_request(lambda r: r.url.endswith("/v1/plans")) as request:
+        # The plan is held once its speech is asked for: a next change is one of that plan.
+        with (
+            page.expect_request("**/v1/speech"),
+            page.expect_request(lambda r: r.url.endswith("/v1/plans")) as request,
+        ):
             change()
         body: Body = json.loads(request.value.post_data or "")
         return body
