@@ -30,6 +30,7 @@ from voicesvc.api import create_app
 from voicesvc.blobs import Folder, Writer
 from voicesvc.config import Settings
 from voicesvc.packs import Pack
+from voicesvc.store import queue
 from voicesvc.store import takes as rows
 from voicesvc.studio import Studio
 
@@ -48,12 +49,12 @@ PLACES: dict[str, tuple[Any, str, bool]] = {
     "its audio is safe": (Writer, "commit", True),
     "its row says complete, not committed *": (rows, "close", True),
     "its row says complete": (archive.Archive, "end", True),
-    "a queued take is claimed, not committed *": (rows, "claim", True),
+    "a queued take is claimed, not committed *": (queue, "claim", True),
     "a queued take is about to be made": (jobs.Maker, "_make", False),
     "a take is measured, not committed *": (rows, "measured", True),
 }
 AT_START: dict[str, tuple[Any, str, bool]] = {
-    "takes that were left are put in order, not committed *": (rows, "abandoned", True),
+    "takes that were left are put in order, not committed *": (queue, "abandoned", True),
     "temporary files are swept": (Folder, "sweep", True),
     "audio that is no take's is about to be removed": (Folder, "delete", False),
     "audio that is no take's is removed": (Folder, "delete", True),

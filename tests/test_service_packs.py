@@ -13,8 +13,9 @@ from safetensors.numpy import load_file, save_file
 from voicesvc import packs
 from voicesvc.config import Settings
 from voicesvc.engines import Engine
+from voicesvc.engines.load import load as load_engine
 from voicesvc.packs import Pack
-from voicesvc.studio import Studio, load_engine
+from voicesvc.studio import Studio
 
 
 def refused(answer: httpx.Response) -> Any:

@@ -27,6 +27,14 @@ from voicesvc.studio import Studio
 TEXT = "The harbour was quiet, before the storm came. Nobody knew."
 
 
+def running(folder: Path) -> Any:
+    """A service on a folder with packs, again and again."""
+    tones: dict[str, Any] = {}
+    studio = tone_studio(folder / "models", tones, {})
+    studio.archive = archived(folder / "data")
+    return served(studio, tones=tones)
+
+
 def spoken(service: Service, **fields: Any) -> Any:
     answer = service.speak(TEXT, **{"seed": 3} | fields)
     return take_of(service, answer.headers["Voicesvc-Take"])
@@ -158,19 +166,13 @@ def test_other_code_is_refused_or_becomes_a_take_of_its_own(tone: Service) -> No
 def test_other_weights_are_refused_and_the_kept_samples_are_not(tmp_path: Path) -> None:
     write_pack(tmp_path / "models", "ann")
 
-    def running() -> Any:
-        tones: dict[str, Any] = {}
-        studio = tone_studio(tmp_path / "models", tones, {})
-        studio.archive = archived(tmp_path / "data")
-        return served(studio, tones=tones)
-
-    with running() as service:
+    with running(tmp_path) as service:
         take = spoken(service)
         before = samples(service, take)
     manifest = tmp_path / "models" / "ann" / "pack.toml"
     old = take["model_sha256"]
     manifest.write_text(manifest.read_text("utf-8").replace(old, "a" * 64), "utf-8")
-    with running() as service:
+    with running(tmp_path) as service:
         assert service.studio.pack("ann").model_sha256 != old
         answer = render(service, take, format="pcm_f32le")
         assert np.array_equal(np.frombuffer(answer.content, np.float32), before)
@@ -288,12 +290,32 @@ def test_edit_that_means_nothing_is_refused(tone: Service, asked: Any, where: st
     assert (answer.status_code, answer.json()["where"]) == (422, where)
 
 
-def test_retake_that_cannot_be_said_says_why(tone: Service) -> None:
+@pytest.mark.parametrize(
+    ("edit", "why"),
+    [
+        ({"word": 1, "say": "…"}, "spoken"),
+        ({"word": 1, "say": "a [pause 2s] b"}, "pauses"),
+        ({"word": 1, "say": "*loud*"}, "styles"),
+        ({"word": 9, "breath": True}, "breath"),
+    ],
+)
+def test_retake_that_cannot_be_said_says_why(tone: Service, edit: Any, why: str) -> None:
     take = spoken(tone)
-    asked = {"edits": [{"word": 1, "say": "…"}]}
+    asked = {"edits": [edit]}
     (new,) = tone.http.post(f"/v1/takes/{take['id']}/retake", json=asked).json()["takes"]
     assert eventually(lambda: take_of(tone, new["id"])["state"] == "refused")
-    assert "spoken" in take_of(tone, new["id"])["reason"]
+    assert why in take_of(tone, new["id"])["reason"]
+
+
+def test_breath_after_a_sentence_is_before_the_next(joe_server: Service) -> None:
+    take = spoken(joe_server)
+    new = retaken(joe_server, take, edits=[{"word": 7, "breath": True}])
+    _, second = joe_server.http.get(f"/v1/takes/{new['id']}/plan").json()["sentences"]
+    assert second["breath"]
+    assert new["duration_s"] == pytest.approx(take["duration_s"] + 0.45, abs=0.02)
+    assert kept(joe_server, take, new, set()) == [True] * 10
+    back = retaken(joe_server, new, edits=[{"word": 7, "breath": False}])
+    assert back["duration_s"] == pytest.approx(take["duration_s"], abs=0.02)
 
 
 AGAIN = """
@@ -344,17 +366,11 @@ def test_take_of_an_actor_who_is_gone_is_heard(tmp_path: Path) -> None:
     write_pack(tmp_path / "models", "ann")
     write_pack(tmp_path / "models", "eve")
 
-    def running() -> Any:
-        tones: dict[str, Any] = {}
-        studio = tone_studio(tmp_path / "models", tones, {})
-        studio.archive = archived(tmp_path / "data")
-        return served(studio, tones=tones)
-
-    with running() as service:
+    with running(tmp_path) as service:
         take = spoken(service)
         before = samples(service, take)
     shutil.rmtree(tmp_path / "models" / "ann")
-    with running() as service:
+    with running(tmp_path) as service:
         answer = render(service, take, format="pcm_f32le")
         assert np.array_equal(np.frombuffer(answer.content, np.float32), before)
         assert answer.headers["Voicesvc-Drift"] == "model_sha256"

@@ -659,6 +659,28 @@ def test_take_that_clips_is_flagged(tmp_path: Path) -> None:
         assert [t["id"] for t in get(service, "/v1/takes", flagged=True)["items"]] == [take["id"]]
 
 
+def test_take_that_cannot_be_measured_does_not_keep_the_others(tmp_path: Path) -> None:
+    with tones_served(tmp_path) as service:
+        archive = service.studio.archive
+        assert archive is not None
+        by = archive.by()
+        lost = NewTake("tk_lost", "speech", "complete", "ann", TEXT, 1, "0" * 64, {"asked": {}})
+        ending = Ending("complete", pcm_sha256="0" * 64, sample_rate_hz=22050, samples=9)
+        archive.database.write(
+            lambda c: (rows.add(c, [lost], by), rows.close(c, "tk_lost", ending, by))
+        )
+        take = measured(service, spoken(service)[0])
+        assert take["measured"]["duration_s"] == take["duration_s"]
+        assert "lost" in measured(service, {"id": "tk_lost"})["measured"]["not_measured"]["audio"]
+
+
+def test_who_deletes_too_late_sees_what_there_is(service: Service, line: Any) -> None:
+    path = f"/v1/lines/{line['id']}"
+    service.http.patch(path, json={"notes": "n"}, headers={"If-Match": '"1"'})
+    late = service.http.delete(path, headers={"If-Match": '"1"'})
+    assert (late.status_code, late.json()["current"]["notes"]) == (412, "n")
+
+
 def test_measuring_does_not_come_in_an_editor_s_way(service: Service) -> None:
     seen, _ = spoken(service)
     measured(service, seen)

@@ -22,7 +22,7 @@ from voicesvc.errors import (
     UnknownTake,
     VoiceError,
 )
-from voicesvc.store import By, Cut, Database, lines, productions, record, takes
+from voicesvc.store import By, Cut, Database, lines, productions, queue, record, takes
 from voicesvc.store.lines import LineFilter
 from voicesvc.store.tables import metadata
 from voicesvc.store.takes import Ending, NewTake, TakeFilter
@@ -232,7 +232,7 @@ def test_take_is_claimed_once_and_the_oldest_first(script: Database) -> None:
     add(script, *(new(i) for i in range(12)))
 
     def claim(_: int) -> str | None:
-        take = script.write(lambda c: takes.claim(c, "in_1", ANN))
+        take = script.write(lambda c: queue.claim(c, "in_1", ANN))
         return None if take is None else take.id
 
     with ThreadPoolExecutor(4) as pool:
@@ -244,9 +244,9 @@ def test_take_is_claimed_once_and_the_oldest_first(script: Database) -> None:
 def test_takes_of_a_process_that_is_gone_are_ended(script: Database) -> None:
     add(script, new(0), new(1, state="open", instance="in_dead"), new(2))
     add(script, new(3, state="open", instance="in_living"), new(4, state="open"))
-    script.write(lambda c: takes.alive(c, "in_living", 10_000))
-    script.write(lambda c: takes.claim(c, "in_dead", ANN))
-    assert script.write(lambda c: takes.abandoned(c, 9_000, ANN)) == 3
+    script.write(lambda c: queue.alive(c, "in_living", 10_000))
+    script.write(lambda c: queue.claim(c, "in_dead", ANN))
+    assert script.write(lambda c: queue.abandoned(c, 9_000, ANN)) == 3
     states = {t.id: t.state for t in listed(script).items}
     assert states == {
         "tk_0": "queued",  # it is begun again
@@ -263,8 +263,8 @@ def test_take_that_ends_the_service_again_and_again_is_given_up(script: Database
     add(script, new(0))
     for _ in range(3):
         assert script.read(lambda c: takes.get(c, "tk_0")).state == "queued"
-        script.write(lambda c: takes.claim(c, "in_dead", ANN))
-        script.write(lambda c: takes.abandoned(c, 9_000, ANN))
+        script.write(lambda c: queue.claim(c, "in_dead", ANN))
+        script.write(lambda c: queue.abandoned(c, 9_000, ANN))
     assert script.read(lambda c: takes.get(c, "tk_0")).state == "failed"
 
 
@@ -292,18 +292,18 @@ def test_deleted_take_comes_back_until_its_audio_is_removed(script: Database) ->
     add(script, new(1), new(2))
     for id in ("tk_1", "tk_2"):
         script.write(lambda c, id=id: takes.close(c, id, DONE, ANN))
-    script.write(lambda c: takes.remove(c, "tk_1", 1, BEN))
+    script.write(lambda c: takes.delete(c, "tk_1", 1, BEN))
     assert ids(listed(script)) == ["tk_2"]
     with pytest.raises(TakeGone, match="restore"):
         script.read(lambda c: takes.get(c, "tk_1", deleted=False))
     script.write(lambda c: takes.restore(c, "tk_1", ANN))
     assert ids(listed(script)) == ["tk_2", "tk_1"]
-    script.write(lambda c: takes.remove(c, "tk_1", 3, BEN))
+    script.write(lambda c: takes.delete(c, "tk_1", 3, BEN))
     # the other one has the same samples
     assert script.write(lambda c: takes.purge(c, BEN.now_ms + 1, ANN)) == []
     with pytest.raises(TakeGone, match="removed"):
         script.write(lambda c: takes.restore(c, "tk_1", ANN))
-    script.write(lambda c: takes.remove(c, "tk_2", 1, BEN))
+    script.write(lambda c: takes.delete(c, "tk_2", 1, BEN))
     assert script.write(lambda c: takes.purge(c, BEN.now_ms, ANN)) == []  # not due yet
     assert script.write(lambda c: takes.purge(c, BEN.now_ms + 1, ANN)) == ["1" * 64]
     assert script.read(lambda c: takes.document(c, "tk_2", "plan")) is None
@@ -327,8 +327,8 @@ def test_everything_is_on_the_record(script: Database) -> None:
     add(script, new(1, line="ln_0"))
     script.write(lambda c: takes.close(c, "tk_1", DONE, ANN))
     script.write(lambda c: takes.edit(c, "tk_1", 1, {"circled": True}, BEN))
-    script.write(lambda c: takes.remove(c, "tk_1", 2, BEN))
-    events = script.read(lambda c: record.of(c, "tk_1"))
+    script.write(lambda c: takes.delete(c, "tk_1", 2, BEN))
+    events = [e for e in script.read(lambda c: record.after(c, 0)) if e.subject == "tk_1"]
     assert [(e.action, e.who) for e in events] == [
         ("created", "Ann"),
         ("closed", "Ann"),
@@ -346,7 +346,7 @@ def test_failed_change_leaves_nothing_on_the_record(script: Database) -> None:
     add(script, new(1))
     before = script.read(record.last)
     with pytest.raises(ChangedMeanwhile):
-        script.write(lambda c: takes.remove(c, "tk_1", 7, ANN))
+        script.write(lambda c: takes.delete(c, "tk_1", 7, ANN))
     assert script.read(record.last) == before
 
 

@@ -32,14 +32,14 @@ from voicesvc.errors import (
     UnknownTake,
     VoiceError,
 )
-from voicesvc.store import By, Database, StoredTake
+from voicesvc.store import By, Database, StoredTake, queue
 from voicesvc.store import takes as rows
 from voicesvc.store.takes import Ending, NewTake
 
 HEARTBEAT_MS = 10_000
 _SILENT_MS = 3 * HEARTBEAT_MS  # a process that has not been heard of for this long is gone
 _log = logging.getLogger(__name__)
-_READ_BYTES = 2**18
+_READ_BYTES = 4 * 2**16  # whole samples
 _ORPHAN_S = 24 * 3600.0
 _TEMPORARY_S = 3600.0  # a temporary file of another process may still be written to for this long
 
@@ -207,8 +207,8 @@ class Archive:
         """The same, read."""
         return json.loads(self.document(take_id, name))
 
-    def pcm(self, take: StoredTake, start: int = 0, stop: int | None = None) -> Iterator[Pcm]:
-        """The take's samples [start, stop), at its own rate.
+    def pcm(self, take: StoredTake) -> Iterator[Pcm]:
+        """The take's samples, at its own rate, part by part.
 
         Raises:
             NotMade: it has none.
@@ -216,17 +216,12 @@ class Archive:
         """
         if take.pcm_sha256 is None or take.purged_ms is not None:
             raise NotMade(f"take {take.id} has no audio", where="take", valid="a complete take")
-        return self._pcm(take.pcm_sha256, start, stop)
+        return self._pcm(take.pcm_sha256)
 
-    def _pcm(self, sha256: str, start: int, stop: int | None) -> Iterator[Pcm]:
-        end = None if stop is None else 4 * stop
-        held = b""
+    def _pcm(self, sha256: str) -> Iterator[Pcm]:
         try:
-            for part in self.blobs.open(sha256, _READ_BYTES, start=4 * start, stop=end):
-                held += part
-                whole = len(held) - len(held) % 4
-                yield np.frombuffer(held[:whole], "<f4").astype(np.float32)
-                held = held[whole:]
+            for part in self.blobs.open(sha256, _READ_BYTES):
+                yield np.frombuffer(part, "<f4").astype(np.float32)
         except (UnknownBlob, BlobDamaged) as e:
             raise StoreFailed(f"the audio {sha256[:12]}… is lost: {e.detail}", where="take") from e
 
@@ -249,16 +244,16 @@ class Archive:
         whatever is there was left.
         """
         by = self.by()
-        self.database.write(lambda c: rows.alive(c, self.instance, by.now_ms))
+        self.database.write(lambda c: queue.alive(c, self.instance, by.now_ms))
         silent_ms = by.now_ms if self.alone else by.now_ms - _SILENT_MS
-        self.database.write(lambda c: rows.abandoned(c, silent_ms, by))
+        self.database.write(lambda c: queue.abandoned(c, silent_ms, by))
         self.blobs.sweep(0.0 if self.alone else _TEMPORARY_S, by.now_ms / 1000)
 
     def beat(self) -> None:
         """Say that this process is at work, and end takes of those that are not any more."""
         by = self.by()
-        self.database.write(lambda c: rows.alive(c, self.instance, by.now_ms))
-        self.database.write(lambda c: rows.abandoned(c, by.now_ms - _SILENT_MS, by))
+        self.database.write(lambda c: queue.alive(c, self.instance, by.now_ms))
+        self.database.write(lambda c: queue.abandoned(c, by.now_ms - _SILENT_MS, by))
 
     def purge(self, kept_ms: int) -> int:
         """Remove the audio of takes that were deleted longer ago; gives how many blobs went."""

@@ -6,6 +6,7 @@ the middle goes on where it was. Knows nothing of HTTP.
 
 import logging
 import threading
+from abc import ABC, abstractmethod
 from collections.abc import Callable
 from typing import Any, TypeVar
 
@@ -14,12 +15,12 @@ import numpy as np
 from voicesvc import markup, measure, qc, remake
 from voicesvc.archive import HEARTBEAT_MS, Archive
 from voicesvc.audio import Pcm
-from voicesvc.errors import BlobsFailed, EngineFailed, StoreFailed, VoiceError
+from voicesvc.errors import BlobsFailed, StoreFailed, VoiceError
 from voicesvc.line import Line
 from voicesvc.lineplan import MAX_SEED
 from voicesvc.packs import Pack
 from voicesvc.remake import line_rate
-from voicesvc.store import StoredTake, record
+from voicesvc.store import StoredTake, queue, record
 from voicesvc.store import takes as rows
 from voicesvc.store.takes import Ending
 from voicesvc.studio import Studio
@@ -34,7 +35,7 @@ T = TypeVar("T")
 Run = Callable[[Callable[[], T]], T]
 
 
-class _Loop:
+class _Loop(ABC):
     """A thread that does one piece of work after another until it is stopped."""
 
     name = "jobs"
@@ -64,9 +65,9 @@ class _Loop:
         if self._thread.is_alive():
             self._thread.join()
 
+    @abstractmethod
     def work(self) -> bool:
         """One piece; False if there was none."""
-        raise NotImplementedError
 
     def _run(self) -> None:
         while not self.stopping.is_set():
@@ -102,20 +103,21 @@ class Maker(_Loop):
     def work(self) -> bool:
         """The next take of the queue."""
         by = self._archive.by()
-        take = self._archive.database.write(lambda c: rows.claim(c, self._archive.instance, by))
+        take = self._archive.database.write(lambda c: queue.claim(c, self._archive.instance, by))
         if take is None:
             return False
+        state, reason = "failed", "the service failed; its log says how"
         try:
             self._make(take)
+            return True
         except VoiceError as e:
             if self.stopping.is_set():
-                self._archive.database.write(lambda c: rows.requeue(c, take.id, by))
+                self._archive.database.write(lambda c: queue.requeue(c, take.id, by))
                 return False
-            self._ended(take, "refused" if e.status < 500 else "failed", str(e))
-        except Exception:
-            self._ended(take, "failed", "the service failed; its log says how")
-            raise
-        return True
+            state, reason = ("refused" if e.status < 500 else "failed"), str(e)
+            return True
+        finally:
+            self._ended(take, state, reason)
 
     def _make(self, take: StoredTake) -> None:
         if "quality" in take.facts:
@@ -127,7 +129,7 @@ class Maker(_Loop):
             rendering.close()
         if self.stopping.is_set() and rendering.take.outcome == "cancelled":
             by = self._archive.by()
-            self._archive.database.write(lambda c: rows.requeue(c, take.id, by))
+            self._archive.database.write(lambda c: queue.requeue(c, take.id, by))
 
     def _chosen(self, take: StoredTake) -> StoredTake:
         """Try one seed after another until the words are right; the best of them is kept."""
@@ -143,7 +145,7 @@ class Maker(_Loop):
         best = min(attempts, key=_worse)
         by, facts = self._archive.by(), {"attempts": attempts}
         return self._archive.database.write(
-            lambda c: rows.note(c, take.id, best["seed"], facts, by)
+            lambda c: queue.note(c, take.id, best["seed"], facts, by)
         )
 
     def _samples(self, line: Line) -> Pcm:
@@ -168,6 +170,7 @@ class Maker(_Loop):
             pass
 
     def _ended(self, take: StoredTake, state: Any, reason: str) -> None:
+        """End a take that is still open, whatever became of it."""
         if self._archive.take(take.id).state == "open":
             self._archive.end(take.id, Ending(state, {"reason": reason}))
 
@@ -198,18 +201,20 @@ class Measurer(_Loop):
 
     def work(self) -> bool:
         """The next take that nothing has been measured of."""
-        found = self._archive.database.read(lambda c: rows.unmeasured(c, 1))
+        found = self._archive.database.read(lambda c: queue.unmeasured(c, 1))
         if not found:
             return False
         take = self._archive.take(found[0])
         try:
             figures, flags = self._measured(take)
-        except StoreFailed as e:  # its audio is lost: that is noted, and not tried again
-            figures, flags = {"not_measured": {"audio": str(e)}}, ()
-        except EngineFailed:
+        except BlobsFailed as e:  # the place of all audio: the take is measured once it is back
+            _log.error("measuring: %s", e)
+            return False
+        except (VoiceError, ValueError) as e:
             if self.stopping.is_set():  # the inspector was closed; the take is measured next time
                 return False
-            raise
+            # Noted, and not tried again: one take must not keep the others from being measured.
+            figures, flags = {"not_measured": {"audio": str(e)}}, ()
         by = self._archive.by()
         self._archive.database.write(lambda c: rows.measured(c, take.id, figures, flags, by))
         return True

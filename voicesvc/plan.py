@@ -9,6 +9,8 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
+from voicesvc.errors import BadPlan
+
 Kind = Literal["phone", "mark", "pause", "blank"]
 
 
@@ -116,6 +118,20 @@ class Plan:
         """Every unit in order."""
         for word in self.words:
             yield from word.units
+
+
+def check_model(line: Plan, model_sha256: str) -> None:
+    """Check that a plan is for these weights.
+
+    Raises:
+        BadPlan: it is for others.
+    """
+    if line.model_sha256 != model_sha256:
+        raise BadPlan(
+            f"the plan is for model {line.model_sha256[:12]}",
+            where="model_sha256",
+            valid=[model_sha256],
+        )
 
 
 @dataclass(frozen=True, slots=True)

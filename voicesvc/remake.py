@@ -30,6 +30,7 @@ from voicesvc.audio import Pcm
 from voicesvc.directions import Directed, Said
 from voicesvc.engines import Engine
 from voicesvc.errors import (
+    BadMarkup,
     BadPlan,
     Drift,
     EngineFailed,
@@ -46,7 +47,7 @@ from voicesvc.splice import Part
 from voicesvc.store import StoredTake
 from voicesvc.store.takes import NewTake
 from voicesvc.studio import Studio
-from voicesvc.takes import Rendering, Take, line_of_take, said
+from voicesvc.takes import Rendering, Take, line_of_take, moved, said
 
 EDITED = "edited"  # the document of a retake's plan, where a plan was sent
 
@@ -280,6 +281,12 @@ def edited(studio: Studio, take: StoredTake, old: LinePlan) -> LinePlan:
             directed = markup.parse(text, "auto")
         else:
             directed = Directed(text, said=(Said(0, len(text), phones=tuple(ipa)),))
+        if directed.events or directed.styled:
+            raise BadMarkup(
+                "pauses, breaths and styles in it would be lost",
+                where="edits.say",
+                valid="words and how they are read; pause_ms, breath and prosody of the edit",
+            )
         found = reading.sentences(directed, pack, phonemizer, lexicons)
         words = tuple(w for _, sentence in found for w in sentence)
         if not words:
@@ -355,8 +362,8 @@ class _Joint:
         self, placed: Sequence[Part], words: Sequence[tuple[int, list[dict[str, Any]]]]
     ) -> dict[str, Any]:
         starts = np.cumsum([0, *(p.samples for p in placed)])
-        moved = [
-            _moved(word, (int(starts[i]) - placed[i].begin) / self._rate_hz, within)
+        heard = [
+            moved(word, (int(starts[i]) - placed[i].begin) / self._rate_hz, within)
             for i, some in words
             for within in [(starts[i] / self._rate_hz, starts[i + 1] / self._rate_hz)]
             for word in some
@@ -364,20 +371,8 @@ class _Joint:
         total_s = round(int(starts[-1]) / self._rate_hz, 6)
         return {
             **self._times,
-            "words": moved,
+            "words": heard,
             "outcome": "complete",
             "complete": True,
             "duration_s": total_s,
         }
-
-
-def _moved(timed: dict[str, Any], by_s: float, within: tuple[float, float]) -> dict[str, Any]:
-    """A word's times, moved; what the joint cut off of it is not heard."""
-    low, high = within
-    moved: dict[str, Any] = {
-        name: round(float(min(max(timed[name] + by_s, low), high)), 6)
-        for name in ("start_s", "end_s")
-    }
-    if "phonemes" in timed:
-        moved["phonemes"] = [_moved(p, by_s, within) for p in timed["phonemes"]]
-    return {**timed, **moved}

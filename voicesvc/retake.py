@@ -17,7 +17,7 @@ from voicesvc.directions import Directed, Emphasis
 from voicesvc.engines import Engine
 from voicesvc.errors import InvalidRequest
 from voicesvc.lineplan import LinePlan, SentencePlan, WordPlan
-from voicesvc.perform import Asked, Performer, Stretch
+from voicesvc.perform import BREATH_MS, Asked, Performer, Stretch
 from voicesvc.phonemes import Word
 from voicesvc.plan import Variability
 
@@ -111,12 +111,23 @@ class Editor:
     def _edited(self, line: LinePlan, edit: Edit) -> LinePlan:
         first, last = _range(edit)
         sentences, at = [], 0
+        breath: bool | None = None  # before the next sentence
         for sentence in line.sentences:
+            if breath is not None:
+                sentence, breath = _breathed(sentence, breath), None
             low, high = max(first - at, 0), min(last - at, len(sentence.words) - 1)
             at += len(sentence.words)
             if low <= high:
                 sentence = self._sentence(line, sentence, (low, high), edit)
+            if last == at - 1:
+                breath = edit.breath
             sentences.append(sentence)
+        if breath is not None:
+            raise InvalidRequest(
+                "nothing follows that a breath could be before",
+                where="edits.breath",
+                valid="a word that is not the last",
+            )
         return line.model_copy(update={"sentences": tuple(sentences)})
 
     def _sentence(
@@ -213,6 +224,13 @@ class Editor:
         if edit.pause_scale is None:  # the pause after the last is outside of what is changed
             words[-1] = words[-1].model_copy(update={"pause_ms": sentence.words[high].pause_ms})
         return words
+
+
+def _breathed(sentence: SentencePlan, breath: bool) -> SentencePlan:
+    """With a breath before its first word, or without, and the time that one takes."""
+    change_ms = BREATH_MS * (breath - sentence.breath)
+    lead_ms = lineplan.rounded_ms(max(sentence.lead_ms + change_ms, 0.0))
+    return sentence.model_copy(update={"breath": breath, "lead_ms": lead_ms})
 
 
 def _phonemes(word: Word) -> Iterator[lineplan.PhonemePlan]:

@@ -34,6 +34,7 @@ from voicesvc.audio import Exactly, Resampler
 from voicesvc.calibration import Calibration
 from voicesvc.config import Settings
 from voicesvc.engines import Engine
+from voicesvc.engines.load import load as load_engine
 from voicesvc.errors import (
     BadSetting,
     EngineFailed,
@@ -396,12 +397,3 @@ class Studio:
             for phonemizer in self._phonemizers.values():
                 phonemizer.close()
             self._phonemizers.clear()
-
-
-def load_engine(pack: packs.Pack, settings: Settings, say: Callable[[str], None]) -> Engine:
-    """Import the pack's weights if they are not yet, verify them, load them on the device."""
-    from voicesvc.engines import convert, vits, xtts
-
-    imported = convert.ensure(pack, settings.cache_path / "packs", say)
-    load = xtts.load if pack.engine == "xtts" else vits.load
-    return load(imported, settings.device, settings.precision)

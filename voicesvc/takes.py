@@ -2,6 +2,7 @@
 
 import io
 import json
+import math
 import threading
 import time
 from collections import OrderedDict
@@ -69,7 +70,7 @@ class Take:
     def planned(self, laid: Sheet, dropped: Iterable[str], before_s: float) -> None:
         """Note when the words of the next sentence are heard; it begins `before_s` from now."""
         begin_s = self.audio_s + before_s
-        timed = [_later(word, begin_s) for word in laid.words]
+        timed = [moved(word, begin_s) for word in laid.words]
         if timed:
             self.words_json.append(json.dumps(timed, ensure_ascii=False)[1:-1].encode())
         self.marks += [{"name": n, "at_s": round(t + begin_s, 6)} for n, t in laid.marks]
@@ -179,12 +180,18 @@ def said(document: LinePlan | None) -> str:
     return " ".join(w.text + w.after.strip() for s in sentences for w in s.words)
 
 
-def _later(timed: dict[str, Any], offset_s: float) -> dict[str, Any]:
-    """A word's timings, moved."""
-    moved = {name: round(timed[name] + offset_s, 6) for name in ("start_s", "end_s")}
+def moved(
+    timed: dict[str, Any], by_s: float, within: tuple[float, float] = (0.0, math.inf)
+) -> dict[str, Any]:
+    """A word's timings, moved; what lies outside of `within` is not heard."""
+    low, high = within
+    times: dict[str, Any] = {
+        name: round(float(min(max(timed[name] + by_s, low), high)), 6)
+        for name in ("start_s", "end_s")
+    }
     if "phonemes" in timed:
-        moved["phonemes"] = [_later(p, offset_s) for p in timed["phonemes"]]
-    return timed | moved
+        times["phonemes"] = [moved(p, by_s, within) for p in timed["phonemes"]]
+    return {**timed, **times}
 
 
 class Stream:

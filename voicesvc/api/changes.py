@@ -3,18 +3,19 @@
 import hashlib
 import re
 from collections.abc import Callable, Mapping
-from typing import Annotated, Any
+from typing import Annotated, Any, Protocol
 from urllib.parse import unquote
 
 from fastapi import Depends, Request
 from pydantic import BaseModel, ConfigDict, Field
-from starlette.responses import JSONResponse
+from starlette.responses import JSONResponse, Response
 
 from voicesvc.archive import Archive
 from voicesvc.errors import ChangedMeanwhile, InvalidRequest, VersionNeeded
-from voicesvc.store import Cut, Page, record
+from voicesvc.store import By, Cut, Page, record
 from voicesvc.studio import Studio
 
+Edit = Callable[[Any, int, By], Any]
 LONGEST_WHO = 100
 LONGEST_KEY = 255
 
@@ -135,12 +136,48 @@ def given_fields(body: BaseModel) -> dict[str, Any]:
     return body.model_dump(mode="json", include=body.model_fields_set)
 
 
-def changed(
-    archive: Archive, edit: Callable[[Any], Any], current: Callable[[Any], Any]
-) -> JSONResponse:
-    """What an edit left; if somebody else was faster, 412 with what is there now."""
+def changed(request: Request, edit: Edit, current: Callable[[Any], Any]) -> Any:
+    """What an edit of the version that `If-Match` names leaves.
+
+    `edit` is given a connection, that version and who asks. If somebody else was faster the
+    answer is 412, with what is there now.
+
+    Raises:
+        ChangedMeanwhile: it is not the version that was seen.
+        VersionNeeded: there is no `If-Match`.
+    """
+    archive, version = archive_of(request), seen_version(request)
+    by = archive.by(who(request))
     try:
-        return told(archive.database.write(edit).json())
+        return archive.database.write(lambda c: edit(c, version, by))
     except ChangedMeanwhile as e:
         e.extra = {"current": archive.database.read(current).json()}
         raise
+
+
+class Rows(Protocol):
+    """A kind of thing that is kept: `store.productions`, `store.lines`."""
+
+    def get(self, connection: Any, id: str) -> Any:
+        """One of them."""
+
+    def edit(self, connection: Any, id: str, expected: int, given: Any, by: By) -> Any:
+        """Change some of its fields."""
+
+    def delete(self, connection: Any, id: str, expected: int, by: By) -> Any:
+        """Delete it."""
+
+
+def edited(request: Request, rows: Rows, id: str, body: BaseModel) -> JSONResponse:
+    """One of `rows` with the fields changed that were sent."""
+    given = given_fields(body)
+    now = changed(
+        request, lambda c, seen, by: rows.edit(c, id, seen, given, by), lambda c: rows.get(c, id)
+    )
+    return told(now.json())
+
+
+def deleted(request: Request, rows: Rows, id: str) -> Response:
+    """204 once one of `rows` is deleted."""
+    changed(request, lambda c, seen, by: rows.delete(c, id, seen, by), lambda c: rows.get(c, id))
+    return Response(status_code=204)

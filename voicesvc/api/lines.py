@@ -14,11 +14,11 @@ from voicesvc.api.changes import (
     Body,
     Part,
     archive_of,
-    changed,
+    deleted,
+    edited,
     given_fields,
     listed,
     make_once,
-    seen_version,
     told,
     who,
 )
@@ -176,28 +176,19 @@ def line(line: str, request: Request) -> JSONResponse:
 @router.patch("/v1/lines/{line}")
 def edit(line: str, body: LineEdit, request: Request) -> JSONResponse:
     """Change some fields; takes that were made stay as they are. Needs `If-Match`."""
-    archive, version = archive_of(request), seen_version(request)
-    found = archive.database.read(lambda c: rows.get(c, line))
-    given = given_fields(body)
-    now = {name: getattr(found, name) for name in rows.EDITABLE} | given
+    database = archive_of(request).database
+    found = database.read(lambda c: rows.get(c, line))
+    now = {name: getattr(found, name) for name in rows.EDITABLE} | given_fields(body)
     _kept(LineEdit.model_validate_json(json.dumps(now)))
-    owner = archive.database.read(lambda c: productions.get(c, found.production))
+    owner = database.read(lambda c: productions.get(c, found.production))
     _check_timecodes(now, owner.fps)
-    by = archive.by(who(request))
-    return changed(
-        archive,
-        lambda c: rows.edit(c, line, version, given, by),
-        lambda c: rows.get(c, line),
-    )
+    return edited(request, rows, line, body)
 
 
 @router.delete("/v1/lines/{line}", status_code=204, response_class=Response)
 def delete(line: str, request: Request) -> Response:
     """Delete a line that has no takes. Needs `If-Match`."""
-    archive, version = archive_of(request), seen_version(request)
-    by = archive.by(who(request))
-    archive.database.write(lambda c: rows.delete(c, line, version, by))
-    return Response(status_code=204)
+    return deleted(request, rows, line)
 
 
 @router.post("/v1/lines/{line}/takes", status_code=202)

@@ -12,11 +12,10 @@ from voicesvc.api.changes import (
     Body,
     Part,
     archive_of,
-    changed,
-    given_fields,
+    deleted,
+    edited,
     listed,
     make_once,
-    seen_version,
     told,
     who,
 )
@@ -82,19 +81,10 @@ def production(production: str, request: Request) -> JSONResponse:
 @router.patch("/v1/productions/{production}")
 def edit(production: str, body: ProductionEdit, request: Request) -> JSONResponse:
     """Change some fields. Needs `If-Match`."""
-    archive, version = archive_of(request), seen_version(request)
-    by, given = archive.by(who(request)), given_fields(body)
-    return changed(
-        archive,
-        lambda c: rows.edit(c, production, version, given, by),
-        lambda c: rows.get(c, production),
-    )
+    return edited(request, rows, production, body)
 
 
 @router.delete("/v1/productions/{production}", status_code=204, response_class=Response)
 def delete(production: str, request: Request) -> Response:
     """Delete a production that has no lines. Needs `If-Match`."""
-    archive, version = archive_of(request), seen_version(request)
-    by = archive.by(who(request))
-    archive.database.write(lambda c: rows.delete(c, production, version, by))
-    return Response(status_code=204)
+    return deleted(request, rows, production)

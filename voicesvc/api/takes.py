@@ -16,10 +16,10 @@ from voicesvc.api.changes import (
     Part,
     archive_of,
     changed,
+    deleted,
     given_fields,
     listed,
     make_once,
-    seen_version,
     told,
     who,
 )
@@ -27,7 +27,7 @@ from voicesvc.api.stream import AUDIO, Pools, streamed
 from voicesvc.errors import Drift, UnknownTake
 from voicesvc.retake import Retake
 from voicesvc.retake import check as check_retake
-from voicesvc.store import State, StoredTake
+from voicesvc.store import By, State, StoredTake
 from voicesvc.store import takes as rows
 from voicesvc.store.takes import NewTake, TakeFilter
 from voicesvc.studio import Studio
@@ -80,35 +80,23 @@ def take(take: str, request: Request) -> JSONResponse:
 
 @router.patch("/v1/takes/{take}")
 def edit(take: str, body: TakeEdit, request: Request) -> JSONResponse:
-    """Circle, rate, note or tag a take. Needs `If-Match`."""
-    archive, version = archive_of(request), seen_version(request)
-    by, given = archive.by(who(request)), given_fields(body)
+    """Circle, rate, note or tag a take, or give it to a line. Needs `If-Match`."""
+    given = given_fields(body)
     line = given.pop("line", None)
 
-    def edited(c: Any) -> Any:
+    def edited(c: Any, seen: int, by: By) -> StoredTake:
         if line is None:
-            return rows.edit(c, take, version, given, by)
-        now = rows.assign(c, take, line, version, by)
+            return rows.edit(c, take, seen, given, by)
+        now = rows.assign(c, take, line, seen, by)
         return rows.edit(c, take, now.version, given, by) if given else now
 
-    return changed(
-        archive,
-        edited,
-        lambda c: rows.get(c, take),
-    )
+    return told(changed(request, edited, lambda c: rows.get(c, take)).json())
 
 
 @router.delete("/v1/takes/{take}", status_code=204, response_class=Response)
 def delete(take: str, request: Request) -> Response:
     """Delete a take; it can be restored for some time, its record stays. Needs `If-Match`."""
-    archive, version = archive_of(request), seen_version(request)
-    by = archive.by(who(request))
-    changed(
-        archive,
-        lambda c: rows.remove(c, take, version, by),
-        lambda c: rows.get(c, take),
-    )
-    return Response(status_code=204)
+    return deleted(request, rows, take)
 
 
 @router.post("/v1/takes/{take}/restore")

@@ -14,7 +14,17 @@ import numpy as np
 from voicesvc.audio import Pcm
 from voicesvc.errors import BadPlan
 from voicesvc.phonemes import Word
-from voicesvc.plan import AS_MADE, Kind, Plan, PlannedWord, Unit, Variability, derive_seed, kind_of
+from voicesvc.plan import (
+    AS_MADE,
+    Kind,
+    Plan,
+    PlannedWord,
+    Unit,
+    Variability,
+    check_model,
+    derive_seed,
+    kind_of,
+)
 
 CHUNK_FRAMES = (20, 40, 64, 128, 256)  # the last one repeats
 _LOWEST_HZ, _PITCHES = 110, 400  # a symbol's pitch is 110 to 509 Hz
@@ -102,12 +112,7 @@ class Tone:
             BadPlan: the plan is for another model.
             RuntimeError: this is the chunk that was to fail.
         """
-        if plan.model_sha256 != self.model_sha256:
-            raise BadPlan(
-                f"the plan is for model {plan.model_sha256[:12]}",
-                where="model_sha256",
-                valid=[self.model_sha256],
-            )
+        check_model(plan, self.model_sha256)
         with self._lock:
             self.open_streams += 1
         try:

@@ -28,7 +28,17 @@ from voicesvc.engines.front import Durations, Encoder, StochasticDurations
 from voicesvc.engines.products import rows_for
 from voicesvc.errors import BadPlan, EngineFailed, PackRefused
 from voicesvc.packs import Pack
-from voicesvc.plan import AS_MADE, Kind, Plan, PlannedWord, Unit, Variability, derive_seed, kind_of
+from voicesvc.plan import (
+    AS_MADE,
+    Kind,
+    Plan,
+    PlannedWord,
+    Unit,
+    Variability,
+    check_model,
+    derive_seed,
+    kind_of,
+)
 
 _WARM_UNITS = 1024  # more than a sentence of 400 characters has
 _MAX_FRAMES_PER_UNIT = 4096  # some 47 s at 22.05 kHz: beyond it the model has failed
@@ -194,12 +204,7 @@ class Vits:
             BadPlan: the plan is for other weights.
             EngineFailed: the model produced something that is no sound.
         """
-        if line.model_sha256 != self.pack.model_sha256:
-            raise BadPlan(
-                f"the plan is for model {line.model_sha256[:12]}",
-                where="model_sha256",
-                valid=[self.pack.model_sha256],
-            )
+        check_model(line, self.pack.model_sha256)
         hidden = line.hidden if isinstance(line.hidden, Hidden) else self._hidden(line)
         with torch.inference_mode():
             prior = _Prior(line, hidden)

@@ -28,7 +28,17 @@ from voicesvc.engines.vits import device_class, pick_dtype, pin
 from voicesvc.engines.vocoder import CELL_FRAMES, Positions, Vocoder
 from voicesvc.errors import BadPlan, EngineFailed, InvalidRequest, PackRefused
 from voicesvc.packs import Pack
-from voicesvc.plan import AS_MADE, Kind, Plan, PlannedWord, Unit, Variability, derive_seed, kind_of
+from voicesvc.plan import (
+    AS_MADE,
+    Kind,
+    Plan,
+    PlannedWord,
+    Unit,
+    Variability,
+    check_model,
+    derive_seed,
+    kind_of,
+)
 
 # Audio tokens are 21.5 a second. Nobody speaks 60 letters a second, or 4 for a whole sentence.
 _LEAST_TOKENS, _MOST_TOKENS = 0.35, 5.0  # for each letter
@@ -169,12 +179,7 @@ class Xtts:
             BadPlan: the plan is for other weights.
             EngineFailed: the model produced something that is no sound.
         """
-        if line.model_sha256 != self.pack.model_sha256:
-            raise BadPlan(
-                f"the plan is for model {line.model_sha256[:12]}",
-                where="model_sha256",
-                valid=[self.pack.model_sha256],
-            )
+        check_model(line, self.pack.model_sha256)
         known = line.hidden.parts if isinstance(line.hidden, Hidden) else None
         for number, part in enumerate(self._parts(line.words)):
             latents: Iterable[Tensor] = (

@@ -7,8 +7,6 @@ The functions of `productions`, `lines`, `takes` and `record` are given to `Data
 from voicesvc.store.changes import Cut, Page
 from voicesvc.store.database import Database
 from voicesvc.store.objects import (
-    LINE_STATUSES,
-    STATES,
     By,
     Event,
     Production,
@@ -19,8 +17,6 @@ from voicesvc.store.objects import (
 )
 
 __all__ = [
-    "LINE_STATUSES",
-    "STATES",
     "By",
     "Cut",
     "Database",

@@ -10,7 +10,6 @@ from typing import Any, Literal
 
 MadeBy = Literal["speech", "line", "retake", "drift"]
 State = Literal["queued", "open", "complete", "cancelled", "failed", "refused"]
-STATES: tuple[State, ...] = ("queued", "open", "complete", "cancelled", "failed", "refused")
 WAITING: tuple[State, ...] = ("queued", "open")
 _FACTS: dict[str, Any] = {  # of a take that does not have them
     "reason": None,
@@ -139,9 +138,6 @@ class ScriptLine(_Changed):
         counts = {f.name: getattr(self.takes, f.name) for f in fields(Counts)}
         flagged = self.takes.flagged > 0
         return _json(self) | {"takes": counts, "status": self.status, "flagged": flagged}
-
-
-LINE_STATUSES = ("empty", "making", "takes", "circled")
 
 
 @dataclass(frozen=True, slots=True)

@@ -27,14 +27,6 @@ def last(connection: Connection) -> int:
     return connection.scalar(select(func.max(events.c.seq))) or 0
 
 
-def of(connection: Connection, subject: str) -> list[Event]:
-    """Everything that happened to one thing."""
-    rows = connection.execute(
-        select(events).where(events.c.subject == subject).order_by(events.c.seq)
-    )
-    return [row_as(Event, r._mapping) for r in rows]
-
-
 @dataclass(frozen=True, slots=True)
 class Key:
     """An Idempotency-Key, where it was sent to by whom, and the hash of what came with it."""

@@ -6,7 +6,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, String, cast, delete, func, insert, select, update
+from sqlalchemy import ColumnElement, Connection, String, cast, func, insert, select, update
+from sqlalchemy import delete as sql_delete
 
 from voicesvc.errors import NotEmpty, TakeGone, UnknownLine, UnknownTake
 from voicesvc.store.changes import (
@@ -20,13 +21,11 @@ from voicesvc.store.changes import (
     progress,
     tell,
 )
-from voicesvc.store.objects import WAITING, By, State, StoredTake, row_as
-from voicesvc.store.tables import documents, instances, lines, takes
+from voicesvc.store.objects import By, State, StoredTake, row_as
+from voicesvc.store.tables import documents, lines, takes
 
 EDITABLE = ("circled", "rating", "note", "tags")
 NO_LINE = "none"
-_MOST_BEGUN = 3
-_ENDED = "the service ended while it was made"
 
 
 @dataclass(frozen=True, slots=True)
@@ -161,48 +160,6 @@ def _conditions(which: TakeFilter) -> list[ColumnElement[bool]]:
     return where
 
 
-def claim(connection: Connection, instance: str, by: By) -> StoredTake | None:
-    """Take the next one off the list of those to be made; None if it is empty."""
-    found = connection.execute(
-        select(takes)
-        .where(takes.c.state == "queued", takes.c.deleted_ms.is_(None))
-        .order_by(takes.c.seq)
-        .limit(1)
-        .with_for_update(skip_locked=True)
-    ).first()
-    if found is None:
-        return None
-    facts = found.facts | {"begun": found.facts.get("begun", 0) + 1}
-    values = {"state": "open", "instance": instance, "facts": facts}
-    progress(connection, takes, found.id, values)
-    claimed = get(connection, found.id)
-    tell(connection, by, "take", "updated", claimed, {"state": "open"})
-    return claimed
-
-
-def note(
-    connection: Connection, id: str, seed: int, facts: Mapping[str, Any], by: By
-) -> StoredTake:
-    """Note what was found out before a take is made, and the seed that it is made with.
-
-    Raises:
-        UnknownTake: there is none.
-    """
-    known = get(connection, id)
-    progress(connection, takes, id, {"seed": seed, "facts": {**known.facts, **facts}})
-    now = get(connection, id)
-    tell(connection, by, "take", "updated", now, {"state": now.state})
-    return now
-
-
-def requeue(connection: Connection, id: str, by: By) -> StoredTake:
-    """Put a take back on the list of those to be made."""
-    progress(connection, takes, id, {"state": "queued", "instance": None, "closed_ms": None})
-    back = get(connection, id)
-    tell(connection, by, "take", "updated", back, {"state": "queued"})
-    return back
-
-
 def close(connection: Connection, id: str, ending: Ending, by: By) -> StoredTake:
     """Note how a take ended. Its audio is safe by now, or there is none.
 
@@ -230,7 +187,7 @@ def keep(connection: Connection, id: str, content: Mapping[str, bytes]) -> None:
     if not content:
         return
     connection.execute(
-        delete(documents).where(documents.c.take == id, documents.c.name.in_(content))
+        sql_delete(documents).where(documents.c.take == id, documents.c.name.in_(content))
     )
     rows = [{"take": id, "name": n, "content": zlib.compress(c)} for n, c in content.items()]
     connection.execute(insert(documents), rows)
@@ -309,7 +266,7 @@ def _next_number(connection: Connection, line: str) -> tuple[int, str]:
     return row.takes_made, row.production
 
 
-def remove(connection: Connection, id: str, expected: int, by: By) -> StoredTake:
+def delete(connection: Connection, id: str, expected: int, by: By) -> StoredTake:
     """Delete a take: it can be restored until its audio is removed; the record stays.
 
     Raises:
@@ -350,7 +307,7 @@ def purge(connection: Connection, before_ms: int, by: By) -> list[str]:
     hashes = set()
     for id in due.all():
         progress(connection, takes, id, {"purged_ms": by.now_ms})
-        connection.execute(delete(documents).where(documents.c.take == id))
+        connection.execute(sql_delete(documents).where(documents.c.take == id))
         gone = get(connection, id)
         tell(connection, by, "take", "purged", gone, {"pcm_sha256": gone.pcm_sha256})
         hashes.add(gone.pcm_sha256)
@@ -362,47 +319,3 @@ def needed(connection: Connection, pcm_sha256: str) -> bool:
     has = takes.c.pcm_sha256 == pcm_sha256
     found = connection.scalar(select(takes.c.seq).where(has, takes.c.purged_ms.is_(None)).limit(1))
     return found is not None
-
-
-def alive(connection: Connection, instance: str, now_ms: int) -> None:
-    """Note that a process is at work."""
-    connection.execute(delete(instances).where(instances.c.id == instance))
-    connection.execute(insert(instances).values(id=instance, seen_ms=now_ms))
-
-
-def abandoned(connection: Connection, silent_since_ms: int, by: By) -> int:
-    """End the takes of processes that have not been heard of since; gives how many.
-
-    One that was queued is begun again, unless it was often enough: it may be what ended them.
-    """
-    living = select(instances.c.id).where(instances.c.seen_ms >= silent_since_ms)
-    lost = connection.execute(
-        select(takes.c.id).where(
-            takes.c.state == "open", func.coalesce(takes.c.instance, "").not_in(living)
-        )
-    ).scalars()
-    ids = lost.all()
-    for id in ids:
-        if 0 < get(connection, id).facts.get("begun", 0) < _MOST_BEGUN:
-            requeue(connection, id, by)
-        else:
-            close(connection, id, Ending("failed", {"reason": _ENDED}), by)
-    return len(ids)
-
-
-def waiting(connection: Connection) -> int:
-    """How many takes are being made or are still to be."""
-    return connection.scalar(select(func.count()).where(takes.c.state.in_(WAITING))) or 0
-
-
-def unmeasured(connection: Connection, limit: int) -> list[str]:
-    """Complete takes that nothing has been measured of yet, the oldest first."""
-    return list(
-        connection.execute(
-            select(takes.c.id)
-            .where(takes.c.state == "complete", takes.c.measured.is_(None))
-            .where(takes.c.deleted_ms.is_(None))
-            .order_by(takes.c.seq)
-            .limit(limit)
-        ).scalars()
-    )
