@@ -46,7 +46,7 @@ class Booth:
     def __init__(self, texts: Sequence[str]) -> None:
         self.texts = tuple(texts)
         self._studio = Studio(Settings.read())
-        self._studio.warm()
+        self._studio.cast.warm()
         self._neutral: dict[int, Spoken] = {}
         self._plans: dict[int, LinePlan] = {}
 

@@ -136,7 +136,7 @@ def voicesvc() -> tuple[Say, int, str]:
     from voicesvc.studio import Studio
 
     studio = Studio(Settings.read())
-    studio.warm()
+    studio.cast.warm()
 
     def say(text: str, seed: int) -> Iterator[Any]:
         rendering = studio.open(Line.model_validate({**LINE, "text": text, "seed": seed}))

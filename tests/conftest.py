@@ -92,7 +92,7 @@ class Service:
 
     def idle(self) -> bool:
         """Nothing is being made and no voice is held."""
-        held = any(self.studio.voices.leases().values())
+        held = any(self.studio.cast.voices.leases().values())
         return metric("voicesvc_active_streams") == 0 and not held
 
 
@@ -176,7 +176,7 @@ def _served(
         thread.start()
         try:
             service = Service(http, studio, {} if tones is None else tones, server)
-            assert eventually(lambda: server.started and studio.warmed >= warmed, 120)
+            assert eventually(lambda: server.started and studio.cast.warmed >= warmed, 120)
             yield service
         finally:
             server.should_exit = True

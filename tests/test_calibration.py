@@ -110,7 +110,7 @@ def test_praat_hears_the_demonstration_voice_where_it_was_calibrated(
     joe_studio: Studio, pack: Pack
 ) -> None:
     phonemizer = phonemes.phonemizer(pack.text.phonemizer, pack.language)
-    lease = joe_studio.voices.lease("joe")
+    lease = joe_studio.cast.voices.lease("joe")
     engine = lease.engine
     found = calibration.measure(engine, lambda text: phonemizer.words(text, 0))
     medians_st = []

@@ -85,7 +85,7 @@ def test_who_leaves_mid_stream_stops_the_work_within_one_chunk(
             assert asker.recv(12) == b"HTTP/1.1 200"
             assert eventually(lambda: service.tone.chunks >= 3)
             assert metric("voicesvc_active_streams") == 1
-            assert service.studio.voices.leases() == {"ann": 1}
+            assert service.studio.cast.voices.leases() == {"ann": 1}
             leave(asker, abruptly)
             made = service.tone.chunks
         assert eventually(service.idle)

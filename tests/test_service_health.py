@@ -38,7 +38,7 @@ def test_alive_at_once_and_ready_when_the_voices_are_warmed(tmp_path: Path) -> N
         waiting = threading.Thread(target=service.speak, kwargs={"actor": "ann"})
         waiting.start()
         slow.let["ann"].set()
-        assert eventually(lambda: studio.voices.states()["ann"].name == "ready")
+        assert eventually(lambda: studio.cast.voices.states()["ann"].name == "ready")
         assert service.speak(actor="ann").status_code == 200
         ready = http.get("/readyz")
         assert ready.status_code == 503
@@ -63,7 +63,7 @@ def test_a_service_that_loads_one_voice_more_stays_ready(tmp_path: Path) -> None
     with served(Studio(given, load=slow)) as service:
         asking = threading.Thread(target=service.speak, kwargs={"actor": "eve"})
         asking.start()
-        assert eventually(lambda: service.studio.voices.states()["eve"].name == "loading")
+        assert eventually(lambda: service.studio.cast.voices.states()["eve"].name == "loading")
         ready = service.http.get("/readyz")
         assert (ready.status_code, ready.json()["voices"]["eve"]) == (200, "loading")
         assert service.speak(actor="ann").status_code == 200
@@ -78,7 +78,7 @@ def test_no_room_beside_a_voice_in_use_is_told_with_when_to_ask_again(tmp_path: 
     tones: dict[str, Tone] = {}
     given = {"actors": "ann", "device_budget_mb": 60}
     with served(tone_studio(tmp_path / "models", tones, {}, **given)) as service:
-        held = service.studio.voices.lease("ann")
+        held = service.studio.cast.voices.lease("ann")
         answer = service.speak(actor="eve")
         assert (answer.status_code, answer.headers["Retry-After"]) == (503, "2")
         assert answer.json()["type"] == "/problems/not-ready"

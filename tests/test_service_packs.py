@@ -39,7 +39,7 @@ def with_weights(folder: Path, values: packs.Tensors) -> None:
 @pytest.fixture
 def broken_packs(tmp_path: Path, joe_studio: Studio) -> Path:
     """`ann` is sound; of the others, each is broken in its own way."""
-    joe_studio.voices.lease("joe").release()
+    joe_studio.cast.voices.lease("joe").release()
     imported = next((joe_studio.settings.cache_path / "packs").glob("joe-*/model.safetensors"))
     models = tmp_path / "models"
     write_pack(models, "ann")

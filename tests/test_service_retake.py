@@ -173,7 +173,7 @@ def test_other_weights_are_refused_and_the_kept_samples_are_not(tmp_path: Path) 
     old = take["model_sha256"]
     manifest.write_text(manifest.read_text("utf-8").replace(old, "a" * 64), "utf-8")
     with running(tmp_path) as service:
-        assert service.studio.pack("ann").model_sha256 != old
+        assert service.studio.cast.pack("ann").model_sha256 != old
         answer = render(service, take, format="pcm_f32le")
         assert np.array_equal(np.frombuffer(answer.content, np.float32), before)
         assert answer.headers["Voicesvc-Drift"] == "model_sha256"

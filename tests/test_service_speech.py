@@ -249,7 +249,7 @@ def test_joe_speaks_and_says_when(joe_server: Service) -> None:
 
 
 def test_chunk_borders_do_not_click(joe_studio: Studio) -> None:
-    lease = joe_studio.voices.lease("joe")
+    lease = joe_studio.cast.voices.lease("joe")
     try:
         with closing(Espeak("en-us")) as espeak:
             words = espeak.words(SCENE[:78], 0)

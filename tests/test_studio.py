@@ -70,11 +70,11 @@ def test_a_take_goes_from_open_to_complete(studio: Studio, tones: dict[str, Tone
     take = rendering.take
     assert take.outcome == "open"
     assert (tones["ann"].chunks, tones["ann"].open_streams) == (1, 1)
-    assert studio.voices.leases() == {"ann": 1}
+    assert studio.cast.voices.leases() == {"ann": 1}
     samples = drained(rendering)
     assert rendering.take.outcome == "complete"
     assert tones["ann"].open_streams == 0
-    assert studio.voices.leases() == {}
+    assert studio.cast.voices.leases() == {}
     assert len(samples) == round(take.audio_s * 22050)
     assert take.compute_s > 0
     assert studio.takes.get(take.id) is take
@@ -90,7 +90,7 @@ def test_close_stops_the_work_and_gives_the_voice_back(
     assert rendering.take.outcome == "cancelled"
     assert rendering.chunk() is None
     assert (tones["ann"].chunks, tones["ann"].open_streams) == (2, 0)
-    assert studio.voices.leases() == {}
+    assert studio.cast.voices.leases() == {}
     assert metric("voicesvc_active_streams") == 0
 
 
@@ -153,7 +153,7 @@ def test_what_is_refused_loads_no_voice_and_keeps_no_take(
         with pytest.raises(error):
             studio.open(refused)
     assert tones == {}
-    assert studio.voices.states()["ann"].name == "idle"
+    assert studio.cast.voices.states()["ann"].name == "idle"
     assert not studio.takes.ids
 
 
@@ -217,11 +217,13 @@ def test_a_voice_that_cannot_be_loaded_does_not_keep_the_others_from_it(
         return tone_of(pack)
 
     studio = Studio(Settings.read({}, models_dir=tmp_path / "models"), load=load, say=told.append)
-    assert not studio.warmed
-    studio.warm()
-    assert studio.warmed
-    assert studio.voices.states()["bea"].name == "ready"
-    assert "ann cannot be loaded: out of memory" in (studio.voices.states()["ann"].reason or "")
+    assert not studio.cast.warmed
+    studio.cast.warm()
+    assert studio.cast.warmed
+    assert studio.cast.voices.states()["bea"].name == "ready"
+    assert "ann cannot be loaded: out of memory" in (
+        studio.cast.voices.states()["ann"].reason or ""
+    )
     assert any("out of memory" in line for line in told)
     with pytest.raises(EngineFailed, match="ann cannot be loaded"):
         studio.open(line())
@@ -233,7 +235,7 @@ def test_only_the_actors_named_are_warmed_and_they_must_be_there(tmp_path: Path)
         write_pack(tmp_path / "models", actor)
     tones: dict[str, Tone] = {}
     studio = tone_studio(tmp_path / "models", tones, {}, actors="bea")
-    studio.warm()
+    studio.cast.warm()
     assert list(tones) == ["bea"]
     drained(studio.open(line("So.")))
     assert list(tones) == ["bea", "ann"]
@@ -247,7 +249,7 @@ def test_only_the_actors_named_are_warmed_and_they_must_be_there(tmp_path: Path)
 def test_a_refused_pack_is_listed_and_not_spoken(tmp_path: Path) -> None:
     write_pack(tmp_path / "models", "ann", ("demonstration = true", "demonstration = 7"))
     studio = tone_studio(tmp_path / "models", {}, {})
-    (listed,) = studio.actors()
+    (listed,) = studio.cast.actors()
     assert (listed["actor_id"], listed["state"]) == ("ann", "failed")
     assert "demonstration" in listed["reason"]
     with pytest.raises(PackRefused, match="demonstration"):

@@ -161,7 +161,7 @@ class Maker(_Loop):
     def _judge(self, pcm: Pcm, rate_hz: int, line: Line) -> dict[str, Any]:
         """What the inspector says of samples that are to say a line's text."""
         assert self._inspector is not None, "asking for quality is refused without"
-        language = self._studio.pack(line.actor or "").language
+        language = self._studio.cast.pack(line.actor or "").language
         verdict = inspected(self._inspector, pcm, rate_hz, (line.text or "", line.markup, language))
         return {"wer": verdict.wer, "transcript": verdict.transcript}
 
@@ -224,7 +224,7 @@ class Measurer(_Loop):
         levels, verdict = measure.measure(pcm, rate_hz), None
         figures = levels.json()
         if self._inspector is not None:
-            pack = self._studio.packs.get(take.actor)
+            pack = self._studio.cast.packs.get(take.actor)
             language = pack.language if isinstance(pack, Pack) else ""
             loose = take.made_by == "retake" or take.facts.get("from_plan")
             kind: markup.Kind = "plain" if loose else take.facts["asked"].get("markup", "auto")

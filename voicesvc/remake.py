@@ -69,7 +69,7 @@ def begin(studio: Studio, take: StoredTake) -> Rendering:
 
 def line_rate(studio: Studio, take: StoredTake) -> int:
     """The rate in Hz of the take's voice."""
-    return studio.pack(take.actor).sample_rate_hz
+    return studio.cast.pack(take.actor).sample_rate_hz
 
 
 def differences(studio: Studio, take: StoredTake) -> list[str]:
@@ -79,9 +79,11 @@ def differences(studio: Studio, take: StoredTake) -> list[str]:
         UnknownActor, PackRefused: the voice is no longer here.
         NotReady: it cannot be loaded now.
     """
-    found = [] if studio.pack(take.actor).model_sha256 == take.model_sha256 else ["model_sha256"]
+    found = (
+        [] if studio.cast.pack(take.actor).model_sha256 == take.model_sha256 else ["model_sha256"]
+    )
     found += _code_differences(take)
-    with studio.leased(take.actor) as engine:
+    with studio.cast.leased(take.actor) as engine:
         for name in ("device", "precision"):
             if take.facts.get(name) != getattr(engine, name):
                 found.append(name)
@@ -95,7 +97,7 @@ def known_differences(studio: Studio, take: StoredTake) -> list[str]:
             return differences(studio, take)
         except (UnknownActor, PackRefused, EngineFailed):
             return ["model_sha256"]
-    pack = studio.packs[take.actor]
+    pack = studio.cast.packs[take.actor]
     same = isinstance(pack, Pack) and pack.model_sha256 == take.model_sha256
     return [*([] if same else ["model_sha256"]), *_code_differences(take)]
 
@@ -132,7 +134,7 @@ def by_model(studio: Studio, take: StoredTake, *, allow_drift: bool, who: str | 
         return Again(pcm, drifted, None)
     if not allow_drift:
         raise _drift(["pcm_sha256"])
-    with studio.leased(take.actor) as engine:
+    with studio.cast.leased(take.actor) as engine:
         facts = {"asked": take.facts["asked"], "drifted": drifted}
         made = _made(studio, engine, take, planned, (timings, pcm))
     new = NewTake(
@@ -169,7 +171,9 @@ def _sounded(
     archive = _archive(studio)
     planned = lineplan.read(archive.document(take.id, "plan"))
     if allow_drift:
-        planned = planned.model_copy(update={"model_sha256": studio.pack(take.actor).model_sha256})
+        planned = planned.model_copy(
+            update={"model_sha256": studio.cast.pack(take.actor).model_sha256}
+        )
     pcm, timings = _whole(studio, take, planned)
     joint = take.facts.get("splice")
     if joint is None:
@@ -201,12 +205,12 @@ def _plain(studio: Studio, take: StoredTake, planned: LinePlan) -> Take:
 
 def _sounding(studio: Studio, making: Take, planned: LinePlan) -> Iterator[Pcm]:
     """The samples of a plan; its words' times go to `making`."""
-    pack = studio.pack(making.actor)
+    pack = studio.cast.pack(making.actor)
     symbols = frozenset(s for s in pack.text.symbols if s)
     lineplan.check(planned, making.actor, pack.model_sha256, symbols)
-    with studio.leased(making.actor) as engine:
+    with studio.cast.leased(making.actor) as engine:
         found = score.of_document(engine, planned)
-        for one in sounding.sentences(engine, found, studio.calibration(making.actor)):
+        for one in sounding.sentences(engine, found, studio.cast.calibration(making.actor)):
             before_s = one.planned.before_samples / engine.sample_rate_hz
             making.planned(one.sheet, one.planned.natural.dropped, before_s)
             for pcm in one.chunks:
@@ -235,7 +239,7 @@ def _retaken(studio: Studio, take: StoredTake, making: Take) -> Generator[bytes]
         pcm = splice.joined(placed, kept, fresh, making.output.sample_rate_hz)
         recording.feed(pcm)
         making.outcome, making.audio_s = "complete", len(pcm) / making.output.sample_rate_hz
-        with studio.leased(take.actor) as engine:
+        with studio.cast.leased(take.actor) as engine:
             made = _made(studio, engine, take, new, (timings, pcm))
         given = [[p.source, p.begin, p.end] for p in placed]
         facts = {**made.facts, "splice": {"parent": parent.id, "parts": given}}
@@ -272,9 +276,9 @@ def edited(studio: Studio, take: StoredTake, old: LinePlan) -> LinePlan:
     asked = Retake.model_validate_json(archive.document(take.id, EDITED))
     if asked.plan is not None:
         return asked.plan.model_copy(update={"length": None})
-    pack = studio.pack(take.actor)
+    pack = studio.cast.pack(take.actor)
     lexicons = studio.lexicons.of(asked.lexicons, pack.folder)
-    phonemizer = studio.phonemizer(pack)
+    phonemizer = studio.cast.phonemizer(pack)
 
     def read(text: str, ipa: str | None) -> tuple[Word, ...]:
         if ipa is None:
@@ -293,7 +297,7 @@ def edited(studio: Studio, take: StoredTake, old: LinePlan) -> LinePlan:
             raise BadPlan("nothing in it can be spoken", where="edits.say")
         return words
 
-    with studio.leased(take.actor) as engine:
+    with studio.cast.leased(take.actor) as engine:
         rows = delivery.rows_of(pack.emotion)
         editor = Editor(engine, read, line_of_take(take), rows)
         return editor.edited(old, asked.edits)

@@ -8,22 +8,15 @@ imports no torch until a voice is loaded.
 """
 
 import random
-import threading
 import time
 from collections.abc import Callable, Generator, Iterator
-from contextlib import contextmanager
 from functools import partial
 from http import HTTPStatus
-from typing import Any
 
 from voicesvc import (
-    calibration,
-    delivery,
     encode,
     lexicon,
     metrics,
-    packs,
-    phonemes,
     request,
     score,
     sounding,
@@ -31,17 +24,14 @@ from voicesvc import (
 from voicesvc import line as lines
 from voicesvc.archive import FROM_SPEECH, Archive, Origin, Recording
 from voicesvc.audio import Exactly, Resampler
-from voicesvc.calibration import Calibration
+from voicesvc.cast import ENGINE_ERRORS, Cast, LoadEngine
 from voicesvc.config import Settings
 from voicesvc.engines import Engine
 from voicesvc.engines.load import load as load_engine
 from voicesvc.errors import (
-    BadSetting,
     EngineFailed,
-    PackRefused,
     StoreFailed,
     TextTooLong,
-    UnknownActor,
     VoiceError,
 )
 from voicesvc.line import Line
@@ -50,15 +40,11 @@ from voicesvc.request import Request, Voice
 from voicesvc.score import Score
 from voicesvc.store import StoredTake
 from voicesvc.takes import Kept, Outcome, Rendering, Take, line_of_take
-from voicesvc.voices import Lease, Voices
-
-LoadEngine = Callable[[packs.Pack, Settings, Callable[[str], None]], Engine]
-# What torch and the drivers below it raise: out of memory is a RuntimeError there.
-_ENGINE_ERRORS = (RuntimeError, ValueError, MemoryError, OSError)
+from voicesvc.voices import Lease
 
 
 class Studio:
-    """Packs, voices and takes of this process. Any public method may be called from any thread.
+    """The takes of this process and its cast. Any public method may be called from any thread.
 
     Raises:
         BadSetting: an actor that is to be loaded at start has no pack.
@@ -74,142 +60,14 @@ class Studio:
         archive: Archive | None = None,
     ) -> None:
         self.settings, self.archive = settings, archive
-        self._load, self._say = load or load_engine, say
+        self.cast = Cast(settings, load or load_engine, say)
         self._entropy = entropy or random.SystemRandom()
-        self.packs = packs.find(settings.models_dir)
-        self.warmed = False  # whether `warm` is done
-        absent = [a for a in settings.actors if a not in self.packs]
-        if absent:
-            detail = f"{settings.models_dir} has no actor {absent[0]!r}"
-            raise BadSetting(detail, where="VOICESVC_ACTORS", valid=sorted(self.packs))
-        good = {a: p for a, p in self.packs.items() if isinstance(p, packs.Pack)}
-        budget = settings.device_budget_mb * 2**20 or None
-        self.voices: Voices[Engine] = Voices(
-            self._load_voice, {a: p.resident_bytes for a, p in good.items()}, budget
-        )
         self.lexicons = lexicon.Lexicons(settings.data_path / "lexicons")
         self.takes = Kept(settings.takes_kept)
-        self._calibrations: dict[str, Calibration] = {}
-        self._phonemizers: dict[tuple[str, str, bool], phonemes.Phonemizer] = {}
-        self._lock = threading.Lock()
-
-    def warm(self) -> None:
-        """Load the voices that are to be ready at start. A pack that fails is in `actors()`."""
-        for actor in self.settings.actors or tuple(self.packs):
-            try:
-                self.voices.lease(actor).release()
-            except VoiceError as e:
-                self._say(f"{actor}: {e}")
-        self.warmed = True
-
-    def actors(self) -> list[dict[str, Any]]:
-        """Every actor there is a folder for, and where its voice stands."""
-        states = self.voices.states()
-        found: list[dict[str, Any]] = []
-        for actor, pack in self.packs.items():
-            if isinstance(pack, PackRefused):
-                found.append({"actor_id": actor, "state": "failed", "reason": str(pack)})
-                continue
-            found.append(
-                {
-                    "actor_id": actor,
-                    "state": states[actor].name,
-                    "reason": states[actor].reason,
-                    "name": pack.name,
-                    "engine": pack.engine,
-                    "language": pack.language,
-                    "sample_rate_hz": pack.sample_rate_hz,
-                    "demonstration": pack.demonstration,
-                    "licence": pack.licence.model_dump(),
-                    "model_sha256": pack.model_sha256,
-                }
-            )
-        return found
-
-    def actor(self, actor_id: str) -> dict[str, Any]:
-        """One of them, with what its voice can do.
-
-        Raises:
-            UnknownActor: there is none of this name.
-            PackRefused: its pack cannot be used.
-        """
-        pack = self.pack(actor_id)
-        (listed,) = (a for a in self.actors() if a["actor_id"] == actor_id)
-        voice = self._calibrations.get(actor_id)
-        return listed | {
-            "emotions": delivery.emotions_of(pack.emotion, pack.measured.emotion),
-            "voice": None if voice is None else voice.model_dump(exclude={"version"}),
-        }
 
     def is_ready(self, line: Line) -> bool:
         """Whether the line's voice would be leased without waiting for a load."""
-        actor = line.actor or (line.plan.actor if line.plan else "")
-        state = self.voices.states().get(actor)
-        return state is None or state.name in ("ready", "failed")
-
-    def pack(self, actor: str) -> packs.Pack:
-        """An actor's pack.
-
-        Raises:
-            UnknownActor: there is none of this name.
-            PackRefused: it cannot be used.
-        """
-        pack = self.packs.get(actor)
-        if pack is None:
-            raise UnknownActor(f"no actor {actor!r}", where="actor", valid=sorted(self.packs))
-        if isinstance(pack, PackRefused):
-            raise PackRefused(pack.detail, where=pack.where, valid=pack.valid)
-        return pack
-
-    def _load_voice(self, actor: str) -> Engine:
-        pack = self.pack(actor)
-        withheld = pack.licence.withheld(self.settings.acknowledged_licences)
-        if withheld is not None:
-            raise PackRefused(
-                f"{actor}: {withheld}",
-                where="licence.base",
-                valid=f"VOICESVC_ACKNOWLEDGED_LICENCES={pack.licence.base}, or what was granted in"
-                " licence.base_granted of its pack.toml",
-            )
-        self._say(f"{actor}: loading")
-        begin = time.perf_counter()
-        try:
-            engine = self._load(pack, self.settings, self._say)
-            self.phonemizer(pack).words("Ready.", 0)
-            engine.warm()
-            self._calibrations[actor] = self._calibrated(engine, pack)
-        except _ENGINE_ERRORS as e:
-            raise EngineFailed(f"{actor} cannot be loaded: {e}", where="actor") from e
-        self._say(f"{actor}: ready after {time.perf_counter() - begin:.1f} s")
-        return engine
-
-    @contextmanager
-    def leased(self, actor: str) -> Iterator[Engine]:
-        """The actor's engine, loaded, for as long as the block lasts.
-
-        Raises:
-            EngineFailed: it failed in the block.
-            NotReady: there is no room for it now.
-        """
-        lease = self.voices.lease(actor)
-        try:
-            yield lease.engine
-        except _ENGINE_ERRORS as e:
-            raise EngineFailed(f"the engine of {actor} failed: {e}") from e
-        finally:
-            lease.release()
-
-    def calibration(self, actor: str) -> Calibration:
-        """What a loaded voice is by itself."""
-        return self._calibrations[actor]
-
-    def phonemizer(self, pack: packs.Pack) -> phonemes.Phonemizer:
-        """What says the words of the pack's language."""
-        key = (pack.text.phonemizer, pack.language, pack.text.lowercase)
-        with self._lock:
-            if key not in self._phonemizers:
-                self._phonemizers[key] = phonemes.phonemizer(*key)
-            return self._phonemizers[key]
+        return self.cast.is_ready(line.actor or (line.plan.actor if line.plan else ""))
 
     def open(
         self, line: Line, received_s: float | None = None, origin: Origin | None = FROM_SPEECH
@@ -236,7 +94,7 @@ class Studio:
         take = Take(named or self.new_id("tk"), actor, line, asked.seed, output)
         take.note(asked)
         take.stages_s |= {"queue": begin - received_s, "text": time.perf_counter() - begin}
-        lease = self.voices.lease(actor)
+        lease = self.cast.voices.lease(actor)
         recording = None
         if self.archive is not None and origin is not None:
             recording = self.archive.open(take.opened(origin), origin)
@@ -289,7 +147,7 @@ class Studio:
             VoiceError: the line cannot be planned.
         """
         asked = self._request(line)
-        with self.leased(asked.pack.actor_id) as engine:
+        with self.cast.leased(asked.pack.actor_id) as engine:
             found = asked.plan(engine)
             return score.document(found), found, asked
 
@@ -297,8 +155,8 @@ class Studio:
         """Every check that needs no model."""
         lines.check(line)
         if line.plan is not None:
-            return request.of_plan(line, line.plan, self.pack(line.plan.actor))
-        pack = self.pack(line.actor or "")
+            return request.of_plan(line, line.plan, self.cast.pack(line.plan.actor))
+        pack = self.cast.pack(line.actor or "")
         limit = self.settings.max_text_chars
         if len(line.text or "") > limit:
             detail = f"{len(line.text or '')} characters"
@@ -306,16 +164,12 @@ class Studio:
         seed = self.draw_seed() if line.seed is None else line.seed
         given = self.lexicons.of(line.lexicons, pack.folder)
         median_hz = partial(self._median_hz, pack.actor_id)
-        return request.of_text(line, seed, Voice(pack, self.phonemizer(pack), given, median_hz))
-
-    def _calibrated(self, engine: Engine, pack: packs.Pack) -> Calibration:
-        """What the voice is by itself, measured when it is first loaded."""
-        phonemizer = self.phonemizer(pack)
-        folder = self.settings.cache_path / "calibrations"
-        return calibration.ensure(engine, pack, lambda text: phonemizer.words(text, 0), folder)
+        return request.of_text(
+            line, seed, Voice(pack, self.cast.phonemizer(pack), given, median_hz)
+        )
 
     def _median_hz(self, actor: str) -> float:
-        return self._calibrations[actor].f0_median_hz
+        return self.cast.calibration(actor).f0_median_hz
 
     def _render(
         self, take: Take, lease: Lease[Engine], asked: Request, recording: Recording | None
@@ -329,7 +183,7 @@ class Studio:
         except GeneratorExit:
             outcome, reason = "cancelled", "the listener left"
             raise
-        except _ENGINE_ERRORS as e:
+        except ENGINE_ERRORS as e:
             reason = str(e)
             raise EngineFailed(f"the engine of {take.actor} failed: {e}") from e
         except VoiceError as e:
@@ -364,7 +218,7 @@ class Studio:
         exactly = Exactly(found.length_at(out_hz))
         encoder: encode.Encoder | None = None
         written = score.Writer()
-        for one in sounding.sentences(engine, found, self.calibration(take.actor)):
+        for one in sounding.sentences(engine, found, self.cast.calibration(take.actor)):
             planned = one.planned
             written.add(planned)
             take.stages_s.setdefault("plan", time.perf_counter() - begin)
@@ -392,8 +246,4 @@ class Studio:
 
     def close(self) -> None:
         """Drop the voices and end the phoneme programs."""
-        self.voices.close()
-        with self._lock:
-            for phonemizer in self._phonemizers.values():
-                phonemizer.close()
-            self._phonemizers.clear()
+        self.cast.close()

@@ -12,11 +12,11 @@ router = APIRouter(tags=["actors"])
 @router.get("/v1/actors")
 async def actors(request: Request) -> dict[str, Any]:
     """Every actor, the licence of the voice, and whether it is ready."""
-    return {"actors": request.app.state.studio.actors()}
+    return {"actors": request.app.state.studio.cast.actors()}
 
 
 @router.get("/v1/actors/{actor_id}")
 async def actor(actor_id: str, request: Request) -> dict[str, Any]:
     """One actor: the same, its emotions with how good they were measured to be, its own voice."""
     studio: Studio = request.app.state.studio
-    return studio.actor(actor_id)
+    return studio.cast.actor(actor_id)

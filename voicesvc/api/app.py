@@ -65,7 +65,7 @@ def create_app(studio: Studio, workers: int) -> FastAPI:
         archive.database.on_commit(feed.changed)
         for loop in (maker, measurer, keeper):
             loop.start()
-        warming = asyncio.get_running_loop().run_in_executor(loading, studio.warm)
+        warming = asyncio.get_running_loop().run_in_executor(loading, studio.cast.warm)
         yield
         await warming
         feed.close()

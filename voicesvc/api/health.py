@@ -18,9 +18,9 @@ async def livez() -> dict[str, str]:
 async def readyz(request: Request) -> JSONResponse:
     """200 once the voices are warmed and one is ready; says why where one failed."""
     studio = request.app.state.studio
-    actors = studio.actors()
+    actors = studio.cast.actors()
     states = {a["actor_id"]: a["state"] for a in actors}
-    ready = studio.warmed and "ready" in states.values()
+    ready = studio.cast.warmed and "ready" in states.values()
     body = {
         "ready": ready,
         "voices": states,

@@ -89,10 +89,12 @@ def _announce(
     sockets = [s for one in server.servers for s in one.sockets]
     host, port = sockets[0].getsockname()[:2]
     say(f"listening on http://{host}:{port}  (voices are being warmed)")
-    while not studio.warmed:
+    while not studio.cast.warmed:
         if server.should_exit:
             return
         time.sleep(_POLL_S)
-    ready = ", ".join(a["actor_id"] for a in studio.actors() if a["state"] == "ready") or "none"
+    ready = (
+        ", ".join(a["actor_id"] for a in studio.cast.actors() if a["state"] == "ready") or "none"
+    )
     took = time.perf_counter() - begin
     say(f"ready after {took:.1f} s: http://{host}:{port}  voices: {ready}")
