@@ -39,6 +39,7 @@ STATED = {
     "matplotlib": "PSF-2.0-like (Matplotlib's own)",
     "num2words": "LGPL-2.1-or-later",
     "nvidia-nvtx": "Apache-2.0",
+    "promql-parser": "MIT",
     "swagger-ui-bundle-v2": "Apache-2.0",
     "uvloop": "MIT OR Apache-2.0",
 }

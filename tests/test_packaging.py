@@ -233,10 +233,11 @@ def ci(tmp_path: Path, path: Path) -> subprocess.CompletedProcess[str]:
 @pytest.mark.parametrize(
     ("there", "installed"),
     [
-        ((), "chromium postgresql"),
-        (("initdb",), "chromium"),
-        (("chromium",), "postgresql"),
-        (("chromium", "initdb"), None),
+        ((), "chromium postgresql prometheus"),
+        (("initdb", "promtool"), "chromium"),
+        (("chromium", "promtool"), "postgresql"),
+        (("chromium", "initdb"), "prometheus"),
+        (("chromium", "initdb", "promtool"), None),
     ],
 )
 def test_ci_installs_what_is_missing(
@@ -259,6 +260,7 @@ def test_ci_installs_what_is_missing(
 def test_ci_fails_without_a_way_to_what_is_missing(tmp_path: Path) -> None:
     path = tools(tmp_path)
     program(path, "initdb", "")
+    program(path, "promtool", "")
     done = ci(tmp_path, path)
     assert done.returncode != 0
     assert "need chromium, and there is no apt-get" in done.stderr
