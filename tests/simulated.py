@@ -1,0 +1,166 @@
+"""A device and its listeners, in simulated time: what `Schedule` decides, event by event."""
+
+import heapq
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from functools import partial
+from itertools import count
+
+from voicesvc.schedule import Admission, Asked, Costs, Kind, Limits, Refusal, Schedule, Ticket
+
+JOE = ((0.040, 0.23), (0.020, 0.46), (0.032, 0.74), (0.065, 1.49))  # compute, audio, in s
+JOE_LATER = (0.130, 2.97)
+CHARS_PER_S = 15.4
+
+
+def chunks_of(audio_s: float, slower: float = 1.0) -> tuple[tuple[float, float], ...]:
+    """A line of about so many seconds as the demonstration voice makes it on one core."""
+    chunks: list[tuple[float, float]] = []
+    left_s = audio_s
+    while left_s > 0:
+        cost_s, length_s = JOE[len(chunks)] if len(chunks) < len(JOE) else JOE_LATER
+        chunks.append((cost_s * slower, length_s))
+        left_s -= length_s
+    return tuple(chunks)
+
+
+@dataclass
+class Stream:
+    """One that comes, and what became of it."""
+
+    comes_s: float
+    chunks: tuple[tuple[float, float], ...]
+    key: str = "ann"
+    kind: Kind = Kind.AUDITION
+    voice: str = "joe"
+    leaves_s: float | None = None
+    holds_s: float = 0.0  # how long the listener lets each offer wait
+    holds_from: int = 0  # from which chunk on
+    refused: Refusal | None = None
+    ticket: Ticket | None = None
+    made: int = 0
+    gone: bool = False
+    first_s: float | None = None
+    ended_s: float | None = None
+    dry_s: list[float] = field(default_factory=list)
+    waits_s: list[float] = field(default_factory=list)
+
+    @property
+    def asked(self) -> Asked:
+        """As the service is asked."""
+        chars = round(sum(a for _, a in self.chunks) * CHARS_PER_S)
+        return Asked(self.key, self.kind, self.voice, chars)
+
+
+class Device:
+    """`workers` that compute one chunk at a time each."""
+
+    def __init__(self, workers: int, limits: Limits | None = None) -> None:
+        self.schedule = Schedule(workers, Costs())
+        self.admission = Admission(self.schedule, limits) if limits else None
+        self.now_s = 0.0
+        self.busy = 0
+        self.busy_s = 0.0
+        self.before_turn: Callable[[Device, Stream], None] = lambda *_: None
+        self.after: Callable[[Device], None] = lambda _: None  # each event
+        self._streams: dict[Ticket, Stream] = {}
+        self._events: list[tuple[float, int, Callable[[], None]]] = []
+        self._n = count()
+
+    def used_s(self, **asked: object) -> float:
+        """Seconds of compute that went to the streams of a key or kind so far."""
+        of = [s for s in self._streams.values() if asked.items() <= vars(s).items()]
+        return sum(c for s in of for c, _ in s.chunks[: s.made])
+
+    def at(self, when_s: float, happens: Callable[[], None]) -> None:
+        heapq.heappush(self._events, (when_s, next(self._n), happens))
+
+    def run(self, streams: Iterable[Stream], until_s: float = float("inf")) -> None:
+        """Until nothing is left to happen, or the time is over."""
+        for stream in streams:
+            self.comes(stream)
+        while self._events and self._events[0][0] <= until_s:
+            self.now_s, _, happens = heapq.heappop(self._events)
+            happens()
+            if self._events and self._events[0][0] == self.now_s:
+                continue
+            while self._begins():
+                pass
+            self.after(self)
+
+    def comes(self, stream: Stream) -> None:
+        """It will come, and leave, when it says."""
+        self.at(stream.comes_s, partial(self._comes, stream))
+        if stream.leaves_s is not None:
+            self.at(stream.leaves_s, partial(self._leaves, stream))
+
+    def waiting(self) -> list[Ticket]:
+        """Those who want a turn and have none."""
+        return [t for t in self.schedule.tickets if t.asked_s is not None and t.running_s is None]
+
+    def _comes(self, stream: Stream) -> None:
+        if stream.gone:
+            return
+        if self.admission is not None:
+            entered = self.admission.enter(stream.asked, self.now_s)
+            if isinstance(entered, Refusal):
+                stream.refused = entered
+                return
+            stream.ticket = entered
+        else:
+            stream.ticket = self.schedule.add(stream.asked, self.now_s)
+        self._streams[stream.ticket] = stream
+        self.schedule.ask(stream.ticket, self.now_s)
+
+    def _leaves(self, stream: Stream) -> None:
+        stream.gone = True
+        ticket = stream.ticket
+        if ticket is None or ticket not in self.schedule.tickets:
+            return
+        self.schedule.withdraw(ticket)
+        if ticket.running_s is None:
+            self.schedule.end(ticket)
+
+    def _begins(self) -> bool:
+        if self.busy == self.schedule.workers:
+            return False
+        asking = {t: t.asked_s for t in self.schedule.tickets}
+        ticket = self.schedule.take(self.now_s)
+        if ticket is None:
+            return False
+        stream = self._streams[ticket]
+        asked_s = asking[ticket]
+        assert asked_s is not None
+        stream.waits_s.append(self.now_s - asked_s)
+        self.before_turn(self, stream)
+        self.busy += 1
+        cost_s = stream.chunks[stream.made][0]
+        self.busy_s += cost_s
+        self.at(self.now_s + cost_s, lambda: self._made(stream, ticket))
+        return True
+
+    def _made(self, stream: Stream, ticket: Ticket) -> None:
+        self.busy -= 1
+        self.schedule.done(ticket, self.now_s)
+        if stream.gone:
+            self.schedule.end(ticket)
+            return
+        stream.made += 1
+        offered_s = self.now_s
+        holds_s = stream.holds_s if stream.made > stream.holds_from else 0.0
+        self.at(self.now_s + holds_s, lambda: self._taken(stream, ticket, offered_s))
+
+    def _taken(self, stream: Stream, ticket: Ticket, offered_s: float) -> None:
+        if stream.gone:
+            return
+        audio_s = sum(a for _, a in stream.chunks[: stream.made])
+        dry_for_s = self.schedule.took(ticket, audio_s, offered_s, self.now_s)
+        if stream.first_s is None:
+            stream.first_s = self.now_s - stream.comes_s
+        elif dry_for_s > 0:
+            stream.dry_s.append(dry_for_s)
+        if stream.made == len(stream.chunks):
+            stream.ended_s = self.now_s
+            self.schedule.end(ticket, whole=True)
+        else:
+            self.schedule.ask(ticket, self.now_s)

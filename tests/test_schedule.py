@@ -1,0 +1,172 @@
+"""Whose chunk comes next, played out in simulated time with thousands of crowds."""
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from simulated import JOE, JOE_LATER, Device, Stream, chunks_of
+
+from voicesvc.schedule import Kind, Limits
+
+LONGEST_S = JOE_LATER[0]
+KINDS = st.sampled_from(list(Kind))
+WORKERS = st.integers(1, 4)
+
+
+@st.composite
+def crowds(draw: st.DrawFn) -> list[Stream]:
+    """Streams of all kinds and keys; some leave, some let what is offered wait."""
+    n = draw(st.integers(1, 40))
+    return [
+        Stream(
+            comes_s := draw(st.floats(0, 10)),
+            chunks_of(draw(st.sampled_from((0.5, 2, 6, 17)))),
+            key=draw(st.sampled_from("abc")),
+            kind=draw(KINDS),
+            leaves_s=draw(st.none() | st.floats(comes_s, 20)),
+            holds_s=draw(st.sampled_from((0.0, 0.0, 0.01, 1.0))),
+        )
+        for _ in range(n)
+    ]
+
+
+@settings(deadline=None, max_examples=50)
+@given(crowds(), WORKERS)
+def test_nobody_starves_and_nothing_is_left_whoever_leaves_when(
+    crowd: list[Stream], workers: int
+) -> None:
+    device = Device(workers)
+    device.run(crowd)
+    for stream in crowd:
+        assert stream.gone or stream.made == len(stream.chunks)
+    assert not device.schedule.tickets
+    assert device.busy == 0
+
+
+@settings(deadline=None, max_examples=50)
+@given(crowds(), WORKERS)
+def test_no_worker_idles_while_somebody_waits(crowd: list[Stream], workers: int) -> None:
+    def look(device: Device) -> None:
+        assert device.busy == workers or not device.waiting()
+
+    device = Device(workers)
+    device.after = look
+    device.run(crowd)
+
+
+@settings(deadline=None, max_examples=50, derandomize=True)
+@given(
+    st.lists(
+        st.tuples(st.floats(0, 20), st.sampled_from((2, 6, 10, 17))), min_size=1, max_size=120
+    ),
+    st.integers(1, 4),
+    st.sampled_from((0.3, 1.0, 2.0)),
+)
+def test_who_is_let_in_never_runs_dry(
+    lines: list[tuple[float, float]], workers: int, slower: float
+) -> None:
+    device = Device(workers, Limits())
+    known = [Stream(-40.0 - i, chunks_of(17, slower)) for i in range(2)]
+    crowd = [Stream(comes_s, chunks_of(audio_s, slower)) for comes_s, audio_s in lines]
+    device.run(known + crowd)
+    assert [s.dry_s for s in crowd if s.dry_s] == []
+    assert all(s.refused or s.ended_s for s in crowd)
+
+
+@settings(deadline=None, max_examples=50)
+@given(crowds(), st.integers(1, 4))
+def test_batch_delays_nobody_by_more_than_one_chunk(crowd: list[Stream], workers: int) -> None:
+    def look(device: Device, stream: Stream) -> None:
+        if stream.kind is Kind.BATCH:
+            assert all(device.schedule.is_spare(t, device.now_s) for t in device.waiting())
+
+    device = Device(workers)
+    device.before_turn = look
+    device.run(crowd)
+
+
+def test_an_audition_among_batch_waits_for_one_chunk() -> None:
+    crowd = [Stream(0.0, chunks_of(60), kind=Kind.BATCH) for _ in range(20)]
+    lines = [Stream(3.0 + 2 * n, chunks_of(10)) for n in range(5)]
+    Device(1).run(crowd + lines)
+    assert max(w for s in lines for w in s.waits_s[:3]) <= LONGEST_S
+    assert not any(s.dry_s for s in lines)
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_batch_goes_on_beside_files_that_are_fetched(workers: int) -> None:
+    device = Device(workers)
+    files = [Stream(0.0, chunks_of(600), key="ann") for _ in range(4)]
+    batch = [Stream(0.0, chunks_of(600), key="ann", kind=Kind.BATCH)]
+    device.run(files + batch, until_s=20.0)
+    assert device.used_s(kind=Kind.BATCH) / 20.0 / workers == pytest.approx(0.2, abs=0.05)
+
+
+def test_who_has_no_audio_comes_before_who_has_two_seconds() -> None:
+    device = Device(1)
+    ahead, fresh = Stream(0.0, chunks_of(60)), Stream(2.0, chunks_of(2))
+    order: list[Stream] = []
+    device.before_turn = lambda _, stream: order.append(stream)
+    device.run([ahead, fresh])
+    at = order.index(fresh)
+    assert fresh.waits_s[0] <= LONGEST_S
+    assert order[at : at + 3] == [fresh] * 3  # until it is as far ahead
+    assert 3 < at < len(order) - 3
+
+
+def test_who_runs_dry_soon_comes_before_who_has_no_audio() -> None:
+    device = Device(1)
+    device.run([Stream(-20.0, chunks_of(17))])
+    first = [Stream(device.now_s, chunks_of(10)) for _ in range(4)]
+    order: list[Stream] = []
+    device.before_turn = lambda _, stream: order.append(stream)
+    device.run([*first, *(Stream(device.now_s + 0.15, chunks_of(10)) for _ in range(6))])
+    assert order.index(first[0], 1) < 9  # its second chunk, before all have their first
+    assert not any(s.dry_s for s in order)
+
+
+@pytest.mark.parametrize("slower", [1.0, 2.0, 3.0])  # 3: a machine that others use too
+@pytest.mark.parametrize("n", [4, 8, 16])
+def test_first_audio_of_a_burst_comes_as_soon_as_first_come_first_served_gives_it(
+    n: int, slower: float
+) -> None:
+    device = Device(2)
+    device.run([Stream(-60.0, chunks_of(17, slower)), Stream(-40.0, chunks_of(17, slower))])
+    crowd = [Stream(0.001 * i, chunks_of(10, slower)) for i in range(n)]
+    device.run(crowd)
+    waits_s = sorted(s.first_s or 99.0 for s in crowd)
+    in_turn_s = [slower * JOE[0][0] * (1 + i // 2) for i in range(n)]
+    assert sum(waits_s) < 1.25 * sum(in_turn_s)
+    assert waits_s[-1] < 1.25 * in_turn_s[-1]
+
+
+def test_who_speaks_live_comes_first() -> None:
+    crowd = [Stream(0.0, chunks_of(6)) for _ in range(8)]
+    live = Stream(0.0, chunks_of(6), kind=Kind.LIVE)
+    Device(1).run([*crowd, live])
+    assert live.first_s is not None
+    assert live.first_s == min(s.first_s or 0.0 for s in [*crowd, live])
+
+
+@settings(deadline=None, max_examples=50)
+@given(st.integers(0, 20), st.integers(0, 20), WORKERS)
+def test_keys_get_equal_parts_however_much_they_ask_for(ann: int, bob: int, workers: int) -> None:
+    device = Device(workers)
+    more = {"ann": ann, "bob": bob}  # than workers, so that each could keep all of them busy
+    crowd = [
+        Stream(0.0, chunks_of(600), key=key, kind=Kind.BATCH)
+        for key, n in more.items()
+        for _ in range(workers + n)
+    ]
+    device.run(crowd, until_s=8.0)
+    parts = [device.used_s(key=key) for key in more]
+    assert parts[0] == pytest.approx(parts[1], abs=2 * workers * LONGEST_S)
+    assert sum(parts) == pytest.approx(8.0 * workers, abs=workers * LONGEST_S)
+
+
+def test_where_not_all_can_be_served_who_asks_for_little_is() -> None:
+    greedy = [Stream(0.0, chunks_of(60), key="ann") for _ in range(60)]
+    modest = [Stream(5.0 + n, chunks_of(10), key="bob") for n in range(3)]
+    Device(1).run(greedy + modest)
+    assert max(sum(s.dry_s) for s in modest) < 0.05  # while the cost of long chunks is not known
+    waits_s = sorted(s.first_s or 0.0 for s in greedy)
+    assert max(s.first_s or 99.0 for s in modest) < 0.5 * waits_s[len(waits_s) // 2]

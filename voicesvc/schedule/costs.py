@@ -1,0 +1,95 @@
+"""What a voice's chunks cost, learned from those that were computed.
+
+A chunk's cost depends on its place in the stream: the first one plans the sentence and is short,
+later ones grow up to a length that repeats. So costs are kept by place. Until a voice has spoken it
+is taken to be about as fast as the demonstration voice on one core.
+"""
+
+from dataclasses import dataclass, field
+
+PLACES = 6  # chunks that are told apart; the last stands for all after it
+_FIRST_S = 0.05
+_GIVES_S = 0.2
+_RTF = 0.05  # seconds of compute per second of audio
+_S_PER_CHAR = 0.065  # English, read at 150 words a minute
+_LEARN = 0.2  # weight of the newest chunk of a place
+_MEMORY_S = 60.0  # of audio, over which the cost of a second is averaged
+_DOUBT_S = 2.0  # of audio: how much the guess counts for beside what was measured
+_KNOWN_S = 2.0  # of audio, after which a voice is known
+
+
+@dataclass
+class _Voice:
+    turn_s: list[float | None] = field(default_factory=lambda: [None] * PLACES)
+    gives_s: list[float | None] = field(default_factory=lambda: [None] * PLACES)
+    compute_s: float = _RTF * _DOUBT_S
+    audio_s: float = _DOUBT_S
+    heard_s: float = 0.0
+    s_per_char: float = _S_PER_CHAR
+
+
+class Costs:
+    """A running model of every voice that was heard of."""
+
+    def __init__(self) -> None:
+        self._voices: dict[str, _Voice] = {}
+
+    def _of(self, voice: str) -> _Voice:
+        return self._voices.setdefault(voice, _Voice())
+
+    def turn_s(self, voice: str, place: int) -> float:
+        """Expected seconds of compute of a stream's chunk number `place`, from 0."""
+        return _at(self._of(voice).turn_s, place, _FIRST_S)
+
+    def gives_s(self, voice: str, place: int) -> float:
+        """Expected seconds of audio of that chunk."""
+        return _at(self._of(voice).gives_s, place, _GIVES_S)
+
+    def rtf(self, voice: str) -> float:
+        """Expected seconds of compute per second of audio, beyond the first chunk."""
+        one = self._of(voice)
+        return one.compute_s / one.audio_s
+
+    def is_known(self, voice: str) -> bool:
+        """Whether enough of the voice was made to promise or refuse anything on its costs."""
+        return self._of(voice).heard_s >= _KNOWN_S
+
+    def is_slow(self, voice: str) -> bool:
+        """Whether the voice is known to be slower than speech."""
+        return self.is_known(voice) and self.rtf(voice) > 1.0
+
+    def length_s(self, voice: str, chars: int) -> float:
+        """Expected seconds of audio of so many characters."""
+        return chars * self._of(voice).s_per_char
+
+    def computed(self, voice: str, place: int, cost_s: float) -> None:
+        """Chunk number `place` of a stream took `cost_s`."""
+        _learn(self._of(voice).turn_s, place, cost_s)
+
+    def made(self, voice: str, place: int, cost_s: float, audio_s: float) -> None:
+        """Chunk number `place` gave `audio_s` of audio for `cost_s`."""
+        one = self._of(voice)
+        _learn(one.gives_s, place, audio_s)
+        if place > 0:
+            one.heard_s += audio_s
+            keep = max(0.0, 1.0 - audio_s / _MEMORY_S)
+            one.compute_s = keep * one.compute_s + cost_s
+            one.audio_s = keep * one.audio_s + audio_s
+
+    def said(self, voice: str, chars: int, audio_s: float) -> None:
+        """A text of so many characters was `audio_s` long."""
+        if chars and audio_s:
+            one = self._of(voice)
+            one.s_per_char += _LEARN * (audio_s / chars - one.s_per_char)
+
+
+def _at(known: list[float | None], place: int, guess: float) -> float:
+    """What is known of a place, or of the last before it."""
+    before = reversed(known[: min(place, PLACES - 1) + 1])
+    return next((value for value in before if value is not None), guess)
+
+
+def _learn(known: list[float | None], place: int, value: float) -> None:
+    at = min(place, PLACES - 1)
+    before = known[at]
+    known[at] = value if before is None else before + _LEARN * (value - before)
