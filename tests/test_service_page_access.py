@@ -101,6 +101,7 @@ def test_the_guide_has_every_key(page: Page, service: Service) -> None:
 def test_modules_are_named_ahead_so_that_none_is_waited_for(page: Page, service: Service) -> None:
     """All of them, in one go: what a module imports is otherwise only found when it is read."""
     page.goto(service.url)
+    page.wait_for_selector('link[rel="modulepreload"]', state="attached")
     named = page.eval_on_selector_all(
         'link[rel="modulepreload"]', "(links) => links.map((link) => link.getAttribute('href'))"
     )
@@ -111,6 +112,24 @@ def test_modules_are_named_ahead_so_that_none_is_waited_for(page: Page, service:
         wanted |= found
         todo += found
     assert set(named) == wanted
+
+
+def test_nothing_but_the_page_is_waited_for_to_paint_it(browser: Browser, service: Service) -> None:
+    """Its styles are in it, and its modules are asked for when what starts them has run."""
+    page = browser.new_page()
+    page.goto(service.url)
+    page.wait_for_function("() => !document.querySelector('#speak').disabled")
+    asked = page.evaluate(
+        """() => Object.fromEntries(performance.getEntriesByType("resource").map((e) =>
+             [new URL(e.name).pathname, [e.startTime, e.responseEnd]]))"""
+    )
+    started_ms = asked.pop("/static/start.js")[1]
+    scripts = [begin for path, (begin, _) in asked.items() if path.endswith(".js")]
+    assert len(scripts) > 40
+    assert min(scripts) > started_ms
+    assert not [path for path in asked if path.endswith(".css")]
+    assert page.evaluate("getComputedStyle(document.querySelector('main')).display") == "grid"
+    page.close()
 
 
 def test_every_control_is_reached_by_the_tab_key_in_reading_order(

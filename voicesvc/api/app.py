@@ -5,10 +5,8 @@ from collections.abc import AsyncIterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
 from importlib.metadata import version
-from pathlib import Path
 
 from fastapi import FastAPI
-from fastapi.responses import FileResponse
 from fastapi.staticfiles import StaticFiles
 
 from voicesvc import qc
@@ -20,6 +18,7 @@ from voicesvc.api import (
     lexicons,
     lines,
     openai,
+    page,
     plans,
     problems,
     productions,
@@ -33,17 +32,9 @@ from voicesvc.api.stream import Pools
 from voicesvc.jobs import Keeper, Maker, Measurer
 from voicesvc.studio import Studio
 
-STATIC = Path(__file__).resolve().parents[1] / "static"
-_SPOKEN = (speech, plans, openai, actors, lexicons, health)
+_SPOKEN = (speech, plans, openai, actors, lexicons, health, page)
 _KEPT = (productions, lines, takes, exports, events)
 _LOADERS = 4  # threads that may wait for voices being loaded
-# The hash is of the stylesheet that wavesurfer.js puts into its shadow root, at the page's height.
-_PAGE_POLICY = (
-    "default-src 'none'; script-src 'self'; connect-src 'self'; "
-    "style-src 'self' 'sha256-zdaFn6MNsIUllSDa7XqIUT+gTXa7RqDAINkyj8geYMU='; "
-    "img-src 'self' data:; media-src 'self' blob:; worker-src 'self' blob:; "
-    "base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
-)
 
 
 def create_app(studio: Studio, workers: int) -> FastAPI:
@@ -91,8 +82,7 @@ def create_app(studio: Studio, workers: int) -> FastAPI:
     app.state.studio = studio
     for module in (*_SPOKEN, *_KEPT):
         app.include_router(module.router)
-    app.mount("/static", StaticFiles(directory=STATIC), name="static")
-    app.get("/", include_in_schema=False)(_page)
+    app.mount("/static", StaticFiles(directory=page.STATIC), name="static")
     app.add_middleware(BodyLimit, max_bytes=studio.settings.max_body_bytes)
     app.add_middleware(CountRequests)
     reference.install(app)
@@ -104,8 +94,3 @@ def _inspector(studio: Studio) -> qc.Inspector | None:
     """What listens to takes, where it is wanted and installed."""
     wanted = studio.settings.check_words == "auto" and qc.available()
     return qc.Inspector() if wanted else None
-
-
-async def _page() -> FileResponse:
-    headers = {"Content-Security-Policy": _PAGE_POLICY, "X-Content-Type-Options": "nosniff"}
-    return FileResponse(STATIC / "index.html", headers=headers)
