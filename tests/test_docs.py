@@ -130,7 +130,7 @@ def routes(service: Service) -> list[str]:
 def test_http_page_lists_every_route(service: Service) -> None:
     named = column(tables(sections("http")["HTTP"])[0], "route")
     assert len(set(named)) == len(named)
-    assert set(named) == {*routes(service), "GET /docs"}
+    assert set(named) == {*routes(service), "GET /docs", "GET /"}
     assert httpx.get(f"{service.url}/docs").headers["content-type"].startswith("text/html")
 
 

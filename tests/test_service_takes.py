@@ -318,6 +318,21 @@ def test_production_is_changed_and_deleted(service: Service) -> None:
     assert service.http.get(path).status_code == 404
 
 
+def test_frame_rate_is_not_changed_under_timecodes_that_it_does_not_have(service: Service) -> None:
+    film = made(service, "/v1/productions", title="Rates", fps="29.97")
+    made(service, "/v1/lines", production=film["id"], actor="tone-a", text="One.")
+    cue = {"actor": "tone-a", "text": "Two.", "timecode_in": "01:01:00:00"}
+    made(service, "/v1/lines", production=film["id"], **cue)
+    path, tag = f"/v1/productions/{film['id']}", {"If-Match": '"1"'}
+    for fps in ("29.97df", "nonsense"):
+        refused = service.http.patch(path, json={"fps": fps}, headers=tag)
+        assert (refused.status_code, refused.json()["where"]) == (422, "fps")
+    assert (
+        "line 2" in service.http.patch(path, json={"fps": "29.97df"}, headers=tag).json()["detail"]
+    )
+    assert service.http.patch(path, json={"fps": "30"}, headers=tag).json()["fps"] == "30"
+
+
 def test_line_is_changed_and_its_takes_stay(service: Service, line: Any) -> None:
     (take,) = take_five(service, line, count=1)
     path = f"/v1/lines/{line['id']}"

@@ -108,8 +108,8 @@ def _kept(line: _LineFields) -> dict[str, Any]:
     return kept
 
 
-def _check_timecodes(given: Mapping[str, Any], fps: str) -> None:
-    """Both are timecodes of the production's rate, and the second is not before the first.
+def check_timecodes(given: Mapping[str, Any], fps: str) -> None:
+    """A line's timecodes are of the production's rate, and the second is not before the first.
 
     Raises:
         InvalidRequest: says which is not, and what would be.
@@ -160,7 +160,7 @@ def make(body: NewLines, raw: Body, request: Request) -> JSONResponse:
     def add(c: Any) -> dict[str, Any]:
         fps = productions.get(c, body.production).fps
         for _, fields in given:
-            _check_timecodes(fields, fps)
+            check_timecodes(fields, fps)
         return {"items": [line.json() for line in rows.add(c, body.production, given, by)]}
 
     made, _ = make_once(request, raw, add)
@@ -181,7 +181,7 @@ def edit(line: str, body: LineEdit, request: Request) -> JSONResponse:
     now = {name: getattr(found, name) for name in rows.EDITABLE} | given_fields(body)
     _kept(LineEdit.model_validate_json(json.dumps(now)))
     owner = database.read(lambda c: productions.get(c, found.production))
-    _check_timecodes(now, owner.fps)
+    check_timecodes(now, owner.fps)
     return edited(request, rows, line, body)
 
 

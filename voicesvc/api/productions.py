@@ -12,13 +12,18 @@ from voicesvc.api.changes import (
     Body,
     Part,
     archive_of,
+    changed,
     deleted,
-    edited,
+    given_fields,
     listed,
     make_once,
     told,
     who,
 )
+from voicesvc.api.lines import check_timecodes
+from voicesvc.errors import InvalidRequest
+from voicesvc.store import By, Production
+from voicesvc.store import lines as script
 from voicesvc.store import productions as rows
 from voicesvc.studio import Studio
 
@@ -81,7 +86,28 @@ def production(production: str, request: Request) -> JSONResponse:
 @router.patch("/v1/productions/{production}")
 def edit(production: str, body: ProductionEdit, request: Request) -> JSONResponse:
     """Change some fields. Needs `If-Match`."""
-    return edited(request, rows, production, body)
+    given = given_fields(body)
+
+    def change(c: Any, seen: int, by: By) -> Production:
+        if "fps" in given:
+            _check_lines(c, production, given["fps"])
+        return rows.edit(c, production, seen, given, by)
+
+    return told(changed(request, change, lambda c: rows.get(c, production)).json())
+
+
+def _check_lines(connection: Any, production: str, fps: str) -> None:
+    """Every timecode of the production's lines is one at this rate, too.
+
+    Raises:
+        InvalidRequest: names the first that is not.
+    """
+    for line in script.timed(connection, rows.get(connection, production).id):
+        try:
+            check_timecodes({name: getattr(line, name) for name in script.EDITABLE}, fps)
+        except InvalidRequest as e:
+            detail = f"line {line.number} has {e.where} {getattr(line, e.where or '')}: {e.detail}"
+            raise InvalidRequest(detail, where="fps", valid="the rate of its timecodes") from e
 
 
 @router.delete("/v1/productions/{production}", status_code=204, response_class=Response)

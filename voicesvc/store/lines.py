@@ -108,6 +108,14 @@ def find(connection: Connection, which: LineFilter, cut: Cut) -> Page[ScriptLine
     return Page(_with_counts(connection, page.items), page.next)
 
 
+def timed(connection: Connection, production: str) -> list[ScriptLine]:
+    """Those of a production's lines that have a timecode, in order."""
+    has_one = or_(lines.c.timecode_in.is_not(None), lines.c.timecode_out.is_not(None))
+    where = (lines.c.production == production, lines.c.deleted_ms.is_(None), has_one)
+    rows = connection.execute(select(lines).where(*where).order_by(lines.c.number)).all()
+    return [row_as(ScriptLine, r._mapping) for r in rows]
+
+
 def edit(
     connection: Connection, id: str, expected: int, given: Mapping[str, Any], by: By
 ) -> ScriptLine:
