@@ -217,6 +217,24 @@ class StoreFailed(VoiceError):
     status, slug, title = 503, "store-failed", "The store failed"
 
 
+class BadGrant(VoiceError):
+    """A grant, a notice or an approval cannot be read, or is not signed by those who are to."""
+
+    status, slug, title = 422, "bad-grant", "The grant is not valid"
+
+
+class UnknownGrant(VoiceError):
+    """No grant has this id."""
+
+    status, slug, title = 404, "unknown-grant", "No such grant"
+
+
+class Unlicensed(VoiceError):
+    """No grant covers what is to be done with the voice; `grants` says why not, one by one."""
+
+    status, slug, title = 403, "not-licensed", "No grant covers this"
+
+
 PROBLEMS: tuple[type[VoiceError], ...] = (
     InvalidRequest,
     MalformedBody,
@@ -249,4 +267,7 @@ PROBLEMS: tuple[type[VoiceError], ...] = (
     KeyInUse,
     KeyReused,
     StoreFailed,
+    BadGrant,
+    UnknownGrant,
+    Unlicensed,
 )
