@@ -266,11 +266,12 @@ def test_chunk_borders_do_not_click(joe_studio: Studio) -> None:
 
 def test_a_take_is_counted(tone_server: Service) -> None:
     before = metric("voicesvc_takes_total", actor="ann", outcome="complete")
-    made_s = metric("voicesvc_audio_seconds_total", actor="ann", format="pcm_f32le")
+    made = {"actor": "ann", "format": "pcm_f32le", "class": "audition"}
+    made_s = metric("voicesvc_audio_seconds_total", **made)
     samples = floats(tone_server)
     assert eventually(tone_server.idle)
     assert metric("voicesvc_takes_total", actor="ann", outcome="complete") == before + 1
-    after_s = metric("voicesvc_audio_seconds_total", actor="ann", format="pcm_f32le")
+    after_s = metric("voicesvc_audio_seconds_total", **made)
     assert after_s - made_s == pytest.approx(len(samples) / 22050)
 
 
