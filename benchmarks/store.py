@@ -41,6 +41,7 @@ from voicesvc.archive import Archive, Origin
 from voicesvc.blobs import Folder
 from voicesvc.config import Settings
 from voicesvc.line import Line
+from voicesvc.rights import keys
 from voicesvc.store import By, Cut, Database, lines, productions, takes
 from voicesvc.store.lines import LineFilter
 from voicesvc.store.tables import documents as document_rows
@@ -71,7 +72,7 @@ class Spoken:
 def spoken(folder: Path) -> Spoken:
     """One line of the demonstration voice, kept."""
     database = Database(f"sqlite:///{folder / 'one.db'}")
-    archive = Archive(database, Folder(folder / "audio"), lambda: NOW_MS, "benchmark")
+    archive = Archive(database, Folder(folder / "audio"), lambda: NOW_MS, "benchmark", keys.new())
     settings = Settings.read({}, actors=("joe",), device="cpu", data_dir=folder)
     with closing(Studio(settings, archive=archive)) as studio, closing(archive):
         line = Line(actor="joe", text=LINES["medium"], seed=1)

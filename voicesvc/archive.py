@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 import numpy as np
+from joserfc.jwk import OKPKey
 
 from voicesvc import blobs
 from voicesvc.audio import Pcm
@@ -32,6 +33,7 @@ from voicesvc.errors import (
     UnknownTake,
     VoiceError,
 )
+from voicesvc.rights import keys
 from voicesvc.store import By, Database, StoredTake, queue
 from voicesvc.store import takes as rows
 from voicesvc.store.takes import Ending, NewTake
@@ -138,12 +140,19 @@ class Archive:
         audio: where the samples are.
         now_ms: UTC milliseconds since 1970.
         instance: names this process among those that share the database.
+        key: the service's own, that signs what it hands out.
     """
 
     def __init__(
-        self, database: Database, audio: Blobs, now_ms: Callable[[], int], instance: str
+        self,
+        database: Database,
+        audio: Blobs,
+        now_ms: Callable[[], int],
+        instance: str,
+        key: OKPKey,
     ) -> None:
         self.database, self.blobs, self.now_ms, self.instance = database, audio, now_ms, instance
+        self.key = key
         self.alone = False  # whether no other process uses the database
         self.lock: BinaryIO | None = None  # what says so
         self._closings = 0  # takes whose samples are safe and whose row does not say so yet
@@ -293,6 +302,7 @@ def open_in(settings: Settings, instance: str) -> Archive:
     """The archive that the settings name, with what a crash left put in order.
 
     Raises:
+        BadGrant: the file of the service's key has none.
         BadSetting: another service has the data folder, or a setting names no database or store.
         BlobsFailed, StoreFailed: they cannot be opened.
     """
@@ -303,7 +313,8 @@ def open_in(settings: Settings, instance: str) -> Archive:
             lock = _lock(settings.data_path / "lock")
     database = Database(settings.takes_url)
     try:
-        archive = Archive(database, blobs.of(settings.audio_path), now_ms, instance)
+        audio, key = blobs.of(settings.audio_path), keys.local(settings.key_path)
+        archive = Archive(database, audio, now_ms, instance, key)
         archive.lock, archive.alone = lock, lock is not None
         archive.sweep()
     except VoiceError:

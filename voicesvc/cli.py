@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Annotated, BinaryIO, NoReturn
 import typer
 from pydantic import ValidationError
 
+from voicesvc import ledger_cli
 from voicesvc.config import Settings
 from voicesvc.errors import InvalidRequest, VoiceError
 
@@ -31,6 +32,7 @@ app = typer.Typer(
 )
 pack_app = typer.Typer(help="Actor packs: import voices made elsewhere.", no_args_is_help=True)
 app.add_typer(pack_app, name="pack")
+app.add_typer(ledger_cli.app, name="ledger")
 
 Actor = Annotated[str, typer.Option(help="actor id")]
 Seed = Annotated[int | None, typer.Option(help="same seed, same samples")]
@@ -69,15 +71,11 @@ def serve(
         settings = Settings.read(host=host, port=port)
     except VoiceError as e:
         _end(e)
-    from voicesvc import logs
-
-    logs.install(settings.log_format, settings.log_level, sys.stderr)
-    tell = _tell if settings.log_format == "text" else logging.getLogger("voicesvc").info
     from voicesvc.api.server import run
 
-    tell("voicesvc: starting")
+    _tell("voicesvc: starting")
     try:
-        run(settings, tell, begin)
+        run(settings, _tell, begin)
     except VoiceError as e:
         _end(e)
 

@@ -80,6 +80,11 @@ class Settings(BaseModel):
         description="where takes' audio is kept: a folder, or s3://bucket/prefix; "
         "unset: a folder in the data folder",
     )
+    rights_key: Path | None = Field(
+        None,
+        description="file with the service's own Ed25519 key as a JWK, made where it is missing; "
+        "signs the ledger's heads and demonstrations; unset: one in the data folder",
+    )
     deleted_kept_days: float = Field(
         30.0, ge=0, le=3650, description="days in which a deleted take can be restored"
     )
@@ -98,9 +103,6 @@ class Settings(BaseModel):
     )
     log_level: Literal["debug", "info", "warning", "error"] = Field(
         "info", description="least severe message that is logged"
-    )
-    log_format: Literal["text", "json"] = Field(
-        "text", description="of the log on standard error: text, or json, one object a line"
     )
 
     @classmethod
@@ -139,6 +141,11 @@ class Settings(BaseModel):
     def takes_url(self) -> str:
         """The database of takes."""
         return self.database_url or f"sqlite:///{self.data_path / 'takes.db'}"
+
+    @property
+    def key_path(self) -> Path:
+        """The service's own key."""
+        return self.rights_key or self.data_path / "rights-key.json"
 
     @property
     def audio_path(self) -> str:

@@ -235,6 +235,18 @@ class Unlicensed(VoiceError):
     status, slug, title = 403, "not-licensed", "No grant covers this"
 
 
+class LedgerBroken(VoiceError):
+    """An entry of the ledger was changed, removed or put in."""
+
+    status, slug, title = 500, "ledger-broken", "The ledger is not what it was"
+
+
+class UnknownEntry(VoiceError):
+    """The ledger has no such entry."""
+
+    status, slug, title = 404, "unknown-entry", "No such entry"
+
+
 PROBLEMS: tuple[type[VoiceError], ...] = (
     InvalidRequest,
     MalformedBody,
@@ -270,4 +282,6 @@ PROBLEMS: tuple[type[VoiceError], ...] = (
     BadGrant,
     UnknownGrant,
     Unlicensed,
+    LedgerBroken,
+    UnknownEntry,
 )

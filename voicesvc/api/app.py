@@ -15,6 +15,7 @@ from voicesvc.api import (
     events,
     exports,
     health,
+    ledger,
     lexicons,
     lines,
     openai,
@@ -33,7 +34,7 @@ from voicesvc.jobs import Keeper, Maker, Measurer
 from voicesvc.studio import Studio
 
 _SPOKEN = (speech, plans, openai, actors, lexicons, health, page)
-_KEPT = (productions, lines, takes, exports, events)
+_KEPT = (productions, lines, takes, exports, events, ledger)
 _LOADERS = 4  # threads that may wait for voices being loaded
 
 

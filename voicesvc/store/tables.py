@@ -179,3 +179,42 @@ instances = Table(
     Column("id", String(40), primary_key=True),
     Column("seen_ms", BigInteger, nullable=False),
 )
+
+ledger = Table(
+    "ledger",
+    metadata,
+    Column("seq", BigInteger, primary_key=True, autoincrement=False),  # from 0, without a gap
+    Column("at_ms", BigInteger, nullable=False),
+    Column("kind", String(12), nullable=False),
+    Column("subject", String(100), nullable=False),
+    Column("grant", String(80)),
+    Column("body", LargeBinary, nullable=False),  # canonical JSON, a leaf of the tree
+    Column("nodes", LargeBinary, nullable=False),  # what it completes in the tree, from level 0
+    Column("peaks", LargeBinary, nullable=False),  # of the tree with it
+    Index(None, "grant", "seq"),
+    Index(None, "subject", "seq"),
+    Index(None, "kind", "seq"),
+)
+
+papers = Table(
+    "papers",
+    metadata,
+    Column("seq", BigInteger, ForeignKey("ledger.seq"), primary_key=True, autoincrement=False),
+    Column("content", Text, nullable=False),  # a grant, a notice, an approval, a script or a key
+)
+
+salts = Table(
+    "salts",
+    metadata,
+    Column("seq", BigInteger, ForeignKey("ledger.seq"), primary_key=True, autoincrement=False),
+    Column("salt", LargeBinary, nullable=False),
+)
+
+tree_heads = Table(
+    "tree_heads",
+    metadata,
+    Column("size", BigInteger, primary_key=True, autoincrement=False),
+    Column("at_ms", BigInteger, nullable=False),
+    Column("root", LargeBinary, nullable=False),
+    Column("signed", Text, nullable=False),
+)

@@ -10,6 +10,8 @@ from sqlalchemy import ColumnElement, Connection, String, cast, func, insert, se
 from sqlalchemy import delete as sql_delete
 
 from voicesvc.errors import NotEmpty, TakeGone, UnknownLine, UnknownTake
+from voicesvc.rights.ledger import Entry
+from voicesvc.store import ledger
 from voicesvc.store.changes import (
     Cut,
     Page,
@@ -179,7 +181,20 @@ def close(connection: Connection, id: str, ending: Ending, by: By) -> StoredTake
     keep(connection, id, ending.documents)
     closed = get(connection, id)
     tell(connection, by, "take", "closed", closed, {"state": closed.state})
+    _enter(connection, "made" if closed.state == "complete" else "ended", closed, by)
     return closed
+
+
+def _enter(connection: Connection, kind: str, take: StoredTake, by: By) -> None:
+    """Put what happened to a take into the ledger."""
+    facts: dict[str, Any] = {"actor": take.actor, "production": take.production, "line": take.line}
+    if kind == "made":
+        made = ("model_sha256", "plan_sha256", "pcm_sha256", "sample_rate_hz", "samples")
+        facts |= {name: getattr(take, name) for name in made}
+    elif kind == "ended":
+        facts["state"] = take.state
+    secrets = {} if by.who is None else {"who": by.who}
+    ledger.add(connection, Entry(kind, take.id, facts, secrets), by)
 
 
 def keep(connection: Connection, id: str, content: Mapping[str, bytes]) -> None:
@@ -227,10 +242,12 @@ def edit(
         TakeGone: it was deleted.
         UnknownTake: there is none.
     """
-    get(connection, id, deleted=False)
+    before = get(connection, id, deleted=False)
     change(connection, takes, id, expected, {**given, **edited(by)})
     now = get(connection, id)
     tell(connection, by, "take", "updated", now, given)
+    if now.circled != before.circled:
+        _enter(connection, "circled" if now.circled else "uncircled", now, by)
     return now
 
 
@@ -278,6 +295,7 @@ def delete(connection: Connection, id: str, expected: int, by: By) -> StoredTake
     change(connection, takes, id, expected, {"deleted_ms": by.now_ms, **edited(by)})
     gone = get(connection, id)
     tell(connection, by, "take", "deleted", gone, {"pcm_sha256": gone.pcm_sha256})
+    _enter(connection, "deleted", gone, by)
     return gone
 
 
@@ -296,6 +314,7 @@ def restore(connection: Connection, id: str, by: By) -> StoredTake:
     change(connection, takes, id, None, {"deleted_ms": None, **edited(by)})
     back = get(connection, id)
     tell(connection, by, "take", "restored", back)
+    _enter(connection, "restored", back, by)
     return back
 
 
@@ -310,6 +329,7 @@ def purge(connection: Connection, before_ms: int, by: By) -> list[str]:
         connection.execute(sql_delete(documents).where(documents.c.take == id))
         gone = get(connection, id)
         tell(connection, by, "take", "purged", gone, {"pcm_sha256": gone.pcm_sha256})
+        _enter(connection, "purged", gone, by)
         hashes.add(gone.pcm_sha256)
     return [h for h in hashes if h is not None and not needed(connection, h)]
 
