@@ -1,7 +1,10 @@
 """An XTTS voice over HTTP: heard once its base model's licence is acknowledged, and not before."""
 
+import hashlib
+import json
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -12,6 +15,7 @@ from xtts_files import checkpoint
 from voicesvc.cli import app
 from voicesvc.config import Settings
 from voicesvc.errors import BadSetting
+from voicesvc.line import Line
 from voicesvc.studio import Studio
 
 LINE = "Hold the line, and wait for me."
@@ -118,3 +122,49 @@ def test_a_variability_that_it_has_not_is_refused(service: Service) -> None:
     refused = service.speak(LINE, actor="mia", variability={"sound": 1.0, "timing": 0.5})
     assert refused.status_code == 422
     assert refused.json()["where"] == "variability.timing"
+
+
+@pytest.mark.parametrize(
+    "asked",
+    [
+        {"text": "Hold the line.", "pitch_st": 2.0, "energy_db": -3.0, "breathiness": 0.2},
+        {"text": '<speak><break/>Hold it.<break time="1s"/> Go home.<mark name="z"/></speak>'},
+    ],
+)
+def test_it_speaks_while_it_decodes_and_what_is_kept_is_as_if_it_had_been_planned(
+    service: Service, asked: dict[str, Any]
+) -> None:
+    line = Line(actor="mia", seed=7, format="pcm_f32le", **asked)
+    rendering = service.studio.open(line)
+    assert not rendering.take.words_json  # nobody knows yet when they are heard
+    pcm = b"".join([rendering.first, *iter(rendering.chunk, None)])
+    document, _, _ = service.studio.plan(line)
+    take = service.http.get(f"/v1/takes/{rendering.take.id}").json()
+    kept = service.http.get(f"/v1/takes/{rendering.take.id}/plan").json()
+    assert kept == document.model_dump(mode="json")
+    assert take["pcm_sha256"] == hashlib.sha256(pcm).hexdigest()
+    planned = service.studio.open(Line(plan=document, format="pcm_f32le"))
+    assert b"".join([planned.first, *iter(planned.chunk, None)]) == pcm
+    ours, theirs = (json.loads(r.take.timings_json()) for r in (rendering, planned))
+    assert ours["words"] == theirs["words"]
+    assert ours["marks"] == theirs["marks"]
+    assert ours["duration_s"] == theirs["duration_s"] == pytest.approx(len(pcm) / 4 / 24000)
+
+
+@pytest.mark.parametrize(
+    "asked",
+    [
+        {"rate": 1.1},
+        {"breaths": "auto"},
+        {"text": "Hold the *line*."},
+        {"text": "Hold [breath] on."},
+        {"fit": {"seconds": 0.5}},
+    ],
+)
+def test_what_depends_on_where_a_word_lies_is_decoded_first(
+    service: Service, asked: dict[str, Any]
+) -> None:
+    line = Line.model_validate({"actor": "mia", "seed": 7, "text": "Hold the line.", **asked})
+    rendering = service.studio.open(line)
+    assert rendering.take.words_json
+    rendering.close()

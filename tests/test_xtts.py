@@ -259,7 +259,8 @@ def test_a_plan_that_has_forgotten_its_latents_sounds_the_same(voice: xtts.Xtts)
 
 
 def test_sound_comes_before_all_is_decoded(voice: xtts.Xtts) -> None:
-    plan = replace(voice.plan(words(), 7), hidden=None)
+    plan = voice.plan(words(), 7)
+    begun = voice.begin(words(), 7)
     steps: list[int] = []
     forward = voice.gpt.forward
 
@@ -269,13 +270,15 @@ def test_sound_comes_before_all_is_decoded(voice: xtts.Xtts) -> None:
 
     voice.gpt.forward = counted  # type: ignore[method-assign]
     try:
-        stream = voice.stream(plan)
-        next(stream)
+        stream = voice.stream(begun)
+        parts = [next(stream)]
         first = len(steps)
-        for _ in stream:
-            pass
+        parts += stream
+        assert begun.said is not None
+        assert begun.said() == plan
     finally:
         del voice.gpt.forward
+    np.testing.assert_array_equal(np.concatenate(parts), spoken(voice, plan))
     assert 0 < first < len(steps) / 2
     assert steps[1:] == [1] * (len(steps) - 1)  # each token once, over what is kept
 

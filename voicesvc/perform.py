@@ -71,6 +71,11 @@ class Performer:
         """Whether something is asked that depends on the whole line's durations."""
         return needs_whole(self._asked.stretches)
 
+    @property
+    def needs_times(self) -> bool:
+        """Whether what is done within a sentence depends on how long it lasts."""
+        return self._asked.breaths == "auto"
+
     def perform(self, neutral: Sequence[SentencePlan], following: int | None) -> list[SentencePlan]:
         """Sentences that follow one another; `following` is where the next word after them is."""
         clock = _Clock(neutral)

@@ -103,6 +103,9 @@ class Plan:
     variability: Variability = AS_MADE
     # What the engine worked out while planning; it is worked out again where absent.
     hidden: Any = field(default=None, compare=False, repr=False)
+    # Set where the frames are a guess: the plan as it came out, once it was streamed; before that
+    # it works out what is left.
+    said: "Callable[[], Plan] | None" = field(default=None, compare=False, repr=False)
 
     @property
     def frames(self) -> int:

@@ -211,9 +211,8 @@ def _sounding(studio: Studio, making: Take, planned: LinePlan) -> Iterator[Pcm]:
     with studio.cast.leased(making.actor) as engine:
         found = score.of_document(engine, planned)
         for one in sounding.sentences(engine, found, studio.cast.calibration(making.actor)):
-            before_s = one.planned.before_samples / engine.sample_rate_hz
-            making.planned(one.sheet, one.planned.natural.dropped, before_s)
-            for pcm in one.chunks:
+            making.planned(one, making.audio_s)
+            for pcm in one.chunks():
                 making.audio_s += len(pcm) / engine.sample_rate_hz
                 yield pcm
 

@@ -159,8 +159,9 @@ def sentence(engine: Engine, sheet: Sheet, silence: Silence) -> Iterator[Pcm]:
     for pcm in engine.stream(line):
         made += len(pcm)
         yield splicer.feed(limited(shaper.feed(pcm)))
-    if made != line.samples:
-        raise EngineFailed(f"the engine made {made} samples, the plan says {line.samples}")
+    n_samples = (line if line.said is None else line.said()).samples
+    if made != n_samples:
+        raise EngineFailed(f"the engine made {made} samples, the plan says {n_samples}")
     yield splicer.feed(limited(shaper.flush()))
     if limiter is not None:
         yield splicer.feed(limiter.flush())

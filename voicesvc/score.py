@@ -4,12 +4,14 @@ A scene is planned while it is spoken, so that it starts as fast as a line; what
 whole line (a length, a contour over all of it) plans all of it first. Knows nothing of sound.
 """
 
+import copy
 import io
 import math
 import zlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from fractions import Fraction
+from functools import cache, partial
 
 from voicesvc import lineplan, sheet
 from voicesvc.audio import resampled_length
@@ -18,6 +20,7 @@ from voicesvc.errors import BadPlan
 from voicesvc.fit import Fit, Report, fit
 from voicesvc.lineplan import LineHead, LinePlan, SentencePlan
 from voicesvc.perform import Performer
+from voicesvc.phonemes import Word
 from voicesvc.plan import Plan, Variability, derive_seed
 from voicesvc.reading import Sentence
 
@@ -27,12 +30,21 @@ _HIDDEN_KEPT = 8  # sentences whose encoded text is kept; beyond, it is encoded 
 
 @dataclass(frozen=True, slots=True)
 class Planned:
-    """One sentence and what the model itself plans for its words."""
+    """One sentence and what the model itself plans for its words.
+
+    Where the model's lengths are a guess until they were streamed, `settled` says how it came out;
+    asked before that, it works it out.
+    """
 
     sentence: SentencePlan
     natural: Plan
     before_ms: float  # silence between the sentence before and this one
     last: bool
+    settle: "Callable[[], Planned] | None" = None
+
+    def settled(self) -> "Planned":
+        """The same with lengths that are none of them a guess."""
+        return self if self.settle is None else self.settle()
 
     @property
     def before_samples(self) -> int:
@@ -92,8 +104,10 @@ def of_text(
         CannotFit: the length that is wanted is out of reach.
         EngineFailed, BadPlan: the model cannot plan them.
     """
-    spoken = _spoken(engine, head, texts)
-    if wanted is not None or performer.needs_whole:
+    whole = wanted is not None or performer.needs_whole
+    plan = engine.plan if whole or performer.needs_times else engine.begin
+    spoken = _spoken(plan, head, texts)
+    if whole:
         spoken = _without_hidden(spoken)
     if not performer.needs_whole:
         planned = _performed(spoken, performer)
@@ -121,7 +135,7 @@ def of_document(engine: Engine, line: LinePlan, wanted: Fit | None = None) -> Sc
 
 def document(score: Score) -> LinePlan:
     """All of a score as a document."""
-    found = [(p.sentence, p.before_ms) for p in score.planned]
+    found = [(p.sentence, p.before_ms) for p in (q.settled() for q in score.planned)]
     head = {name: getattr(score.head, name) for name in LineHead.model_fields}
     return LinePlan(**head, length=length_of(score), sentences=tuple(_with_pauses(found)))
 
@@ -137,7 +151,7 @@ class Writer:
         self._last: SentencePlan | None = None
 
     def add(self, planned: Planned) -> None:
-        """The next sentence."""
+        """The next sentence; its lengths are no guess any more."""
         self._write(planned.before_ms)
         self._last = planned.sentence
 
@@ -188,13 +202,17 @@ class _Spoken:
     following: int | None
 
 
-def _spoken(engine: Engine, head: LineHead, texts: Iterator[Sentence]) -> Iterator[_Spoken]:
+def _spoken(
+    plan: Callable[[tuple[Word, ...], int, Variability], Plan],
+    head: LineHead,
+    texts: Iterator[Sentence],
+) -> Iterator[_Spoken]:
     current = next(texts, None)
     number = 0
     while current is not None:
         span, words = current
         current = next(texts, None)
-        natural = engine.plan(words, _seed(head.seed, number), _variability(head))
+        natural = plan(words, _seed(head.seed, number), _variability(head))
         yield _Spoken(natural, span.pause_s, None if current is None else current[1][0].start)
         number += 1
 
@@ -203,11 +221,25 @@ def _performed(spoken: Iterator[_Spoken], performer: Performer) -> Iterator[Plan
     """One by one."""
     before: SentencePlan | None = None
     silence_s = 0.0
-    for s in spoken:
-        (sentence,) = performer.perform([lineplan.describe(s.natural, 0.0)], s.following)
+
+    def one(s: _Spoken, natural: Plan, performer: Performer) -> Planned:
+        (sentence,) = performer.perform([lineplan.describe(natural, 0.0)], s.following)
         before_ms = 0.0 if before is None else performer.pause_ms(before, sentence, silence_s)
-        yield Planned(sentence, s.natural, before_ms, s.following is None)
-        before, silence_s = sentence, s.pause_s
+        return Planned(sentence, natural, before_ms, s.following is None)
+
+    def known(s: _Spoken, said: Callable[[], Plan]) -> Planned:
+        return one(s, said(), performer)
+
+    for s in spoken:
+        if s.natural.said is None:
+            planned = one(s, s.natural, performer)
+        else:
+            trial = copy.copy(performer)  # it performs the sentence again once its length is known
+            guess = one(s, s.natural, trial)
+            performer.limited |= trial.limited
+            planned = replace(guess, settle=cache(partial(known, s, s.natural.said)))
+        yield planned
+        before, silence_s = planned.settled().sentence, s.pause_s
 
 
 def _joined(

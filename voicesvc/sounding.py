@@ -19,16 +19,41 @@ from voicesvc.sheet import Sheet, sheet
 BREATH_DB = -24.0  # below the voice's own level: louder, DNSMOS takes it for noise
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Sounding:
-    """One sentence; `chunks` are its samples, with the silence before it and after the last.
+    """One sentence.
 
-    The chunks of one have to be drained before the next is asked for.
+    Where it is spoken while the model still works out how long it is, `planned` and `sheet` are
+    `guessed` until its chunks were drained.
     """
 
     planned: Planned
     sheet: Sheet
-    chunks: Iterator[Pcm]
+    guessed: bool
+    _engine: Engine
+    _head: LineHead
+    _silence: Silence
+
+    @property
+    def rest_samples(self) -> int | None:
+        """How many the line has from this sentence on, where that is known: if it is the last."""
+        known = self.planned.last and not self.guessed
+        return self.sheet.samples + self.planned.after_samples if known else None
+
+    def chunks(self) -> Iterator[Pcm]:
+        """Its samples, with the silence before it and after the last.
+
+        To be drained once, before the next sentence is asked for. Raises as `sentences`.
+        """
+        if self.planned.before_samples:
+            yield self._silence.take(self.planned.before_samples)
+        yield from sentence(self._engine, self.sheet, self._silence)
+        if self.guessed:
+            self.planned = self.planned.settled()
+            self.sheet = sheet(self._head, self.planned.sentence, self.planned.natural)
+            self.guessed = False
+        if self.planned.after_samples:
+            yield self._silence.take(self.planned.after_samples)
 
 
 def sentences(engine: Engine, score: Score, voice: Calibration) -> Iterator[Sounding]:
@@ -41,15 +66,17 @@ def sentences(engine: Engine, score: Score, voice: Calibration) -> Iterator[Soun
     silence = _silence(engine.sample_rate_hz, score.head, voice)
     for planned in score.planned:
         laid = sheet(score.head, planned.sentence, planned.natural)
-        yield Sounding(planned, laid, _chunks(engine, planned, laid, silence))
+        if planned.settle is not None and not _timeless(laid, planned):
+            planned = planned.settled()
+            laid = sheet(score.head, planned.sentence, planned.natural)
+        guessed = planned.settle is not None
+        yield Sounding(planned, laid, guessed, engine, score.head, silence)
 
 
-def _chunks(engine: Engine, planned: Planned, laid: Sheet, silence: Silence) -> Iterator[Pcm]:
-    if planned.before_samples:
-        yield silence.take(planned.before_samples)
-    yield from sentence(engine, laid, silence)
-    if planned.after_samples:
-        yield silence.take(planned.after_samples)
+def _timeless(laid: Sheet, planned: Planned) -> bool:
+    """Whether nothing is done to the sentence that depends on where in it a word lies."""
+    moved = laid.plan.words != planned.natural.words
+    return not moved and laid.controls.constant and all(c.end == 0 for c in laid.cuts)
 
 
 def _silence(rate_hz: int, head: LineHead, voice: Calibration) -> Silence:

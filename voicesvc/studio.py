@@ -1,10 +1,9 @@
 """The page that knows the order of a take.
 
 markup -> phonemes -> [lease voice -> plan -> perform -> fit -> stream -> DSP -> resample -> encode
--> yield] -> close take. A text is always planned first and the plan rendered, so that a plan that
-comes back unedited gives the same samples. Sentences are planned and rendered one after another,
-so a scene costs no more memory and no later first audio than a line. Knows nothing of HTTP;
-imports no torch until a voice is loaded.
+-> yield] -> close take. What is rendered is always a plan, so that one that comes back unedited
+gives the same samples. Sentences are planned and rendered one after another, so a scene costs no
+more memory and no later first audio than a line. No HTTP here; no torch until a voice is loaded.
 """
 
 import random
@@ -219,22 +218,24 @@ class Studio:
         encoder: encode.Encoder | None = None
         written = score.Writer()
         for one in sounding.sentences(engine, found, self.cast.calibration(take.actor)):
-            planned = one.planned
-            written.add(planned)
             take.stages_s.setdefault("plan", time.perf_counter() - begin)
             take.sources |= found.limited()
-            take.planned(one.sheet, planned.natural.dropped, planned.before_samples / rate_hz)
+            from_s, guessed = take.audio_s, one.guessed
+            if not guessed:
+                take.planned(one, from_s)
             if encoder is None:
-                samples = one.sheet.samples + planned.after_samples if planned.last else None
-                encoder = encode.encoder(take.output, found.length_at(out_hz, samples))
+                encoder = encode.encoder(take.output, found.length_at(out_hz, one.rest_samples))
             first = time.perf_counter()
-            for pcm in one.chunks:
+            for pcm in one.chunks():
                 take.stages_s.setdefault("first", time.perf_counter() - first)
                 take.audio_s += len(pcm) / rate_hz
                 if recording is not None:
                     recording.feed(pcm)
                     take.heard(pcm)
                 yield encoder.feed(exactly.feed(resampler.feed(pcm)))
+            if guessed:
+                take.planned(one, from_s)
+            written.add(one.planned)
         assert encoder is not None
         yield encoder.feed(exactly.feed(resampler.flush()))
         if found.length_s is not None:

@@ -6,7 +6,7 @@ import math
 import threading
 import time
 from collections import OrderedDict
-from collections.abc import Generator, Iterable, Mapping
+from collections.abc import Generator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
@@ -22,7 +22,7 @@ from voicesvc.lineplan import Length, LinePlan
 from voicesvc.measure import Peaks
 from voicesvc.request import Request
 from voicesvc.script import Skipped
-from voicesvc.sheet import Sheet
+from voicesvc.sounding import Sounding
 from voicesvc.store import StoredTake
 from voicesvc.store.takes import NewTake
 
@@ -67,14 +67,15 @@ class Take:
         self.ignored = asked.ignored
         self.lexicons = [{"name": x.name, "sha256": x.sha256} for x in asked.lexicons]
 
-    def planned(self, laid: Sheet, dropped: Iterable[str], before_s: float) -> None:
-        """Note when the words of the next sentence are heard; it begins `before_s` from now."""
-        begin_s = self.audio_s + before_s
+    def planned(self, one: Sounding, from_s: float) -> None:
+        """Note when a sentence's words are heard; the silence before it begins at `from_s`."""
+        laid, natural = one.sheet, one.planned.natural
+        begin_s = from_s + one.planned.before_samples / natural.sample_rate_hz
         timed = [moved(word, begin_s) for word in laid.words]
         if timed:
             self.words_json.append(json.dumps(timed, ensure_ascii=False)[1:-1].encode())
         self.marks += [{"name": n, "at_s": round(t + begin_s, 6)} for n, t in laid.marks]
-        self.dropped += dropped
+        self.dropped += natural.dropped
 
     def opened(self, origin: Origin) -> NewTake:
         """What is kept of it from the beginning."""

@@ -79,6 +79,13 @@ class Controls:
         return not (self.breathiness.is_constant(0.0) and self.whisper.is_constant(0.0))
 
     @property
+    def constant(self) -> bool:
+        """Whether the same is asked for everywhere."""
+        curves = (self.pitch_st, self.range, self.energy_db, self.tilt_db)
+        every = (*curves, self.breathiness, self.whisper)
+        return all(c.is_constant(float(c.value[0])) for c in every)
+
+    @property
     def identity(self) -> bool:
         """Whether nothing is asked for anywhere."""
         flat = self.energy_db.is_constant(0.0) and self.tilt_db.is_constant(0.0)

@@ -23,6 +23,13 @@ class Engine(Protocol):
         """One sentence with the durations that the model would give it."""
         ...
 
+    def begin(self, words: Sequence[Word], seed: int, variability: Variability = AS_MADE) -> Plan:
+        """The same to be heard at once: where only saying it tells how long it is, a guess.
+
+        `Plan.said` is set then, and the plan is to be streamed as it is: its frames are not known.
+        """
+        ...
+
     def stream(self, plan: Plan) -> Iterator[Pcm]:
         """The plan's samples; the first chunk is small, later ones grow."""
         ...

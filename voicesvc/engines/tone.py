@@ -105,6 +105,10 @@ class Tone:
             variability=variability,
         )
 
+    def begin(self, words: Sequence[Word], seed: int, variability: Variability = AS_MADE) -> Plan:
+        """The same: its lengths are always known."""
+        return self.plan(words, seed, variability)
+
     def stream(self, plan: Plan, chunks: tuple[int, ...] = CHUNK_FRAMES) -> Iterator[Pcm]:
         """The plan's samples, chunk by chunk; the seed sets the phase they begin with.
 

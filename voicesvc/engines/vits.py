@@ -166,6 +166,12 @@ class Vits:
             hidden=hidden,
         )
 
+    def begin(
+        self, words: Sequence[phonemes.Word], seed: int, variability: Variability = AS_MADE
+    ) -> Plan:
+        """The same: durations are predicted before anything is said."""
+        return self.plan(words, seed, variability)
+
     def _lay_out(self, words: Sequence[phonemes.Word]) -> tuple[list[PlannedWord], tuple[str, ...]]:
         """Words as units without durations yet: [begin] [blank] (symbol [blank])* [end]."""
         text, nth = self.pack.text, Counter[str]()

@@ -1,8 +1,9 @@
 """XTTS v2: text -> audio tokens one after another -> latents -> HiFi-GAN, in cells.
 
 Weights come from a pack and are loaded strictly. The GPT says how long a sentence is only by
-saying it, so `plan` decodes all of it; `stream` makes sound of what `plan` found, or decodes again
-and vocodes while it does. Where a word lies is not known, but estimated from its letters.
+saying it, so `plan` decodes all of it, and `begin` guesses; `stream` makes sound of what was
+decoded, or decodes and vocodes at once. Where a word lies is not known, but estimated from its
+letters.
 Knows nothing of text normalisation, HTTP or files but the pack's.
 """
 
@@ -10,6 +11,7 @@ import math
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from functools import cache
 from typing import cast
 
 import numpy as np
@@ -42,6 +44,7 @@ from voicesvc.plan import (
 
 # Audio tokens are 21.5 a second. Nobody speaks 60 letters a second, or 4 for a whole sentence.
 _LEAST_TOKENS, _MOST_TOKENS = 0.35, 5.0  # for each letter
+_USUAL_TOKENS = 1.5  # 14 letters a second
 _MOST_BEGUN = 24  # for a sentence of no letters: 1.1 s
 # How long a symbol is taken to last, next to a letter: nothing in the model says so.
 _WEIGHTS = {" ": 0.4, ",": 2.5, ";": 3.0, ":": 3.0, ".": 3.0, "?": 3.0, "!": 3.0}
@@ -50,9 +53,22 @@ _RESERVED = 3  # places that coqui keeps free behind the audio tokens
 
 @dataclass(frozen=True, slots=True)
 class Hidden:
-    """What the GPT said: for each part of the sentence its latents, [tokens, C]."""
+    """What the GPT says: for each part of the sentence its latents [C], one by one."""
 
-    parts: tuple[Tensor, ...]
+    parts: tuple[Iterable[Tensor], ...]
+
+
+class _Kept:
+    """Latents of a stream, kept so that they can be had again. One thread at a time."""
+
+    def __init__(self, source: Iterator[Tensor]) -> None:
+        self._source, self._known = source, list[Tensor]()
+
+    def __iter__(self) -> Iterator[Tensor]:
+        yield from self._known
+        for latent in self._source:
+            self._known.append(latent)
+            yield latent
 
 
 class Xtts:
@@ -83,6 +99,17 @@ class Xtts:
             BadPlan: none of the words has a symbol this voice knows.
             InvalidRequest: another variability of timing, which this model has not by itself.
         """
+        begun = self.begin(words, seed, variability)
+        assert begun.said is not None
+        return begun.said()
+
+    def begin(
+        self, words: Sequence[phonemes.Word], seed: int, variability: Variability = AS_MADE
+    ) -> Plan:
+        """The sentence to be decoded while it is streamed; how long it is, is a guess.
+
+        Raises as `plan`.
+        """
         if variability.timing != 1.0:
             raise InvalidRequest(
                 "an XTTS voice draws timing and sound at once",
@@ -92,22 +119,36 @@ class Xtts:
         laid, dropped = self._lay_out(words)
         if not any(u.kind == "phone" for w in laid for u in w.units):
             raise BadPlan("no symbol this voice knows", valid=sorted(self.symbols))
-        planned: list[PlannedWord] = []
-        found: list[Tensor] = []
-        for number, part in enumerate(self._parts(laid)):
-            latents = torch.stack(list(self._decoded(part, number, seed, variability)))
-            found.append(latents)
-            planned += _lasting(part, self.vocoder.frames(len(latents)))
-        return Plan(
+        parts = self._parts(laid)
+        decoding = [
+            _Kept(self._decoded(part, number, seed, variability))
+            for number, part in enumerate(parts)
+        ]
+        guess = Plan(
             model_sha256=self.pack.model_sha256,
             sample_rate_hz=self.sample_rate_hz,
             hop=self.hop,
             seed=seed,
-            words=tuple(planned),
+            words=self._lasting(parts, [round(_USUAL_TOKENS * len(text_of(p))) for p in parts]),
             dropped=dropped,
             variability=variability,
-            hidden=Hidden(tuple(found)),
+            hidden=Hidden(tuple(decoding)),
         )
+
+        @cache
+        def said() -> Plan:
+            found = [torch.stack(list(latents)) for latents in decoding]
+            words = self._lasting(parts, [len(latents) for latents in found])
+            return replace(guess, words=words, hidden=Hidden(tuple(found)))
+
+        return replace(guess, said=said)
+
+    def _lasting(
+        self, parts: Iterable[Sequence[PlannedWord]], tokens: Iterable[int]
+    ) -> tuple[PlannedWord, ...]:
+        """All words, where each part is so many tokens long."""
+        pairs = zip(parts, tokens, strict=True)
+        return tuple(w for part, n in pairs for w in _lasting(part, self.vocoder.frames(n)))
 
     def _lay_out(self, words: Sequence[phonemes.Word]) -> tuple[list[PlannedWord], tuple[str, ...]]:
         """Words as units without durations yet; a unit is a letter."""
