@@ -6,7 +6,16 @@ from torch import Tensor
 from torch.nn.functional import conv1d
 
 from voicesvc.engines import products
-from voicesvc.engines.products import Product, TappedConv, TiledConv, passing, rows_for, same_conv
+from voicesvc.engines.products import (
+    LongProduct,
+    Product,
+    TappedConv,
+    TiledConv,
+    passing,
+    rows_for,
+    same_conv,
+    toom_cook,
+)
 
 
 def drawn(*shape: int) -> Tensor:
@@ -40,6 +49,37 @@ def test_product_of_passing_matrices(rows: int, monkeypatch: pytest.MonkeyPatch)
         monkeypatch.setattr(products, "_mkl_is_slow", lambda slow=slow: slow)
         assert torch.allclose(passing(a, b).double(), expected, atol=1e-5)
         assert torch.allclose(passing(a, b, other).double(), expected + other, atol=1e-5)
+
+
+@pytest.mark.parametrize("mkl_is_slow", [False, True])
+@pytest.mark.usefixtures("processor")
+def test_long_products_and_convolutions_are_added_in_place(
+    mkl_is_slow: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(products, "_mkl_is_slow", lambda: mkl_is_slow)
+    x, weight, bias, total = drawn(48, 24), drawn(40, 24), drawn(40), drawn(48, 40)
+    expected = x.double() @ weight.t().double()
+    for b in (None, bias):
+        product, plus = LongProduct(weight, b), 0 if b is None else b
+        assert torch.allclose(product(x).double(), expected + plus, atol=1e-5)
+        y = total.clone()
+        assert product.add_to(y, x) is y
+        assert torch.allclose(y.double(), expected + plus + total, atol=1e-5)
+    kernel = drawn(40, 24, 3) / 8
+    expected = conv1d(x.t()[None].double(), kernel.double(), bias.double(), padding=1)[0].t()
+    for form in (TappedConv, TiledConv):
+        conv, y = form(kernel, bias), total.clone()
+        room = conv.room(48, 48)
+        room[1:49] = x
+        assert conv.add_to(y, room) is y
+        assert torch.allclose(y.double(), expected + total, atol=2e-5)
+
+
+@pytest.mark.parametrize("points", [(0.0, 1.0, -1.0), (0.0, 1.0, -1.0, 0.5, -2.0)])
+def test_toom_cook_is_a_correlation(points: tuple[float, ...]) -> None:
+    inputs, weights, sums = toom_cook(points, 3)
+    x, w = drawn(len(points) + 1).double(), drawn(3).double()
+    assert torch.allclose(sums @ ((weights @ w) * (inputs @ x)), x.unfold(0, 3, 1) @ w, atol=1e-12)
 
 
 @pytest.mark.usefixtures("processor")

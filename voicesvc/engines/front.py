@@ -16,7 +16,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from voicesvc.engines.convs import Conv
-from voicesvc.engines.products import Product, SameConv, passing, rows_for, same_conv
+from voicesvc.engines.products import LongProduct, SameConv, passing, rows_for, same_conv
 
 _MIN_BIN = 1e-3  # coqui's smallest spline bin width, height and derivative
 Affine = tuple[Tensor, Tensor]
@@ -27,8 +27,8 @@ def _matrix(conv: Any) -> Affine:
     return conv.weight.detach()[..., 0], conv.bias.detach()
 
 
-def _linear(conv: Any) -> Product:
-    return Product(*_matrix(conv))
+def _linear(conv: Any) -> LongProduct:
+    return LongProduct(*_matrix(conv))
 
 
 def _norm(norm: Any) -> tuple[Tensor, Tensor, float]:
@@ -43,12 +43,12 @@ def _same_conv(conv: Any) -> SameConv:
     return same_conv(conv.weight.detach(), conv.bias.detach())
 
 
-def _two_convs(x: Tensor, t: int, conv_1: SameConv, conv_2: SameConv) -> Tensor:
-    """conv_2(relu(conv_1(x[:t]))), both of one kernel."""
+def _add_two_convs(x: Tensor, t: int, conv_1: SameConv, conv_2: SameConv) -> Tensor:
+    """x += conv_2(relu(conv_1(x[:t]))) in place, both of one kernel."""
     room, following = conv_1.room(len(x), t), conv_2.room(len(x), t)
     room.narrow(0, conv_1.pad, t).copy_(x[:t])
     conv_1.relu(room, t, following)
-    return conv_2(following)
+    return conv_2.add_to(x, following)
 
 
 class _Attention:
@@ -66,7 +66,7 @@ class _Attention:
         # scores against the relative positions are linear in x, as q, k and v are
         near = [(rel_k @ wq[h : h + d], rel_k @ bq[h : h + d]) for h in range(0, len(wq), d)]
         w_near, b_near = (torch.cat(part) for part in zip(*near, strict=True))
-        self.qkv = Product(
+        self.project = LongProduct(
             torch.cat([wq * scale, wk, wv, w_near * scale]),
             torch.cat([bq * scale, bk, bv, b_near * scale]),
         )
@@ -74,48 +74,44 @@ class _Attention:
         self.out = _linear(attn.conv_o)
         self.heads = attn.num_heads
 
-    def __call__(self, x: Tensor, band: "_Band") -> Tensor:
+    def add_to(self, x: Tensor, projected: Tensor, band: "_Band") -> Tensor:
+        """x += attention in place; `projected` is `project` of x."""
         rows, c = x.shape
-        qkv, near_k = self.qkv(x).tensor_split([3 * c], 1)
+        qkv, near_k = projected.tensor_split([3 * c], 1)
         q, k, v = qkv.view(rows, 3, self.heads, -1).permute(1, 2, 0, 3)
         near_k = near_k.view(rows, self.heads, -1)
-        q = F.pad(q, (0, 0, band.margin, band.margin))
-        y = []
+        y = x.new_empty(rows, self.heads, c // self.heads)
         for h in range(self.heads):
-            scores = passing(q[h], k[h])  # [margin + rows + margin, rows]
-            band.diagonals(scores).add_(near_k[:, h] * band.inside)
-            scores[:, band.t :] = -math.inf
-            torch.softmax(band.body(scores), -1, out=band.body(band.rooms[h]))
-            near_v = (band.diagonals(band.rooms[h]) * band.inside) @ self.rel_v
-            y.append(passing(band.body(band.rooms[h]), v[h].t(), near_v))
-        return self.out(torch.stack(y, 1).view(rows, c))
+            passing(q[h], k[h], out=band.scores)
+            band.diagonals.addcmul_(near_k[:, h], band.inside)
+            band.scores[:, band.t :] = -math.inf
+            weights = torch.softmax(band.scores, -1, out=band.scores)
+            near_v = (band.diagonals * band.inside) @ self.rel_v
+            passing(weights, v[h].t(), near_v, out=y[:, h])
+        return self.out.add_to(x, y.view(rows, c))
 
 
 class _Band:
-    """Where `_Attention` keeps its weights, shared by all layers of one line of `t` steps.
+    """Where `_Attention` keeps its scores [rows, rows], then weights, one head after the other.
 
-    Weights and scores of a head, [rows, rows], have `margin` rows before and after them, so that
-    the band of the first and the last rows lies in the same memory.
+    `margin` rows lie before and after them, so that the diagonal band of the first and the last
+    rows, `diagonals` [rows, 2 window + 1], lies in the same memory.
     """
 
-    def __init__(self, x: Tensor, t: int, heads: int, window: int) -> None:
-        rows = len(x)
-        self.t, self.window, self.margin = t, window, -(-window // rows)
-        self.rooms = x.new_zeros(heads, rows + 2 * self.margin, rows)
+    def __init__(self, x: Tensor, t: int, window: int) -> None:
+        rows, self.t = len(x), t
+        margin = -(-window // rows)
+        room = x.new_empty(rows + 2 * margin, rows)
+        room[:margin] = 0
+        room[margin + rows :] = 0
+        self.scores = room[margin : margin + rows]
+        self.diagonals = room.as_strided(
+            (rows, 2 * window + 1), (rows + 1, 1), margin * rows - window
+        )
         row = torch.arange(rows, device=x.device)[:, None]
         column = row + torch.arange(-window, window + 1, device=x.device)
         # a band element beyond either end of its row lies in another row
         self.inside = ((column >= 0) & (column < t)).to(x.dtype)
-
-    def body(self, room: Tensor) -> Tensor:
-        """[margin + rows + margin, rows] without its margins."""
-        return room[self.margin : len(room) - self.margin]
-
-    def diagonals(self, room: Tensor) -> Tensor:
-        """The band of [margin + rows + margin, rows] as [rows, 2 window + 1]."""
-        rows = room.shape[1]
-        begin = room.storage_offset() + self.margin * rows - self.window
-        return room.as_strided((rows, 2 * self.window + 1), (rows + 1, 1), begin)
 
 
 class Encoder:
@@ -125,25 +121,31 @@ class Encoder:
         self.table = encoder.emb.weight.detach() * math.sqrt(encoder.hidden_channels)
         self.proj = _linear(encoder.proj)
         net = encoder.encoder
-        self.heads, self.window = net.num_heads, net.rel_attn_window_size
+        self.window = net.rel_attn_window_size
         self.layers = [
             (_Attention(a), _norm(n1), _same_conv(f.conv_1), _same_conv(f.conv_2), _norm(n2))
             for a, n1, f, n2 in zip(
                 net.attn_layers, net.norm_layers_1, net.ffn_layers, net.norm_layers_2, strict=True
             )
         ]
-        # what the feed-forward layers hold beyond coqui's weights
+        # the first layer sees nothing but symbols
+        self.projected = self.layers[0][0].project(self.table)
+        # what is held beyond coqui's weights
         self.extra_bytes = sum(c.nbytes for _, _, *convs, _ in self.layers for c in convs)
         self.extra_bytes -= sum(p.nbytes for f in net.ffn_layers for p in f.parameters())
+        self.extra_bytes += self.projected.nbytes
 
     def __call__(self, ids: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Encode one line; `ids` int64 [T]."""
         t = len(ids)
-        x = self.table[F.pad(ids, (0, rows_for(t) - t))]
-        band = _Band(x, t, self.heads, self.window)
-        for attention, norm_1, conv_1, conv_2, norm_2 in self.layers:
-            x = _layer_norm(attention(x, band).add_(x), norm_1)
-            x = _layer_norm(_two_convs(x, t, conv_1, conv_2).add_(x), norm_2)
+        ids = F.pad(ids, (0, rows_for(t) - t))
+        x, projected = self.table[ids], self.projected[ids]
+        band = _Band(x, t, self.window)
+        for i, (attention, norm_1, conv_1, conv_2, norm_2) in enumerate(self.layers):
+            if i:
+                projected = attention.project(x)
+            x = _layer_norm(attention.add_to(x, projected, band), norm_1)
+            x = _layer_norm(_add_two_convs(x, t, conv_1, conv_2), norm_2)
         mean, log_scale = self.proj(x)[:t].chunk(2, 1)
         return x[:t], mean, log_scale
 
@@ -170,13 +172,15 @@ class _SeparableConvs:
         rows, c = x.shape
         for weight, bias, dilation, norm_1, pointwise, norm_2 in self.layers:
             pad = (weight.shape[0] - 1) // 2 * dilation
-            padded = x.new_zeros(rows + 2 * pad, c)
+            padded = x.new_empty(rows + 2 * pad, c)
+            padded[:pad] = 0
             padded[pad : pad + t] = x[:t]
+            padded[pad + t :] = 0
             y = torch.addcmul(bias, padded[:rows], weight[0])
             for j in range(1, weight.shape[0]):
                 y.addcmul_(padded[j * dilation : j * dilation + rows], weight[j])
             y = F.gelu(_layer_norm(y, norm_1))
-            x = x + F.gelu(_layer_norm(pointwise(y), norm_2))
+            x = F.gelu(_layer_norm(pointwise(y), norm_2)).add_(x)
         return x
 
 
@@ -194,13 +198,13 @@ class StochasticDurations:
         self.flows = [self._spline(f) for f in flows[:-2]]
 
     @staticmethod
-    def _spline(flow: Any) -> tuple[Affine, _SeparableConvs, Product, int, float]:
+    def _spline(flow: Any) -> tuple[Affine, _SeparableConvs, Affine, int, float]:
         weight, bias = (t.clone() for t in _matrix(flow.proj))
         knots = 2 * flow.num_bins
         weight[:knots] *= flow.hidden_channels**-0.5
         bias[:knots] *= flow.hidden_channels**-0.5
         convs = _SeparableConvs(flow.convs)
-        return _matrix(flow.pre), convs, Product(weight, bias), flow.num_bins, flow.tail_bound
+        return _matrix(flow.pre), convs, (weight, bias[:, None]), flow.num_bins, flow.tail_bound
 
     def __call__(self, h: Tensor, noise: Tensor, g: Tensor | None = None) -> Tensor:
         """Log frames [T]; `noise` is already scaled, `g` [1, 1, G] the speaker."""
@@ -213,8 +217,9 @@ class StochasticDurations:
         a, b = F.pad(noise, more).unbind(1)
         for pre, convs, proj, n_bins, bound in self.flows:
             a, b = b, a
-            params = proj(convs(torch.addmm(pre[1], a[:, None], pre[0].t()) + x, t))
-            b = inverse_spline(b, params, n_bins, bound)
+            hidden = convs(torch.addmm(pre[1], a[:, None], pre[0].t()).add_(x), t)
+            params = torch.mm(proj[0], hidden.t()).add_(proj[1])  # [3 n_bins - 1, T]
+            b = inverse_spline(b, params.t(), n_bins, bound)
         return (b[:t] - self.shift) * self.scale
 
 
@@ -244,22 +249,23 @@ def inverse_spline(y: Tensor, params: Tensor, n_bins: int, bound: float) -> Tens
     `y` [T]; `params` [T, 3 n_bins - 1]: widths, heights, inner slopes; identity outside ±bound.
     """
     t = y.shape[0]
+    u = params.t().contiguous()  # sums and gathers over the bins run along whole rows
 
-    def knots(u: Tensor) -> Tensor:  # [T, n_bins + 1]
-        width = torch.softmax(u, -1).mul_(1 - _MIN_BIN * n_bins).add_(_MIN_BIN)
-        at = width.new_empty(t, n_bins + 1)
-        at[:, 0] = -bound
-        at[:, 1:] = width.cumsum(-1).mul_(2 * bound).sub_(bound)
-        at[:, -1] = bound
+    def knots(v: Tensor) -> Tensor:  # [n_bins + 1, T]
+        width = torch.softmax(v, 0).mul_(1 - _MIN_BIN * n_bins).add_(_MIN_BIN)
+        at = width.new_empty(n_bins + 1, t)
+        at[0] = -bound
+        torch.cumsum(width, 0, out=at[1:]).mul_(2 * bound).sub_(bound)
+        at[-1] = bound
         return at
 
-    x_at, y_at = knots(params[:, :n_bins]), knots(params[:, n_bins : 2 * n_bins])
-    slope = params.new_ones(t, n_bins + 1)  # the end slopes are 1, to meet the tails
-    slope[:, 1:-1] = F.softplus(params[:, 2 * n_bins :]).add_(_MIN_BIN)
-    i = (torch.searchsorted(y_at, y[:, None].contiguous(), right=True) - 1).clamp_(0, n_bins - 1)
+    x_at, y_at = knots(u[:n_bins]), knots(u[n_bins : 2 * n_bins])
+    slope = u.new_ones(n_bins + 1, t)  # the end slopes are 1, to meet the tails
+    slope[1:-1] = F.softplus(u[2 * n_bins :]).add_(_MIN_BIN)
+    i = ((y_at <= y).sum(0) - 1).clamp_(0, n_bins - 1)
     step = n_bins + 1
-    at = torch.cat([i, i + 1, i + step, i + step + 1, i + 2 * step, i + 2 * step + 1], 1)
-    x0, x1, y0, y1, s0, s1 = torch.cat([x_at, y_at, slope], 1).gather(1, at).unbind(1)
+    at = torch.stack([i, i + 1, i + step, i + step + 1, i + 2 * step, i + 2 * step + 1])
+    x0, x1, y0, y1, s0, s1 = torch.cat([x_at, y_at, slope]).gather(0, at)
     width, height = x1 - x0, y1 - y0
     delta = height / width
     rise = y - y0

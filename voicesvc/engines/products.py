@@ -1,13 +1,13 @@
 """Products in fp32, as fast as the processor multiplies, and convolutions made of them.
 
-oneDNN takes weights that lie in its own order and any number of rows; MKL, which torch uses
-otherwise, reaches half of an AMD processor's rate. Elsewhere (no AVX-512, another device) the
-products are torch's own. Results are fp32 either way. Tensors are [time, channels]. Knows nothing
+oneDNN takes weights that lie in its own order and any number of rows, but makes and keeps code for
+each. MKL, which torch uses otherwise, makes none and is as fast with the many rows of a line, but
+reaches half the rate on AMD's processors. Elsewhere (no AVX-512, another device) the products are
+torch's own. Results are fp32 either way. Tensors are [time, channels]. Knows nothing
 of the networks built from them.
-
-oneDNN makes and keeps code for every number of rows, so callers round it up (`rows_for`).
 """
 
+from collections.abc import Sequence
 from functools import cache
 from typing import cast
 
@@ -15,20 +15,31 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-_ROWS = 32  # lines of up to 1000 ids come in as many numbers of rows
+_ALIGNED_ROWS = 16  # a row of scores fills whole cache lines; `TiledConv._TILE` divides it
+_CODED_ROWS = 32  # lines of up to 1000 ids come in as many numbers of rows
 _PACK_ROWS = 64  # the number of rows that oneDNN's order is chosen for; it takes any
 _MANY_ROWS = 256
-_STEPS = 4  # outputs that a `TiledConv` makes at a time; divides _ROWS
-
-
-def rows_for(t: int) -> int:
-    """How many rows to compute where `t` are wanted."""
-    return -(-t // _ROWS) * _ROWS
 
 
 @cache
 def _onednn() -> bool:
     return torch._C._has_mkldnn and bool(torch.cpu.get_capabilities().get("avx512_f"))
+
+
+@cache
+def _mkl_is_slow() -> bool:
+    return _onednn() and "AMD" in torch.cpu.get_capabilities()["cpu_name"]
+
+
+def rows_for(t: int) -> int:
+    """How many rows of a line to compute where `t` are wanted."""
+    step = _CODED_ROWS if _mkl_is_slow() else _ALIGNED_ROWS
+    return -(-t // step) * step
+
+
+def rows_to_warm(most: int) -> range:
+    """Numbers of rows to run once, so that no line of up to `most` pays for new code."""
+    return range(_CODED_ROWS, most + 1, _CODED_ROWS if _mkl_is_slow() else most)
 
 
 def packs(weight: Tensor) -> bool:
@@ -60,24 +71,46 @@ class Product:
         return cast(Tensor, y)
 
 
-@cache
-def _mkl_is_slow() -> bool:
-    return _onednn() and "AMD" in torch.cpu.get_capabilities()["cpu_name"]
+class LongProduct(Product):
+    """A product for the many rows of a line."""
+
+    def __init__(self, weight: Tensor, bias: Tensor | None = None) -> None:
+        self.plain = packs(weight) and not _mkl_is_slow()
+        if self.plain:
+            self.bias, self.packed, self.weight = bias, False, weight.t().contiguous()
+        else:
+            super().__init__(weight, bias)
+
+    def __call__(self, x: Tensor) -> Tensor:
+        """The product of [rows, in]."""
+        if not self.plain:
+            return super().__call__(x)
+        y = torch.mm(x, self.weight)
+        return y if self.bias is None else y.add_(self.bias)  # addmm copies the bias first
+
+    def add_to(self, y: Tensor, x: Tensor) -> Tensor:
+        """y += product, in place."""
+        if not self.plain:
+            return y.add_(super().__call__(x))
+        if self.bias is not None:
+            y += self.bias
+        return y.addmm_(x, self.weight)
 
 
-def passing(a: Tensor, b: Tensor, other: Tensor | None = None) -> Tensor:
+def passing(a: Tensor, b: Tensor, other: Tensor | None = None, out: Tensor | None = None) -> Tensor:
     """a @ b.T (+ other) of matrices that are used once: [m, k], [n, k], [m, n] -> [m, n].
 
     Small ones stay with MKL, which begins sooner.
     """
     if len(a) < _MANY_ROWS or not packs(b) or not _mkl_is_slow():
-        return torch.mm(a, b.t()) if other is None else torch.addmm(other, a, b.t())
+        b = b.t()
+        return torch.mm(a, b, out=out) if other is None else torch.addmm(other, a, b, out=out)
     b = b.contiguous()  # any other order falls back to a loop a thousand times slower
     if other is None:
         y = torch.ops.mkldnn._linear_pointwise(a, b, None, "none", [], "")
     else:
         y = torch.ops.mkldnn._linear_pointwise.binary(a, other, b, None, "add")
-    return cast(Tensor, y)
+    return cast(Tensor, y) if out is None else out.copy_(y)
 
 
 class TappedConv:
@@ -111,6 +144,13 @@ class TappedConv:
         """`room` with its input -> [rows, out]."""
         return self._into(room, room.new_empty(len(room) - 2 * self.pad, self.taps.shape[2]))
 
+    def add_to(self, y: Tensor, room: Tensor) -> Tensor:
+        """The same added to y [rows, out] in place."""
+        y += self.bias
+        for j, tap in enumerate(self.taps):
+            y.addmm_(room[j : j + len(y)], tap)
+        return y
+
     def relu(self, room: Tensor, t: int, following: Tensor) -> None:
         """The same after a ReLU, `t` rows into the room of a following convolution."""
         self._into(room, following.narrow(0, self.pad, t)).relu_()
@@ -126,67 +166,95 @@ class TappedConv:
 class TiledConv:
     """A same-length Conv1d of kernel 3, four outputs at a time by six products instead of twelve.
 
-    Toom and Cook's algorithm at the points 0, 1, -1, 2, -2 and infinity, as Winograd gave it for
-    filters: F(4, 3) of Lavin and Gray 2016 (arXiv:1509.09308), section 4.3. In fp32 its rounding
-    error is twice to three times that of the plain sum.
+    Toom and Cook's algorithm, as Winograd gave it for filters: F(4, 3) of Lavin and Gray 2016
+    (arXiv:1509.09308), section 4.3, with 1/2 in place of 2 among the points, which halves what it
+    rounds: twice the plain sum's error in fp32.
     """
 
     pad = 1
-    _POINTS = (
-        (1 / 4, 0, 0),
-        (-1 / 6, -1 / 6, -1 / 6),
-        (-1 / 6, 1 / 6, -1 / 6),
-        (1 / 24, 1 / 12, 1 / 6),
-        (1 / 24, -1 / 12, 1 / 6),
-        (0, 0, 1),
-    )
+    _POINTS = (0.0, 1.0, -1.0, 0.5, -2.0)
+    _TILE = len(_POINTS) - 1  # outputs at a time
+    _ONE = 1  # the product at point 1, which every output has once
 
     def __init__(self, weight: Tensor, bias: Tensor) -> None:
         """`weight` [out, in, 3]."""
-        points = torch.tensor(self._POINTS, dtype=torch.float64, device=weight.device)
+        inputs, points, sums = (m.to(weight.device) for m in toom_cook(self._POINTS, 3))
         at = torch.einsum("pk,oik->poi", points, weight.double()).to(weight.dtype)
-        self.channels = weight.shape[1]
-        # the bias is in one of the two products that every output has once
-        self.products = [Product(w, bias if p == 1 else None) for p, w in enumerate(at)]
+        self.inputs, self.sums = inputs.to(weight.dtype), sums.to(weight.dtype)
+        self.n_out, self.channels = weight.shape[:2]
+        self.bias = bias
         self.nbytes = at.nbytes + bias.nbytes
-        self._new = bias.new_empty
+        self.products = [Product(w) for w in at] if _mkl_is_slow() else []
+        self.weights = at[:0] if self.products else at.mT.contiguous()  # [points, in, out]
 
     def room(self, rows: int, t: int) -> Tensor:
         """A place for `rows` steps of input from row 1 on; zero around the first `t` of them.
 
         `rows` is one of `rows_for`.
         """
-        room = self._new(rows + 2, self.channels)
+        room = self.bias.new_empty(rows + 2, self.channels)
         room[0] = 0
         room[1 + t :] = 0
         return room
 
     def __call__(self, room: Tensor) -> Tensor:
         """`room` with its input -> [rows, out]."""
-        return torch.stack(self._outputs(room), 1).flatten(0, 1)
+        out = room.new_empty(len(room) - 2, self.n_out)
+        torch.bmm(*self._factors(room), out=self._tiles(out))
+        return out
+
+    def add_to(self, y: Tensor, room: Tensor) -> Tensor:
+        """The same added to y [rows, out] in place."""
+        self._tiles(y).baddbmm_(*self._factors(room))
+        return y
 
     def relu(self, room: Tensor, t: int, following: Tensor) -> None:
         """The same after a ReLU, `t` rows into the room of a following convolution."""
-        body = following[1:-1].view(-1, _STEPS, following.shape[1])
-        for i, y in enumerate(self._outputs(room)):
-            torch.clamp(y, min=0, out=body[:, i])
+        torch.bmm(*self._factors(room), out=self._tiles(following[1:-1])).relu_()
         following[1 + t :] = 0
 
-    def _outputs(self, room: Tensor) -> list[Tensor]:
-        """Outputs 0, 1, 2 and 3 of every four, each [tiles, out]."""
-        n, c = (len(room) - 2) // _STEPS, self.channels
-        d0, d1, d2, d3, d4, d5 = room.as_strided((n, 6, c), (_STEPS * c, c, 1)).unbind(1)
-        p0, p1, p2, p3, p4, p5 = self.products
-        even, odd = torch.sub(d4, d2, alpha=4), torch.sub(d3, d1, alpha=4)
-        m1, m2 = p1(even + odd), p2(even - odd)
-        even, odd = d4 - d2, d3 - d1
-        m3, m4 = p3(torch.add(even, odd, alpha=2)), p4(torch.sub(even, odd, alpha=2))
-        sum_1, sum_2 = m1 + m2, m3 + m4
-        less_1, less_2 = m1.sub_(m2), m3.sub_(m4)
-        first = p0.plus(torch.sub(d4, d2, alpha=5).add_(d0, alpha=4), sum_1 + sum_2)
-        last = torch.sub(d5, d3, alpha=5).add_(d1, alpha=4)
-        last = p5.plus(last, torch.add(less_1, less_2, alpha=8))
-        return [first, less_1.add_(less_2, alpha=2), sum_1.add_(sum_2, alpha=4), last]
+    def _tiles(self, rows: Tensor) -> Tensor:
+        return rows.view(-1, self._TILE, self.n_out)
+
+    def _factors(self, room: Tensor) -> tuple[Tensor, Tensor]:
+        """What is multiplied to give each tile: [tiles, 4, 6] and [tiles, 6, out].
+
+        A small product for each tile, because sums over the whole length leave the cache: they
+        take three times as long.
+        """
+        points, c = len(self.inputs), self.channels
+        n = (len(room) - 2) // self._TILE
+        seen = room.as_strided((n, points, c), (self._TILE * c, c, 1))
+        x = torch.bmm(self.inputs.expand(n, -1, -1), seen)
+        y = x.new_empty(n, points, self.n_out)
+        if self.products:
+            for p, product in enumerate(self.products):
+                y[:, p] = product(x[:, p])
+        else:
+            torch.bmm(x.transpose(0, 1), self.weights, out=y.transpose(0, 1))
+        y[:, self._ONE] += self.bias
+        return self.sums.expand(n, -1, -1), y
+
+
+def toom_cook(points: Sequence[float], taps: int) -> tuple[Tensor, Tensor, Tensor]:
+    """Matrices I, W, S with which S((W w) * (I x)) is the valid correlation of x [n] with w [taps].
+
+    The polynomials are multiplied at n - 1 `points` and at infinity, and transposed: Lavin and
+    Gray 2016, section 4.1. float64 [n, n], [n, taps], [n - taps + 1, n].
+    """
+    n = len(points) + 1
+
+    def powers(columns: int) -> Tensor:
+        at = torch.tensor(points, dtype=torch.float64)[:, None] ** torch.arange(columns)
+        infinite = torch.zeros(1, columns, dtype=torch.float64)
+        infinite[0, -1] = 1
+        return torch.cat([at, infinite])
+
+    inputs = torch.linalg.inv(powers(n)).t()
+    # Each row is a polynomial. With a leading coefficient of 1 it rounds to fp32 without error for
+    # points that do.
+    leading = torch.cat([inputs[:-1, -2], inputs[-1:, -1]])[:, None]
+    return inputs / leading, powers(taps) * leading, powers(n - taps + 1).t().contiguous()
 
 
 SameConv = TappedConv | TiledConv

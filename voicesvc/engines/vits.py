@@ -25,7 +25,7 @@ from voicesvc.engines import tensors
 from voicesvc.engines.cells import CELL_FRAMES, TAIL_FRAMES, Decoder, Flow, Speech
 from voicesvc.engines.convs import pack as pack_weights
 from voicesvc.engines.front import Durations, Encoder, StochasticDurations
-from voicesvc.engines.products import rows_for
+from voicesvc.engines.products import rows_to_warm
 from voicesvc.errors import BadPlan, EngineFailed, PackRefused
 from voicesvc.packs import Pack
 from voicesvc.plan import (
@@ -237,7 +237,7 @@ class Vits:
         ]
         self.plan(words, seed=0)
         with torch.inference_mode():
-            for n in range(rows_for(1), _WARM_UNITS + 1, rows_for(1)):
+            for n in rows_to_warm(_WARM_UNITS):
                 h, _, _ = self.encoder(torch.zeros(n, dtype=torch.int64, device=self.where))
                 self.durations(h, torch.zeros(n, 2, device=self.where))
         channels = self.shape.hidden_channels
