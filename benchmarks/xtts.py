@@ -145,14 +145,13 @@ def our_engine(model: Any, folder: Path, precision: str) -> xtts.Xtts:
 
 def ours(engine: xtts.Xtts, n_tokens: int, seed: int) -> Iterator[Tensor]:
     """Samples of exactly so many tokens."""
-    latents = engine.gpt.latents(
-        engine.conditioning,
+    text = gpt.Saying(
         engine._tokens(LINES["medium"].lower()),
         gpt.Sampling(**SAMPLING),
         torch.Generator().manual_seed(seed),
         gpt.Bounds(n_tokens, n_tokens),
     )
-    return engine.vocoder.stream(latents)
+    return engine.vocoder.stream(engine.batch.latents(text))
 
 
 def theirs(model: Any, engine: xtts.Xtts, whole: bool, n_tokens: int, _: int) -> Iterator[Any]:

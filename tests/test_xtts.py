@@ -2,7 +2,7 @@
 
 import itertools
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
@@ -18,7 +18,7 @@ from TTS.tts.models.xtts import Xtts as CoquiXtts
 from xtts_files import checkpoint
 
 from voicesvc.audio import Pcm
-from voicesvc.engines import gpt, xtts
+from voicesvc.engines import batch, gpt, xtts
 from voicesvc.engines.convert import import_coqui
 from voicesvc.engines.vocoder import Interpolated
 from voicesvc.errors import BadPlan, InvalidRequest, PackRefused
@@ -258,29 +258,31 @@ def test_a_plan_that_has_forgotten_its_latents_sounds_the_same(voice: xtts.Xtts)
     np.testing.assert_array_equal(spoken(voice, replace(plan, hidden=None)), spoken(voice, plan))
 
 
-def test_sound_comes_before_all_is_decoded(voice: xtts.Xtts) -> None:
+def test_sound_comes_before_all_is_decoded(
+    voice: xtts.Xtts, monkeypatch: pytest.MonkeyPatch
+) -> None:
     plan = voice.plan(words(), 7)
     begun = voice.begin(words(), 7)
     steps: list[int] = []
-    forward = voice.gpt.forward
+    network = voice.batch.gpt
+    step = network.step
 
-    def counted(x: torch.Tensor, said: gpt.Said) -> torch.Tensor:
-        steps.append(len(x))
-        return forward(x, said)
+    def counted(sayings: Sequence[gpt.Saying]) -> Any:
+        steps.append(len(sayings))
+        return step(sayings)
 
-    voice.gpt.forward = counted  # type: ignore[method-assign]
-    try:
+    monkeypatch.setattr(batch, "AHEAD_TOKENS", 4)
+    with monkeypatch.context() as patched:
+        patched.setattr(network, "step", counted)
         stream = voice.stream(begun)
         parts = [next(stream)]
         first = len(steps)
         parts += stream
         assert begun.said is not None
         assert begun.said() == plan
-    finally:
-        del voice.gpt.forward
     np.testing.assert_array_equal(np.concatenate(parts), spoken(voice, plan))
     assert 0 < first < len(steps) / 2
-    assert steps[1:] == [1] * (len(steps) - 1)  # each token once, over what is kept
+    assert len(steps) + 1 == len(plan.hidden.parts[0])  # each token once, over what is kept
 
 
 def test_frames_are_moved_where_a_plan_says_so(voice: xtts.Xtts) -> None:

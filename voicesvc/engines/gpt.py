@@ -1,12 +1,13 @@
-"""XTTS's GPT, one audio token after another: what was said before is kept, and never in the module.
+"""XTTS's GPT, one audio token after another, of several texts at once.
 
 The blocks are GPT-2's (Radford et al. 2019) as coqui-tts's XTTS v2 has them. Tensors are
-[time, channels]. A stream's state is its `Said`; the weights are shared and never written to.
-Knows nothing of text, sound or seeds other than its generator's.
+[time, channels], or [streams, channels] where each is at a step of its own. A stream's state is its
+`Saying`; the weights are shared and never written to. Knows nothing of threads, text, sound or
+seeds other than a generator's.
 """
 
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -14,12 +15,15 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from voicesvc.engines.products import Product
+from voicesvc.errors import EngineFailed
 from voicesvc.packs import Xtts
 
 _EPS = 1e-5  # of GPT-2's and torch's layer norms
 # coqui's loop fills the places of prompt and text with this token, and so has always held it
 # against the voice as a repetition; what it learned to say is heard with that.
 _PROMPT_TOKEN = 1
+ROWS = 8  # streams in one step at most: the weights are read from memory once for all of them
+_ROOM_STEPS = 128
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,18 +65,73 @@ class _Block:
 class Said:
     """Keys and values of all that one stream has heard and said. One thread at a time."""
 
-    def __init__(self, like: Tensor, layers: int, heads: int, most: int) -> None:
-        """Room for `most` steps, on the device and in the precision of `like` [.., channels]."""
-        shape = layers, heads, most, like.shape[-1] // heads
-        self.keys, self.values = like.new_empty(shape), like.new_empty(shape)
-        self.steps = 0
+    def __init__(self, keys: Tensor, values: Tensor, steps: int = 0) -> None:
+        """Room for them, [layers, heads, room, channels / heads], of which `steps` are there."""
+        self.keys, self.values, self.steps = keys, values, steps
+
+    def copy(self) -> "Said":
+        """The same, to go on from there another way."""
+        return Said(self.keys.clone(), self.values.clone(), self.steps)
+
+    def make_room(self, n: int) -> None:
+        """Room for `n` more steps at least."""
+        needed, room = self.steps + n, self.keys.shape[2]
+        if needed > room:
+            more = 0, 0, 0, max(needed + _ROOM_STEPS, room + room // 2) - room
+            self.keys, self.values = F.pad(self.keys, more), F.pad(self.values, more)
+
+
+class Saying:
+    """One text on its way: what is to be said, and what has been so far. One thread at a time.
+
+    Args:
+        text: its tokens.
+        how: how audio tokens are drawn.
+        generator: of the CPU; draws every token.
+        bounds: how many audio tokens there are to be.
+    """
+
+    def __init__(
+        self, text: Sequence[int], how: Sampling, generator: torch.Generator, bounds: Bounds
+    ) -> None:
+        self.text, self.how, self.generator, self.bounds = text, how, generator, bounds
+        self.n_tokens = 0
+        self.token = -1
+        self.ended = False
+
+    def begin(self, said: Said, heard: Tensor) -> None:
+        """After the voice's own part; `heard` [tokens] are those held against it as repeated."""
+        self.said, self._heard = said, heard
+
+    def hear(self, odds: Tensor, stop: int) -> None:
+        """Draw the next token by its log odds [tokens].
+
+        Raises:
+            EngineFailed: they are no odds.
+        """
+        if math.isnan(float(odds.sum())):
+            raise EngineFailed("the GPT's odds are not numbers")
+        self.n_tokens += 1
+        with torch.inference_mode():
+            if self.n_tokens <= self.bounds.least:
+                odds[stop] = -math.inf
+            self.token = draw(odds, self._heard, self.how, self.generator)
+        self._heard[self.token] = True
+        self.ended = self.token == stop or self.n_tokens == self.bounds.most
 
 
 class Gpt:
-    """The network without state of its own; any number of streams may use it at once."""
+    """The network without state of its own; any number of streams may use it at once.
 
-    def __init__(self, shape: Xtts, values: Mapping[str, Tensor]) -> None:
-        """`values` are coqui's tensors, those of the GPT and its tables, on their device."""
+    What a stream says does not depend on which others are in its steps: rows are computed in such
+    numbers only (`widths`) as give each row the same sums to the bit, and each attends alone.
+    """
+
+    def __init__(self, shape: Xtts, values: Mapping[str, Tensor], conditioning: Tensor) -> None:
+        """`values` are coqui's tensors, those of the GPT and its tables, on their device.
+
+        `conditioning` [32, C] is the voice.
+        """
         self.shape = shape
         self.blocks = [_Block(values, f"gpt.gpt.h.{i}") for i in range(shape.gpt_layers)]
         self.norm, self.last_norm = _Norm(values, "gpt.gpt.ln_f"), _Norm(values, "gpt.final_norm")
@@ -86,61 +145,110 @@ class Gpt:
                 "text_pos_embedding.emb",
             )
         )
+        self.channels = conditioning.shape[1]
+        with torch.inference_mode():
+            self.widths = self._widths()
+            size = shape.gpt_layers, shape.gpt_n_heads, 0, self.channels // shape.gpt_n_heads
+            self.voice = Said(conditioning.new_empty(size), conditioning.new_empty(size))
+            self._hear(conditioning, self.voice)
 
-    def forward(self, x: Tensor, said: Said) -> Tensor:
-        """What follows `said` and is heard now, [t, C] -> its last latent, [C]."""
-        t, channels = x.shape
-        begin, end = said.steps, said.steps + t
-        for i, block in enumerate(self.blocks):
-            heads = block.attend(block.before(x)).view(t, 3, -1, said.keys.shape[3])
-            query, key, value = heads.permute(1, 2, 0, 3)  # each [heads, t, C / heads]
-            said.keys[i, :, begin:end], said.values[i, :, begin:end] = key, value
-            attended = F.scaled_dot_product_attention(
-                query[None],
-                said.keys[None, i, :, :end],
-                said.values[None, i, :, :end],
-                is_causal=t > 1,
-            )
-            x = x + block.attended(attended[0].transpose(0, 1).reshape(t, channels))
-            x = x + block.narrow(F.gelu(block.wide(block.between(x)), approximate="tanh"))
-        said.steps = end
-        return self.last_norm(self.norm(x[-1]))
+    def _widths(self) -> tuple[int, ...]:
+        """Numbers of rows at which every row's products are what they are among `ROWS`."""
+        block, found = self.blocks[0], []
+        products = (block.attend, block.attended, block.wide, block.narrow, self.head)
+        wide = len(self.blocks[0].wide(self.audio[:1])[0])
+        noise = torch.randn(ROWS, wide, generator=torch.Generator().manual_seed(0)).to(self.audio)
+        for n in range(1, ROWS):
+            same = True
+            for product in products:
+                x = noise if product is block.narrow else noise[:, : self.channels].contiguous()
+                whole = product(x)
+                same &= all(
+                    torch.equal(product(x[i : i + n]), whole[i : i + n])
+                    for i in range(ROWS + 1 - n)
+                )
+            if same:
+                found.append(n)
+        return (*found, ROWS)
 
-    def latents(
-        self,
-        conditioning: Tensor,
-        text: list[int],
-        sampling: Sampling,
-        generator: torch.Generator,
-        bounds: Bounds,
-    ) -> Iterator[Tensor]:
-        """The latent [C] of every audio token in float32, that of the stop token included.
-
-        `conditioning` [32, C] is the voice, `generator` (of the CPU) draws every token.
-        """
+    def begin(self, saying: Saying) -> Tensor:
+        """The text is heard, and the first token said: its latent [C], float32."""
         shape = self.shape
-        ids = [shape.gpt_start_text_token, *text, shape.gpt_stop_text_token]
+        ids = [shape.gpt_start_text_token, *saying.text, shape.gpt_stop_text_token]
         words = torch.tensor(ids, device=self.text.device)
         heard = torch.zeros(shape.gpt_num_audio_tokens, dtype=torch.bool)
-        token = shape.gpt_start_audio_token
-        heard[[min(_PROMPT_TOKEN, len(heard) - 1), token]] = True
+        heard[[min(_PROMPT_TOKEN, len(heard) - 1), shape.gpt_start_audio_token]] = True
         with torch.inference_mode():
-            begun = self.audio[token] + self.audio_at[0]
-            x = torch.cat([conditioning, self.text[words] + self.text_at[: len(ids)], begun[None]])
-            said = Said(x, shape.gpt_layers, shape.gpt_n_heads, len(x) + bounds.most)
-        for n in range(1, bounds.most + 1):
-            with torch.inference_mode():
-                latent = self.forward(x, said)
-                odds = self.head(latent[None])[0].float().cpu()
-                if n <= bounds.least:
-                    odds[shape.gpt_stop_audio_token] = -math.inf
-                token = draw(odds, heard, sampling, generator)
-                x = (self.audio[token] + self.audio_at[n])[None]
-                latent = latent.float()
-            heard[token] = True
-            yield latent
-            if token == shape.gpt_stop_audio_token:
-                return
+            begun = self.audio[shape.gpt_start_audio_token] + self.audio_at[0]
+            x = torch.cat([self.text[words] + self.text_at[: len(ids)], begun[None]])
+            saying.begin(self.voice.copy(), heard)
+            latent = self._hear(x, saying.said)[-1:]
+            odds = self._odds(latent)[0]
+            saying.hear(odds, shape.gpt_stop_audio_token)
+            return latent[0].float()
+
+    def step(self, sayings: Sequence[Saying]) -> tuple[Tensor, Tensor]:
+        """What each says next: latents [n, C] and log odds [n, tokens] on the CPU, in float32.
+
+        Nothing is changed but what was heard; `moved` is to follow.
+        """
+        n = len(sayings)
+        width = next(w for w in self.widths if w >= n)
+        with torch.inference_mode():
+            x = self.audio.new_zeros(width, self.channels)
+            for row, saying in enumerate(sayings):
+                saying.said.make_room(1)
+                torch.add(self.audio[saying.token], self.audio_at[saying.n_tokens], out=x[row])
+
+            def attention(i: int, heads: Tensor) -> Tensor:
+                out = heads.new_zeros(width, *heads.shape[2:])
+                for row, saying in enumerate(sayings):
+                    out[row] = _attended(i, heads[row, :, :, None], saying.said)[:, 0]
+                return out.flatten(1)
+
+            latents = self._through(x, attention)
+            odds = self._odds(latents)[:n]
+            for saying in sayings:
+                saying.said.steps += 1
+            return latents[:n].float(), odds
+
+    def _hear(self, x: Tensor, said: Said) -> Tensor:
+        """What follows `said` and is heard now, [t, C] -> its latents, [t, C]."""
+        t = len(x)
+        said.make_room(t)
+
+        def attention(i: int, heads: Tensor) -> Tensor:
+            return _attended(i, heads.permute(1, 2, 0, 3), said).transpose(0, 1).flatten(1)
+
+        x = self._through(x, attention)
+        said.steps += t
+        return x
+
+    def _through(self, x: Tensor, attention: Callable[[int, Tensor], Tensor]) -> Tensor:
+        """All blocks; `attention` is given a block's number and its [rows, 3, heads, C / heads]."""
+        n_heads = self.shape.gpt_n_heads
+        for i, block in enumerate(self.blocks):
+            heads = block.attend(block.before(x)).view(len(x), 3, n_heads, -1)
+            x = block.attended.plus(attention(i, heads), x)
+            wide = F.gelu(block.wide(block.between(x)), approximate="tanh")
+            x = block.narrow.plus(wide, x)
+        return self.last_norm(self.norm(x))
+
+    def _odds(self, latents: Tensor) -> Tensor:
+        return self.head(latents).float().cpu()
+
+
+def _attended(layer: int, heads: Tensor, said: Said) -> Tensor:
+    """Query, key and value of new steps, [3, heads, t, D], after all before -> [heads, t, D]."""
+    query, key, value = heads
+    begin, t = said.steps, query.shape[1]
+    end = begin + t
+    keys, values = said.keys[layer, :, :end], said.values[layer, :, :end]
+    keys[:, begin:], values[:, begin:] = key, value
+    mask = None
+    if t > 1:
+        mask = torch.ones(t, end, dtype=torch.bool, device=query.device).tril(begin)
+    return F.scaled_dot_product_attention(query[None], keys[None], values[None], attn_mask=mask)[0]
 
 
 def draw(odds: Tensor, heard: Tensor, how: Sampling, generator: torch.Generator) -> int:

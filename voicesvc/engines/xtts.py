@@ -23,9 +23,10 @@ from voicesvc import phonemes
 from voicesvc.audio import Pcm
 from voicesvc.engines import tensors
 from voicesvc.engines import xtts_network as network
+from voicesvc.engines.batch import Batch
 from voicesvc.engines.cells import Decoder
 from voicesvc.engines.convs import pack as pack_weights
-from voicesvc.engines.gpt import Bounds, Gpt, Sampling
+from voicesvc.engines.gpt import Bounds, Gpt, Sampling, Saying
 from voicesvc.engines.vits import device_class, pick_dtype, pin
 from voicesvc.engines.vocoder import CELL_FRAMES, Positions, Vocoder
 from voicesvc.errors import BadPlan, EngineFailed, InvalidRequest, PackRefused
@@ -78,7 +79,7 @@ class Xtts:
 
     def __init__(self, pack: Pack, gpt: Gpt, vocoder: Vocoder, conditioning: Tensor) -> None:
         self.pack, self.shape = pack, pack.xtts_network
-        self.gpt, self.vocoder, self.conditioning = gpt, vocoder, conditioning
+        self.batch, self.vocoder, self.conditioning = Batch(gpt), vocoder, conditioning
         self.where = conditioning.device
         self.device = device_class(self.where)
         dtypes = dict.fromkeys((conditioning.dtype, vocoder.decoder.dtype))
@@ -211,7 +212,7 @@ class Xtts:
             repetition_penalty=shape.repetition_penalty,
         )
         generator = torch.Generator().manual_seed(derive_seed(seed, "xtts", number))
-        return self.gpt.latents(self.conditioning, tokens, how, generator, bounds)
+        return self.batch.latents(Saying(tokens, how, generator, bounds))
 
     def stream(self, line: Plan, cells: tuple[int, ...] = CELL_FRAMES) -> Iterator[Pcm]:
         """The plan's samples, cell by cell.
@@ -247,7 +248,7 @@ class Xtts:
 
     def close(self) -> None:
         """Drop the weights; the device's cache is given back where it has one."""
-        del self.gpt, self.vocoder, self.conditioning
+        del self.batch, self.vocoder, self.conditioning
         if self.where.type == "cuda":
             torch.cuda.empty_cache()
 
@@ -338,7 +339,7 @@ def of_tensors(pack: Pack, values: dict[str, Tensor], where: torch.device, preci
         factors += (shape.output_sample_rate / shape.input_sample_rate,)
     vocoder = Vocoder(decoder, values[network.SPEAKER].to(where), factors)
     conditioning = values[network.CONDITIONING].to(where, exact)
-    return Xtts(pack, Gpt(shape, spoken), vocoder, conditioning)
+    return Xtts(pack, Gpt(shape, spoken, conditioning), vocoder, conditioning)
 
 
 def _read(pack: Pack) -> dict[str, Tensor]:
