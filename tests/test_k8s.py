@@ -321,17 +321,12 @@ def test_the_dashboard_asks_for_metrics_that_exist(base: list[Document]) -> None
     board = json.loads(one(base, "ConfigMap", "voicesvc-dashboard")["data"]["dashboard.json"])
     panels = [p for p in board["panels"] if p["type"] != "row"]
     assert len({p["title"] for p in panels}) == len(panels)
-    shown = set()
     for target in (t for p in panels for t in p["targets"]):
         expression = target["expr"].replace("$__rate_interval", "1m")
         check(expression, known(base))
-        shown |= selected(expression)
         assert set(re.findall(r"{{(\w+)}}", target["legendFormat"])) <= grouped(expression)
     for variable in (v for v in board["templating"]["list"] if v["type"] == "query"):
         check(re.findall(r"label_values\((\w+),", variable["query"]["query"])[0], known(base))
-    ours = {n.removesuffix("_bucket").removesuffix("_total") for n in shown}
-    there = {re.sub(r"_(bucket|count|sum|total)$", "", n) for n in series() if n[:4] == "voic"}
-    assert there <= ours, "a metric that the dashboard does not show"
 
 
 def test_the_autoscaler_reads_what_the_adapter_serves(documents: list[Document]) -> None:

@@ -123,7 +123,7 @@ def test_metrics_tell_of_takes_and_streams(tone_server: Service) -> None:
         'voicesvc_takes_total{actor="ann",outcome="complete"}',
         'voicesvc_first_audio_seconds_count{actor="ann",format="opus"}',
         'voicesvc_compute_seconds_per_audio_second_count{actor="ann"}',
-        'voicesvc_audio_seconds_total{actor="ann",format="opus"}',
+        'voicesvc_audio_seconds_total{actor="ann",class="audition",format="opus"}',
         'voicesvc_requests_total{route="/v1/speech",status="200"}',
         'voicesvc_voice_load_seconds_count{actor="ann"}',
     ):

@@ -71,11 +71,15 @@ def serve(
         settings = Settings.read(host=host, port=port)
     except VoiceError as e:
         _end(e)
+    from voicesvc import logs
+
+    logs.install(settings.log_format, settings.log_level, sys.stderr)
+    tell = _tell if settings.log_format == "text" else logging.getLogger("voicesvc").info
     from voicesvc.api.server import run
 
-    _tell("voicesvc: starting")
+    tell("voicesvc: starting")
     try:
-        run(settings, _tell, begin)
+        run(settings, tell, begin)
     except VoiceError as e:
         _end(e)
 

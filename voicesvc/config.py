@@ -104,6 +104,9 @@ class Settings(BaseModel):
     log_level: Literal["debug", "info", "warning", "error"] = Field(
         "info", description="least severe message that is logged"
     )
+    log_format: Literal["text", "json"] = Field(
+        "text", description="of the log on standard error: text, or json, one object a line"
+    )
 
     @classmethod
     def read(cls, environ: Mapping[str, str] | None = None, **given: object) -> Self:

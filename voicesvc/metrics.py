@@ -21,7 +21,7 @@ COMPUTE = Histogram(
     ["actor"],
     buckets=_RTF,
 )
-AUDIO = Counter("voicesvc_audio_seconds", "seconds of audio made", ["actor", "format"])
+AUDIO = Counter("voicesvc_audio_seconds", "seconds of audio made", ["actor", "format", "class"])
 VOICE_LOAD = Histogram(
     "voicesvc_voice_load_seconds",
     "time to verify, load and warm a voice",
@@ -30,3 +30,4 @@ VOICE_LOAD = Histogram(
 )
 VOICES_LOADED = Gauge("voicesvc_voices_loaded", "voices on the device")
 VOICE_BYTES = Gauge("voicesvc_voice_bytes", "bytes of device memory that loaded voices hold")
+LOGGED = Counter("voicesvc_logged", "lines logged, warnings and worse", ["level", "logger"])

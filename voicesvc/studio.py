@@ -6,6 +6,7 @@ gives the same samples. Sentences are planned and rendered one after another, so
 more memory and no later first audio than a line. No HTTP here; no torch until a voice is loaded.
 """
 
+import logging
 import random
 import time
 from collections.abc import Callable, Generator, Iterator
@@ -40,6 +41,8 @@ from voicesvc.score import Score
 from voicesvc.store import StoredTake
 from voicesvc.takes import Kept, Outcome, Rendering, Take, line_of_take
 from voicesvc.voices import Lease
+
+_log = logging.getLogger(__name__)
 
 
 class Studio:
@@ -92,6 +95,7 @@ class Studio:
         named = origin.take_id if origin is not None else None
         take = Take(named or self.new_id("tk"), actor, line, asked.seed, output)
         take.note(asked)
+        take.kind = "batch" if origin is not None and origin.queued else "audition"
         take.stages_s |= {"queue": begin - received_s, "text": time.perf_counter() - begin}
         lease = self.cast.voices.lease(actor)
         recording = None
@@ -100,8 +104,9 @@ class Studio:
         rendering = Rendering(take, self._render(take, lease, asked, recording))
         self._kept(rendering, recording)
         self.takes.add(take)
-        first_s = time.perf_counter() - received_s
-        metrics.FIRST_AUDIO.labels(actor, line.format).observe(first_s)
+        take.first_audio_s = time.perf_counter() - received_s
+        first_audio = metrics.FIRST_AUDIO.labels(actor, line.format)
+        first_audio.observe(take.first_audio_s, take.exemplar)
         return rendering
 
     @staticmethod
@@ -202,9 +207,11 @@ class Studio:
         if take.outcome == "refused":
             return
         metrics.TAKES.labels(take.actor, take.outcome).inc()
-        metrics.AUDIO.labels(take.actor, take.line.format).inc(take.audio_s)
+        metrics.AUDIO.labels(take.actor, take.line.format, take.kind).inc(take.audio_s)
         if take.outcome == "complete":
-            metrics.COMPUTE.labels(take.actor).observe(take.compute_s / take.audio_s)
+            rtf = take.compute_s / take.audio_s
+            metrics.COMPUTE.labels(take.actor).observe(rtf, take.exemplar)
+        _log.info("take", extra=take.logged())
 
     def _encode(
         self, take: Take, engine: Engine, asked: Request, recording: Recording | None

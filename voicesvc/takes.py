@@ -29,6 +29,7 @@ from voicesvc.store.takes import NewTake
 PEAKS = 800  # points of a waveform: what a row of a list can show
 _KEPT_BYTES = 64 * 2**20  # of takes' texts and timings; the oldest go first
 Outcome = Literal["open", "complete", "cancelled", "failed", "refused"]
+Kind = Literal["live", "audition", "batch"]  # whom it is made for: of metrics the label `class`
 
 
 @dataclass
@@ -42,12 +43,14 @@ class Take:
     output: encode.Output
     skipped: tuple[Skipped, ...] = ()
     outcome: Outcome = "open"
+    kind: Kind = "audition"
     words_json: list[bytes] = field(default_factory=list)  # one for each sentence planned so far
     marks: list[dict[str, Any]] = field(default_factory=list)
     dropped: list[str] = field(default_factory=list)
     model_sha256: str = ""
     audio_s: float = 0.0  # made so far
     compute_s: float = 0.0
+    first_audio_s: float | None = None  # after the request was received
     stages_s: dict[str, float] = field(default_factory=dict)  # of the first sentence
     fitted: Report | None = None
     sources: dict[str, str] = field(default_factory=dict)  # what does each thing asked for
@@ -59,6 +62,26 @@ class Take:
     def kept_bytes(self) -> int:
         """About what it takes to remember this take."""
         return len(self.line.text or "") + sum(map(len, self.words_json))
+
+    @property
+    def exemplar(self) -> dict[str, str]:
+        """What leads from a bucket of a histogram to this take."""
+        return {"take": self.id}
+
+    def logged(self) -> dict[str, Any]:
+        """What the log has of it: no word of what is said."""
+        first_s = self.first_audio_s
+        return {
+            "take": self.id,
+            "actor": self.actor,
+            "class": self.kind,
+            "format": self.line.format,
+            "outcome": self.outcome,
+            "first_audio_ms": None if first_s is None else round(1e3 * first_s, 1),
+            "audio_s": round(self.audio_s, 3),
+            "compute_s": round(self.compute_s, 4),
+            "stages_ms": {name: round(1e3 * s, 1) for name, s in self.stages_s.items()},
+        }
 
     def note(self, asked: Request) -> None:
         """What the checked request says of it."""

@@ -51,7 +51,8 @@ def run(settings: Settings, say: Callable[[str], None], begin: float) -> None:
             create_app(studio, workers),
             host=settings.host,
             port=settings.port,
-            log_level=settings.log_level if settings.log_level != "info" else "warning",
+            log_config=None,  # ours: see voicesvc.logs
+            access_log=False,  # an address may have a text that is searched for
             timeout_graceful_shutdown=math.ceil(settings.grace_s),
         )
     )
