@@ -12,9 +12,14 @@ export POSTGRES_LIB
 POSTGRES_MISSING := takes are tested on PostgreSQL, too; install it with: apt-get install -y postgresql
 # Each has voices, a database and a browser of its own: some 4 GB.
 TEST_WORKERS ?= 2
+# Who is in the load test: Audition, Leaver, Slow, Batch; all of them when it is empty.
+LOAD_WHO ?=
+LOAD_HOST ?= http://127.0.0.1:8080
+LOAD_USERS ?= 8
+LOAD_TIME ?= 60s
 
 .DEFAULT_GOAL := help
-.PHONY: help serve test crash check lint format bench docker-lint licences screenshots env dev
+.PHONY: help serve test crash check lint format bench load docker-lint licences screenshots env dev
 
 help: ## list these targets
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 14
@@ -51,6 +56,11 @@ licences: dev ## write docs/licences.md anew from uv.lock
 
 bench: dev ## measure against other programs; writes benchmarks/results
 	$(RUN) python benchmarks/run.py
+
+load: dev ## a load test of the service that runs at LOAD_HOST, with LOAD_USERS users for LOAD_TIME
+	$(RUN) locust -f benchmarks/load/locustfile.py --headless --host $(LOAD_HOST) \
+	  --users $(LOAD_USERS) --spawn-rate 2 --run-time $(LOAD_TIME) --stop-timeout 30 --html load.html \
+	  $(LOAD_WHO)
 
 screenshots: dev ## make the pictures of the page in docs/ anew, with the demonstration voice
 	PAGE_PICTURES=docs $(RUN) pytest -q tests/test_service_page_pictures.py

@@ -40,6 +40,7 @@ STATED = {
     "num2words": "LGPL-2.1-or-later",
     "nvidia-nvtx": "Apache-2.0",
     "promql-parser": "MIT",
+    "pywin32": "PSF-2.0",
     "swagger-ui-bundle-v2": "Apache-2.0",
     "uvloop": "MIT OR Apache-2.0",
 }

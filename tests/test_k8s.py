@@ -226,7 +226,7 @@ def test_what_is_written_lies_on_a_volume(documents: list[Document]) -> None:
     claimed = {
         v["persistentVolumeClaim"]["claimName"] for v in volumes if "persistentVolumeClaim" in v
     }
-    assert claimed == claims
+    assert claimed == claims - {"voicesvc-load"}
     assert {m["name"] for m in mounts} == {v["name"] for v in volumes}
 
 
@@ -240,6 +240,27 @@ def test_the_user_is_the_one_of_the_image(documents: list[Document]) -> None:
 def test_the_image_is_of_this_version(documents: list[Document]) -> None:
     version = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]["version"]
     assert container(documents)["image"] == f"voicesvc:{version}"
+
+
+def test_the_load_test_reaches_the_service(staging: list[Document]) -> None:
+    load = one(staging, "Job", "voicesvc-load")["spec"]["template"]
+    assert load["metadata"]["labels"]["voicesvc-client"] == "true"
+    allowed = one(staging, "NetworkPolicy")["spec"]["ingress"][0]["from"][0]["podSelector"]
+    assert allowed["matchLabels"].items() <= load["metadata"]["labels"].items()
+    (locust,) = load["spec"]["containers"]
+    options = dict(word.removeprefix("--").partition("=")[::2] for word in locust["args"])
+    assert options["host"] == f"http://{one(staging, 'Service')['metadata']['name']}"
+    files = one(staging, "ConfigMap", "voicesvc-load")["data"]
+    for name, content in files.items():
+        assert content == (ROOT / "benchmarks" / "load" / name).read_text("utf-8")
+    assert options["locustfile"].rpartition("/")[2] in files
+    lock = tomllib.loads((ROOT / "uv.lock").read_text("utf-8"))["package"]
+    (tested,) = (p["version"] for p in lock if p["name"] == "locust")
+    assert locust["image"] == f"locustio/locust:{tested}"
+    locust_help = [sys.executable, "-W", "ignore", "-m", "locust", "--help"]
+    known = subprocess.run(locust_help, capture_output=True, text=True).stdout
+    known += files["locustfile.py"]
+    assert {name for name in options if f"--{name}" not in known} == set()
 
 
 # -- metrics -------------------------------------------------------------------------------------
