@@ -205,7 +205,8 @@ def tone_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
 @pytest.fixture(scope="session")
 def joe_studio() -> Iterator[Studio]:
     """The real voice, imported once into the user's cache folder."""
-    studio = Studio(Settings.read({}, actors=("joe",), device="cpu", check_words="off"))
+    given = Settings.read({}, actors=("joe",), device="cpu", check_words="off", load_wait_s=600)
+    studio = Studio(given)
     yield studio
     studio.close()
 

@@ -13,7 +13,7 @@ from safetensors.numpy import load_file, save_file
 from voicesvc import packs
 from voicesvc.config import Settings
 from voicesvc.engines import Engine
-from voicesvc.engines.load import load as load_engine
+from voicesvc.engines.load import prepare
 from voicesvc.packs import Pack
 from voicesvc.studio import Studio
 
@@ -56,7 +56,7 @@ def broken_packs(tmp_path: Path, joe_studio: Studio) -> Path:
 
 def test_broken_packs_are_refused_by_name_and_the_others_speak(broken_packs: Path) -> None:
     def load(pack: Pack, given: Settings, say: Any) -> Engine:
-        return tone_of(pack) if pack.actor_id == "ann" else load_engine(pack, given, say)
+        return tone_of(pack) if pack.actor_id == "ann" else prepare(pack, given, say).place()
 
     given = Settings.read(
         {}, check_words="off", models_dir=broken_packs, data_dir=broken_packs.parent, device="cpu"

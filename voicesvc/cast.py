@@ -1,24 +1,61 @@
 """The actors of this process: their packs, their voices, and what each can do.
 
-Knows nothing of lines, takes or HTTP; imports no torch until a voice is loaded.
+A pack whose manifest is another file than when it was read is read anew by whoever asks for its
+actor next; streams that run keep the voice that they have. Knows nothing of lines, takes or HTTP;
+imports no torch until a voice is loaded.
 """
 
 import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 from voicesvc import calibration, delivery, packs, phonemes
 from voicesvc.calibration import Calibration
 from voicesvc.config import Settings
 from voicesvc.engines import Engine
-from voicesvc.errors import BadSetting, EngineFailed, PackRefused, UnknownActor, VoiceError
-from voicesvc.voices import Voices
+from voicesvc.errors import (
+    BadSetting,
+    EngineFailed,
+    NotReady,
+    PackRefused,
+    UnknownActor,
+    VoiceError,
+)
+from voicesvc.voices import Lease, Prepared, Voices, VoiceState
 
 LoadEngine = Callable[[packs.Pack, Settings, Callable[[str], None]], Engine]
+PrepareEngine = Callable[[packs.Pack, Settings, Callable[[str], None]], Prepared[Engine]]
 # What torch and the drivers below it raise: out of memory is a RuntimeError there.
 ENGINE_ERRORS = (RuntimeError, ValueError, MemoryError, OSError)
+_START_S = 3600.0  # what one voice may take to be loaded at the start
+_Signature = tuple[int, int, int] | None  # when a file was written, its size and its number
+
+
+def prepare_engine(
+    pack: packs.Pack, settings: Settings, say: Callable[[str], None]
+) -> Prepared[Engine]:
+    """The engine that the pack is for. Raises as `engines.load.prepare`."""
+    from voicesvc.engines.load import prepare
+
+    return prepare(pack, settings, say)
+
+
+@dataclass
+class _Parts:
+    """A voice in host memory."""
+
+    place: Callable[[], Engine]
+    close: Callable[[], None] = field(default=lambda: None)
+    host_bytes: int = 0
+
+
+def at_once(load: LoadEngine) -> PrepareEngine:
+    """Engines of which nothing can be had in host memory first."""
+    return lambda pack, settings, say: _Parts(lambda: load(pack, settings, say))
 
 
 class Cast:
@@ -28,32 +65,66 @@ class Cast:
         BadSetting: an actor that is to be loaded at start has no pack.
     """
 
-    def __init__(self, settings: Settings, load: LoadEngine, say: Callable[[str], None]) -> None:
+    def __init__(
+        self, settings: Settings, prepare: PrepareEngine, say: Callable[[str], None]
+    ) -> None:
         self.settings = settings
-        self._load, self._say = load, say
-        self.packs = packs.find(settings.models_dir)
+        self._prepare_engine, self._say = prepare, say
+        self._lock = threading.Lock()
+        self._calibrations: dict[str, Calibration] = {}
+        self._phonemizers: dict[tuple[str, str, bool], phonemes.Phonemizer] = {}
+        self._warm: set[str] = set()  # kinds of engines that have been run through
         self.warmed = False  # whether `warm` is done
+        self.voices: Voices[Engine] = Voices(
+            self._prepare,
+            (settings.device_budget_mb or 0) * 2**20 or None,
+            (settings.host_budget_mb or 0) * 2**20,
+        )
+        self.packs: dict[str, packs.Pack | PackRefused] = {}  # replaced, never changed
+        self._signatures: dict[str, _Signature] = {}
+        folders = settings.models_dir.iterdir() if settings.models_dir.is_dir() else ()
+        for folder in sorted(f for f in folders if packs.is_pack(f)):
+            self._look(folder.name)
         absent = [a for a in settings.actors if a not in self.packs]
         if absent:
             detail = f"{settings.models_dir} has no actor {absent[0]!r}"
             raise BadSetting(detail, where="VOICESVC_ACTORS", valid=sorted(self.packs))
-        good = {a: p for a, p in self.packs.items() if isinstance(p, packs.Pack)}
-        budget = settings.device_budget_mb * 2**20 or None
-        self.voices: Voices[Engine] = Voices(
-            self._load_voice, {a: p.resident_bytes for a, p in good.items()}, budget
-        )
-        self._calibrations: dict[str, Calibration] = {}
-        self._phonemizers: dict[tuple[str, str, bool], phonemes.Phonemizer] = {}
-        self._lock = threading.Lock()
 
     def warm(self) -> None:
-        """Load the voices that are to be ready at start. A pack that fails is in `actors()`."""
+        """Load the voices that are to be ready at start, as far as there is room.
+
+        A pack that fails is in `actors()`.
+        """
         for actor in self.settings.actors or tuple(self.packs):
             try:
-                self.voices.lease(actor).release()
+                self.pack(actor)
+                if self.voices.fits(actor):
+                    self.voices.lease(actor, _START_S).release()
+                else:
+                    self._say(f"{actor}: no room beside the others; loaded when it is asked for")
             except VoiceError as e:
                 self._say(f"{actor}: {e}")
         self.warmed = True
+
+    def _look(self, actor: str) -> None:
+        """Read the actor's manifest if it is another file than when it was read."""
+        folder = self.settings.models_dir / actor
+        signature = _signature(folder / packs.MANIFEST)
+        with self._lock:
+            if actor in self._signatures and self._signatures[actor] == signature:
+                return
+            if not packs.is_pack(folder):
+                self.packs = {a: p for a, p in self.packs.items() if a != actor}
+                self._signatures.pop(actor, None)
+                self.voices.retire(actor)
+                return
+            found = packs.of_folder(folder)
+            self.packs = dict(sorted({**self.packs, actor: found}.items()))
+            self._signatures[actor] = signature
+            if isinstance(found, PackRefused):
+                self.voices.retire(actor)
+            else:
+                self.voices.declare(actor, found.resident_bytes, found.manifest_sha256)
 
     def actors(self) -> list[dict[str, Any]]:
         """Every actor there is a folder for, and where its voice stands."""
@@ -66,8 +137,7 @@ class Cast:
             found.append(
                 {
                     "actor_id": actor,
-                    "state": states[actor].name,
-                    "reason": states[actor].reason,
+                    **told(states.get(actor, VoiceState("idle"))),
                     "name": pack.name,
                     "engine": pack.engine,
                     "language": pack.language,
@@ -96,16 +166,20 @@ class Cast:
 
     def is_ready(self, actor: str) -> bool:
         """Whether the voice would be leased without waiting for a load."""
-        state = self.voices.states().get(actor)
+        if actor in self.packs:
+            self._look(actor)
+        state = self.voices.state(actor)
         return state is None or state.name in ("ready", "failed")
 
     def pack(self, actor: str) -> packs.Pack:
-        """An actor's pack.
+        """An actor's pack as it is on disk now.
 
         Raises:
             UnknownActor: there is none of this name.
             PackRefused: it cannot be used.
         """
+        if actor in self.packs or packs.is_slug(actor):
+            self._look(actor)
         pack = self.packs.get(actor)
         if pack is None:
             raise UnknownActor(f"no actor {actor!r}", where="actor", valid=sorted(self.packs))
@@ -113,8 +187,35 @@ class Cast:
             raise PackRefused(pack.detail, where=pack.where, valid=pack.valid)
         return pack
 
-    def _load_voice(self, actor: str) -> Engine:
+    def load(self, actor: str, wait_s: float) -> dict[str, Any]:
+        """Begin to load the voice, a failed one anew; where it stands after `wait_s`.
+
+        Raises: as `pack` and `lease`.
+        """
+        self.pack(actor)
+        return {"actor_id": actor, **told(self.voices.load(actor, wait_s))}
+
+    def unload(self, actor: str) -> dict[str, Any]:
+        """Give back the voice's memory as soon as no stream holds it.
+
+        Raises: as `pack`.
+        """
+        self.pack(actor)
+        return {"actor_id": actor, **told(self.voices.unload(actor))}
+
+    def lease(self, pack: packs.Pack) -> Lease[Engine]:
+        """The voice of this version of its pack, loaded, until it is released.
+
+        Raises:
+            NotReady: it takes longer than the setting allows, or there is no room for it now.
+            VoiceError: it cannot be loaded.
+        """
+        return self.voices.lease(pack.actor_id, self.settings.load_wait_s, pack.manifest_sha256)
+
+    def _prepare(self, actor: str, version: str) -> Prepared[Engine]:
         pack = self.pack(actor)
+        if pack.manifest_sha256 != version:
+            raise NotReady(f"the pack of {actor} was changed just now", where="actor")
         withheld = pack.licence.withheld(self.settings.acknowledged_licences)
         if withheld is not None:
             raise PackRefused(
@@ -124,15 +225,21 @@ class Cast:
                 " licence.base_granted of its pack.toml",
             )
         self._say(f"{actor}: loading")
+        with _told(actor):
+            read = self._prepare_engine(pack, self.settings, self._say)
+        return _Parts(lambda: self._placed(pack, read), read.close, read.host_bytes)
+
+    def _placed(self, pack: packs.Pack, read: Prepared[Engine]) -> Engine:
         begin = time.perf_counter()
-        try:
-            engine = self._load(pack, self.settings, self._say)
+        with _told(pack.actor_id):
+            engine = read.place()
             self.phonemizer(pack).words("Ready.", 0)
-            engine.warm()
-            self._calibrations[actor] = self._calibrated(engine, pack)
-        except ENGINE_ERRORS as e:
-            raise EngineFailed(f"{actor} cannot be loaded: {e}", where="actor") from e
-        self._say(f"{actor}: ready after {time.perf_counter() - begin:.1f} s")
+            if engine.warm_key not in self._warm:
+                engine.warm()
+                if engine.warm_key is not None:
+                    self._warm.add(engine.warm_key)
+            self._calibrations[pack.actor_id] = self._calibrated(engine, pack)
+        self._say(f"{pack.actor_id}: ready after {time.perf_counter() - begin:.1f} s")
         return engine
 
     def _calibrated(self, engine: Engine, pack: packs.Pack) -> Calibration:
@@ -149,7 +256,7 @@ class Cast:
             EngineFailed: it failed in the block.
             NotReady: there is no room for it now.
         """
-        lease = self.voices.lease(actor)
+        lease = self.lease(self.pack(actor))
         try:
             yield lease.engine
         except ENGINE_ERRORS as e:
@@ -176,3 +283,31 @@ class Cast:
             for phonemizer in self._phonemizers.values():
                 phonemizer.close()
             self._phonemizers.clear()
+
+
+def told(state: VoiceState) -> dict[str, Any]:
+    """Where a voice stands, as it is answered."""
+    return {
+        "state": state.name,
+        "reason": state.reason,
+        "tier": state.tier,
+        "stage": state.stage,
+        "load_s": state.seconds,
+        "resident_bytes": state.resident_bytes,
+    }
+
+
+@contextmanager
+def _told(actor: str) -> Iterator[None]:
+    try:
+        yield
+    except ENGINE_ERRORS as e:
+        raise EngineFailed(f"{actor} cannot be loaded: {e}", where="actor") from e
+
+
+def _signature(path: Path) -> _Signature:
+    try:
+        found = path.stat()
+    except OSError:
+        return None
+    return found.st_mtime_ns, found.st_size, found.st_ino

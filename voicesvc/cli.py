@@ -34,6 +34,7 @@ pack_app = typer.Typer(help="Actor packs: import voices made elsewhere.", no_arg
 app.add_typer(pack_app, name="pack")
 app.add_typer(ledger_cli.app, name="ledger")
 
+_ALONE_S = 3600.0  # that a command waits for its voice: nobody else asks for room
 Actor = Annotated[str, typer.Option(help="actor id")]
 Seed = Annotated[int | None, typer.Option(help="same seed, same samples")]
 EmotionOption = Annotated[
@@ -117,7 +118,7 @@ def say(
             "bit_depth": int(bit_depth) if bit_depth and bit_depth.isdigit() else bit_depth,
         }
         given = {"plan": _plan_of(plan)} if plan else {"actor": actor, "text": text}
-        _say_to(Settings.read(), fields | given, target, _tell)
+        _say_to(Settings.read(load_wait_s=_ALONE_S), fields | given, target, _tell)
     except VoiceError as e:
         _end(e)
 
@@ -142,7 +143,7 @@ def make_plan(
         line = _line(fields | {"actor": actor, "text": text})
         with ExitStack() as stack:
             sink = stack.enter_context(_sink(out))
-            studio = Studio(Settings.read(), say=_tell)
+            studio = Studio(Settings.read(load_wait_s=_ALONE_S), say=_tell)
             stack.callback(studio.close)
             document, _, _ = studio.plan(line)
             sink.write(document.model_dump_json(indent=1).encode() + b"\n")

@@ -40,7 +40,9 @@ class Settings(BaseModel):
         _CHECKOUT_MODELS, description="folder with one actor pack in each of its folders"
     )
     actors: Annotated[tuple[str, ...], BeforeValidator(_names)] = Field(
-        (), description="actor ids to load and warm at start, separated by commas; unset: all"
+        (),
+        description="actor ids to load and warm at start, separated by commas, as far as there is "
+        "room; unset: all",
     )
     acknowledged_licences: Annotated[tuple[Literal["CPML"], ...], BeforeValidator(_names)] = Field(
         (),
@@ -58,8 +60,24 @@ class Settings(BaseModel):
     workers: int = Field(
         0, ge=0, le=256, description="compute threads; 0: one per core (one in all on a GPU)"
     )
-    device_budget_mb: int = Field(
-        0, ge=0, description="MiB of device memory for loaded voices; 0: no limit"
+    device_budget_mb: int | None = Field(
+        None,
+        ge=0,
+        description="MiB of device memory for loaded voices; 0: no limit; unset: 80 % of what is "
+        "free at the start",
+    )
+    host_budget_mb: int | None = Field(
+        None,
+        ge=0,
+        description="MiB of host memory in which voices stay that were read, for the next time "
+        "they are loaded; 0: none do; unset: a quarter of what is free beside a GPU, else 0",
+    )
+    load_wait_s: float = Field(
+        60.0,
+        ge=0,
+        le=3600,
+        description="seconds that a request waits for its voice, the load or room for it, before "
+        "it is answered 503",
     )
     max_text_chars: int = Field(
         200_000, ge=1, le=5_000_000, description="longest text of one request, in characters"

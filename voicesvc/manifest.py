@@ -19,7 +19,8 @@ def _plain_path(path: str) -> str:
     return path
 
 
-Slug = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_-]{0,63}$")]
+SLUG = r"^[a-z0-9][a-z0-9_-]{0,63}$"
+Slug = Annotated[str, Field(pattern=SLUG)]
 Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 InsidePath = Annotated[str, AfterValidator(_plain_path)]
 Said = Annotated[str, Field(min_length=1, max_length=2000)]

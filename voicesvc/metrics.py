@@ -31,3 +31,13 @@ VOICE_LOAD = Histogram(
 VOICES_LOADED = Gauge("voicesvc_voices_loaded", "voices on the device")
 VOICE_BYTES = Gauge("voicesvc_voice_bytes", "bytes of device memory that loaded voices hold")
 LOGGED = Counter("voicesvc_logged", "lines logged, warnings and worse", ["level", "logger"])
+VOICE_HOST_BYTES = Gauge(
+    "voicesvc_voice_host_bytes", "bytes of host memory that voices off the device are kept in"
+)
+VOICE_LEASES = Counter(
+    "voicesvc_voice_leases", "voices asked for, by where they lay: device, host or disk", ["found"]
+)
+VOICE_LOADS = Counter("voicesvc_voice_loads", "loads begun, from host or disk", ["source"])
+VOICE_EVICTIONS = Counter(
+    "voicesvc_voice_evictions", "voices that left to make room, off device or host", ["tier"]
+)

@@ -6,6 +6,7 @@ Knows nothing about torch, nor about where weights come from before they are ten
 import hashlib
 import json
 import os
+import re
 import shutil
 import tempfile
 import tomllib
@@ -23,7 +24,7 @@ from safetensors import SafetensorError
 from safetensors.numpy import load_file, save_file
 
 from voicesvc.errors import PackRefused
-from voicesvc.manifest import Description, Licence, Source, Text, Vits, Weights, Xtts
+from voicesvc.manifest import SLUG, Description, Licence, Source, Text, Vits, Weights, Xtts
 
 __all__ = [
     "MANIFEST",
@@ -39,6 +40,9 @@ __all__ = [
     "Xtts",
     "check_sha256",
     "find",
+    "is_pack",
+    "is_slug",
+    "of_folder",
     "read",
     "refused",
     "sha256",
@@ -48,6 +52,7 @@ __all__ = [
 ]
 MANIFEST = "pack.toml"
 WEIGHTS = "model.safetensors"
+_NOT_SAID = {"folder", "manifest_sha256"}  # of a pack, in its manifest
 Tensors = dict[str, NDArray[np.float32]]
 
 
@@ -66,6 +71,7 @@ class Pack(_Manifest):
     """A pack and the folder it was read from. Weights are as said only after `verify`."""
 
     folder: Path
+    manifest_sha256: str = ""  # of the file that was read: another one is another version
 
     @property
     def model_sha256(self) -> str:
@@ -97,7 +103,8 @@ def read(folder: Path) -> Pack:
     """
     path = folder / MANIFEST
     try:
-        content = tomllib.loads(path.read_text("utf-8"))
+        said_bytes = path.read_bytes()
+        content = tomllib.loads(said_bytes.decode("utf-8"))
     except OSError as e:
         raise PackRefused(f"pack {folder}: {MANIFEST}: {e.strerror}") from e
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as e:
@@ -107,7 +114,8 @@ def read(folder: Path) -> Pack:
         said = _Manifest.model_validate_json(json.dumps(content, default=str))
     except ValidationError as e:
         raise refused(folder, e, _Manifest) from e
-    return Pack(folder=folder, **dict(said))
+    digest = hashlib.sha256(said_bytes).hexdigest()
+    return Pack(folder=folder, manifest_sha256=digest, **dict(said))
 
 
 def refused(folder: Path, error: ValidationError, model: type[BaseModel]) -> PackRefused:
@@ -137,23 +145,32 @@ def find(models_dir: Path) -> dict[str, Pack | PackRefused]:
 
     A folder that does not exist holds no packs.
     """
-    found: dict[str, Pack | PackRefused] = {}
-    for folder in sorted(models_dir.iterdir()) if models_dir.is_dir() else ():
-        if folder.name.startswith((".", "__")) or not folder.is_dir():
-            continue
-        try:
-            pack = read(folder)
-        except PackRefused as e:
-            found[folder.name] = e
-            continue
-        if pack.actor_id == folder.name:
-            found[folder.name] = pack
-        else:
-            found[folder.name] = PackRefused(
-                f"pack {folder}: the folder must be named as its actor_id, {pack.actor_id!r}",
-                where="actor_id",
-            )
-    return found
+    folders = sorted(models_dir.iterdir()) if models_dir.is_dir() else []
+    return {f.name: of_folder(f) for f in folders if is_pack(f)}
+
+
+def is_pack(folder: Path) -> bool:
+    """Whether it is a folder that is meant to be one, broken or not."""
+    return folder.is_dir() and not folder.name.startswith((".", "__"))
+
+
+def is_slug(name: str) -> bool:
+    """Whether it may be the name of an actor, and so of a folder."""
+    return re.fullmatch(SLUG, name) is not None
+
+
+def of_folder(folder: Path) -> Pack | PackRefused:
+    """The pack, or why it is refused; its folder is named as its actor."""
+    try:
+        pack = read(folder)
+    except PackRefused as e:
+        return e
+    if pack.actor_id != folder.name:
+        return PackRefused(
+            f"pack {folder}: the folder must be named as its actor_id, {pack.actor_id!r}",
+            where="actor_id",
+        )
+    return pack
 
 
 def sha256(path: Path) -> str:
@@ -232,8 +249,10 @@ def write(
                 weights=Weights(file=WEIGHTS, sha256=sha256(scratch / WEIGHTS)),
                 **{name: getattr(description, name) for name in Description.model_fields},
             )
-            manifest = pack.model_dump(mode="json", exclude={"folder"}, exclude_none=True)
-            (scratch / MANIFEST).write_text(tomli_w.dumps(manifest), "utf-8")
+            manifest = pack.model_dump(mode="json", exclude=_NOT_SAID, exclude_none=True)
+            said = tomli_w.dumps(manifest).encode()
+            pack = pack.model_copy(update={"manifest_sha256": hashlib.sha256(said).hexdigest()})
+            (scratch / MANIFEST).write_bytes(said)
             for name, content in (files or {}).items():
                 (scratch / name).write_bytes(content)
             for path in (*(scratch / name for name in (files or {})), scratch / WEIGHTS):

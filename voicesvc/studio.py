@@ -24,10 +24,9 @@ from voicesvc import (
 from voicesvc import line as lines
 from voicesvc.archive import FROM_SPEECH, Archive, Origin, Recording
 from voicesvc.audio import Exactly, Resampler
-from voicesvc.cast import ENGINE_ERRORS, Cast, LoadEngine
+from voicesvc.cast import ENGINE_ERRORS, Cast, LoadEngine, at_once, prepare_engine
 from voicesvc.config import Settings
 from voicesvc.engines import Engine
-from voicesvc.engines.load import load as load_engine
 from voicesvc.errors import (
     EngineFailed,
     StoreFailed,
@@ -62,7 +61,7 @@ class Studio:
         archive: Archive | None = None,
     ) -> None:
         self.settings, self.archive = settings, archive
-        self.cast = Cast(settings, load or load_engine, say)
+        self.cast = Cast(settings, at_once(load) if load else prepare_engine, say)
         self._entropy = entropy or random.SystemRandom()
         self.lexicons = lexicon.Lexicons(settings.data_path / "lexicons")
         self.takes = Kept(settings.takes_kept)
@@ -97,7 +96,7 @@ class Studio:
         take.note(asked)
         take.kind = "batch" if origin is not None and origin.queued else "audition"
         take.stages_s |= {"queue": begin - received_s, "text": time.perf_counter() - begin}
-        lease = self.cast.voices.lease(actor)
+        lease = self.cast.lease(asked.pack)
         recording = None
         if self.archive is not None and origin is not None:
             recording = self.archive.open(take.opened(origin), origin)

@@ -35,7 +35,7 @@ from voicesvc.studio import Studio
 
 _SPOKEN = (speech, plans, openai, actors, lexicons, health, page)
 _KEPT = (productions, lines, takes, exports, events, ledger)
-_LOADERS = 4  # threads that may wait for voices being loaded
+_WAITERS = 32  # threads that may wait for voices being loaded
 
 
 def create_app(studio: Studio, workers: int) -> FastAPI:
@@ -46,7 +46,7 @@ def create_app(studio: Studio, workers: int) -> FastAPI:
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         compute = ThreadPoolExecutor(workers, thread_name_prefix="compute")
-        loading = ThreadPoolExecutor(_LOADERS, thread_name_prefix="loading")
+        loading = ThreadPoolExecutor(_WAITERS, thread_name_prefix="loading")
         app.state.pools = Pools(compute, loading)
         app.state.speaking = set()  # takes of requests with a key, until their first audio
         feed = app.state.feed = Feed(asyncio.get_running_loop())
@@ -55,11 +55,13 @@ def create_app(studio: Studio, workers: int) -> FastAPI:
         app.state.maker, measurer = maker, Measurer(studio, inspector)
         keeper = Keeper(archive, round(studio.settings.deleted_kept_days * 86_400_000))
         archive.database.on_commit(feed.changed)
+        untold = studio.cast.voices.on_change(feed.changed)
         for loop in (maker, measurer, keeper):
             loop.start()
         warming = asyncio.get_running_loop().run_in_executor(loading, studio.cast.warm)
         yield
         await warming
+        untold()
         feed.close()
         for loop in (maker, measurer, keeper):
             loop.end()

@@ -17,11 +17,11 @@ async def livez() -> dict[str, str]:
 
 @router.get("/readyz")
 async def readyz(request: Request) -> JSONResponse:
-    """200 once the voices are warmed and one is ready; says why where one failed."""
+    """200 once the voices are warmed and one of them can speak; says why where one failed."""
     studio = request.app.state.studio
     actors = studio.cast.actors()
     states = {a["actor_id"]: a["state"] for a in actors}
-    ready = studio.cast.warmed and "ready" in states.values()
+    ready = studio.cast.warmed and not {"failed"}.issuperset(states.values())
     body = {
         "ready": ready,
         "voices": states,

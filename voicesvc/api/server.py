@@ -40,10 +40,11 @@ def run(settings: Settings, say: Callable[[str], None], begin: float) -> None:
         EngineFailed: the device that was asked for is not there.
     """
     listener = _listen(settings)
-    from voicesvc.engines import vits
+    from voicesvc.engines import memory, vits
 
     device = vits.pin(settings.device)
     workers = settings.workers or (1 if device.type == "cuda" else os.cpu_count() or 1)
+    settings = memory.with_budgets(settings, device)
     kept = archive.open_in(settings, f"in_{secrets.token_hex(10)}")
     studio = Studio(settings, say=say, archive=kept)
     server = Server(
@@ -57,7 +58,8 @@ def run(settings: Settings, say: Callable[[str], None], begin: float) -> None:
         )
     )
     decoder = vits.pick_dtype(settings.precision, device)
-    say(f"device: {device}, decoder {decoder}, {workers} workers")
+    room = f"{settings.device_budget_mb} MiB" if settings.device_budget_mb else "no limit"
+    say(f"device: {device}, decoder {decoder}, {workers} workers, voices: {room}")
     told = threading.Thread(target=_announce, args=(server, studio, say, begin), daemon=True)
     told.start()
     for number in (signal.SIGINT, signal.SIGTERM):  # uvicorn raises them again when it has ended

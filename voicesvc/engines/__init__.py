@@ -18,6 +18,7 @@ class Engine(Protocol):
     f0_hz: float | None  # its median pitch, where that is known without listening
     device: str  # the class of device that it runs on: on another of it the samples are the same
     precision: str  # what it computes in
+    warm_key: str | None  # voices that have the same are warmed with one of them; None: each alone
 
     def plan(self, words: Sequence[Word], seed: int, variability: Variability = AS_MADE) -> Plan:
         """One sentence with the durations that the model would give it."""

@@ -4,6 +4,7 @@ Only what inference uses: weight norm folded into `weight`, float32.
 """
 
 from collections.abc import Mapping
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -83,7 +84,8 @@ def network(vits: Vits) -> Any:
     )
 
 
-def expected(vits: Vits) -> dict[str, tuple[int, ...]]:
+@lru_cache(maxsize=16)
+def expected(vits: Vits) -> Mapping[str, tuple[int, ...]]:
     """Name -> shape of every tensor this network is made of.
 
     Builds it for real: torch's meta device would do, but importing what it needs takes seconds.

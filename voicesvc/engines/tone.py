@@ -48,6 +48,7 @@ class Tone:
     f0_hz: float | None = 310.0  # the middle of its symbols'
     hop = 256
     device, precision = "any", "fp32"
+    warm_key: str | None = None
     resident_bytes = 1_000_000
 
     def __init__(

@@ -112,6 +112,7 @@ class Vits:
         self.device, self.precision = device_class(device), str(decoder_dtype).partition(".")[2]
         self.sample_rate_hz = pack.sample_rate_hz
         self.hop = self.shape.hop
+        self.warm_key: str | None = f"{self.device} {self.precision} {self.shape.model_dump_json()}"
         self._ids = {s: i for i, s in enumerate(pack.text.symbols) if s}
         text = pack.text
         self.symbols = frozenset(self._ids) - {text.pad, text.bos, text.eos, text.blank}
@@ -331,19 +332,26 @@ def pick_dtype(precision: str, device: torch.device) -> torch.dtype:
     return torch.bfloat16 if cpu.get("amx_bf16") or cpu.get("avx512_bf16") else torch.float32
 
 
-def load(pack: Pack, device: str = "auto", precision: str = "auto") -> Vits:
-    """Load a verified pack, strictly.
+def read(pack: Pack) -> dict[str, Tensor]:
+    """The tensors of a verified pack, which are exactly those of its network.
 
     Raises:
         PackRefused: a tensor is missing, unknown or of another shape; the message names it.
-        EngineFailed: the device is not there.
     """
-    where = pin(device)
     try:
         values = load_file(pack.weights_path)
     except (OSError, SafetensorError) as e:
         raise PackRefused(f"{pack.weights_path}: not a safetensors file: {e}") from e
     tensors.check(tensors.expected(pack.vits_network), values, pack.weights_path)
+    return values
+
+
+def of_tensors(pack: Pack, values: dict[str, Tensor], where: torch.device, precision: str) -> Vits:
+    """The voice of tensors that have been read, which it shares where it can.
+
+    Raises:
+        PackRefused: the network has a layer that cannot be run.
+    """
     model = tensors.network(pack.vits_network).eval().requires_grad_(False)
     for module in model.modules():
         if parametrize.is_parametrized(module, "weight"):
@@ -351,3 +359,12 @@ def load(pack: Pack, device: str = "auto", precision: str = "auto") -> Vits:
     model.load_state_dict(values, strict=True, assign=True)
     model.to(where)
     return Vits(pack, model, where, pick_dtype(precision, where))
+
+
+def load(pack: Pack, device: str = "auto", precision: str = "auto") -> Vits:
+    """Load a verified pack, strictly.
+
+    Raises: as `read`, and EngineFailed where the device is not there.
+    """
+    where = pin(device)
+    return of_tensors(pack, read(pack), where, precision)

@@ -76,6 +76,7 @@ class Xtts:
     """One loaded XTTS voice. Stateless between calls; every call carries its own state."""
 
     native: frozenset[str] = frozenset()
+    warm_key: str | None = None
 
     def __init__(self, pack: Pack, gpt: Gpt, vocoder: Vocoder, conditioning: Tensor) -> None:
         self.pack, self.shape = pack, pack.xtts_network
@@ -320,7 +321,7 @@ def load(pack: Pack, device: str = "auto", precision: str = "auto") -> Xtts:
         EngineFailed: the device is not there.
     """
     where = pin(device)
-    return of_tensors(pack, _read(pack), where, precision)
+    return of_tensors(pack, read(pack), where, precision)
 
 
 def of_tensors(pack: Pack, values: dict[str, Tensor], where: torch.device, precision: str) -> Xtts:
@@ -342,8 +343,11 @@ def of_tensors(pack: Pack, values: dict[str, Tensor], where: torch.device, preci
     return Xtts(pack, Gpt(shape, spoken, conditioning), vocoder, conditioning)
 
 
-def _read(pack: Pack) -> dict[str, Tensor]:
-    """The tensors that speaking needs; of the others, that they are as they should be."""
+def read(pack: Pack) -> dict[str, Tensor]:
+    """The tensors that speaking needs; of the others, that they are as they should be.
+
+    Raises: as `load`.
+    """
     path, wanted = pack.weights_path, network.expected(pack.xtts_network)
     needed = set(network.speaking(wanted))
     try:

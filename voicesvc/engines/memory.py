@@ -1,0 +1,44 @@
+"""How much memory there is for voices where the operator does not say."""
+
+import os
+from pathlib import Path
+
+import torch
+
+from voicesvc.config import Settings
+
+_DEVICE_SHARE = 0.8  # of what is free at the start; the rest is for what is computed
+_HOST_SHARE = 0.25  # beside a GPU
+_MEMINFO = Path("/proc/meminfo")
+_CGROUP = Path("/sys/fs/cgroup")
+
+
+def with_budgets(settings: Settings, device: torch.device) -> Settings:
+    """The settings with both budgets said: where they are not, a share of what is free now."""
+    found: dict[str, int] = {}
+    if settings.device_budget_mb is None:
+        free = torch.cuda.mem_get_info(device)[0] if device.type == "cuda" else free_bytes()
+        found["device_budget_mb"] = max(int(free * _DEVICE_SHARE) // 2**20, 1)
+    if settings.host_budget_mb is None:
+        beside = free_bytes() * _HOST_SHARE if device.type == "cuda" else 0
+        found["host_budget_mb"] = int(beside) // 2**20
+    return settings.model_copy(update=found)
+
+
+def free_bytes(meminfo: Path = _MEMINFO, cgroup: Path = _CGROUP) -> int:
+    """Memory that this process could still take: of the machine, and of its container.
+
+    Reads what Linux says (`MemAvailable` of proc(5), `memory.max` and `memory.current` of control
+    groups version 2); elsewhere it is half of all there is.
+    """
+    try:
+        said = dict(line.split(":", 1) for line in meminfo.read_text("ascii").splitlines())
+        free = int(said["MemAvailable"].split()[0]) * 1024
+    except (OSError, KeyError):
+        return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") // 2
+    try:
+        limit = (cgroup / "memory.max").read_text("ascii").strip()
+        used = int((cgroup / "memory.current").read_text("ascii"))
+    except OSError:
+        return free
+    return free if limit == "max" else min(free, max(int(limit) - used, 0))
