@@ -1,6 +1,8 @@
 """The VITS engine with the real voice: parity, seeds, noise by word, refusals."""
 
+import gc
 import json
+import weakref
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
@@ -14,6 +16,7 @@ from safetensors.torch import load_file, save_file
 from voice_files import JOE, coqui_of, speak
 
 from voicesvc import packs, phonemes
+from voicesvc.api.server import settle
 from voicesvc.config import Settings
 from voicesvc.engines import convert
 from voicesvc.engines.cells import Flow
@@ -230,6 +233,19 @@ def test_declared_bytes_are_the_ones_held(joe: packs.Pack, exact: Vits) -> None:
     assert exact.resident_bytes - exact.encoder.extra_bytes <= joe.resident_bytes * 1.05
     assert 0 <= exact.encoder.extra_bytes <= joe.resident_bytes * 0.4
     assert exact.resident_bytes > 20_000_000
+
+
+def test_a_dropped_voice_leaves_nothing_for_the_garbage_collector(joe: packs.Pack) -> None:
+    """Which looks no more among what was there when the service was ready."""
+    engine = load(joe, "cpu", "auto")
+    parts = [weakref.ref(p) for p in (engine.encoder, engine.speech.flow, engine.speech.decoder)]
+    settle()
+    try:
+        assert gc.get_freeze_count() > 100_000
+        engine.close()
+        assert [p() for p in parts] == [None] * 3
+    finally:
+        gc.unfreeze()
 
 
 def test_devices_and_precisions() -> None:

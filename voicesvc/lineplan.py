@@ -174,18 +174,21 @@ def describe(line: Plan, pause_ms: float) -> SentencePlan:
 
 def _word(word: PlannedWord, line: Plan) -> WordPlan:
     found = plan.groups(word)
-    lasting = {g: sum(u.frames for u in word.units[g.begin : g.end]) for g in found}
+    lasting_ms = [ms(sum([u.frames for u in word.units[g.begin : g.end]]), line) for g in found]
     return WordPlan.model_construct(
         text=word.text,
         start=word.start,
         end=word.end,
         phonemes=tuple(
-            PhonemePlan.model_construct(symbol=g.symbol, duration_ms=ms(n, line))
-            for g, n in lasting.items()
+            # all its fields, because looking up defaults takes as long as the rest of it
+            PhonemePlan.model_construct(
+                symbol=g.symbol, duration_ms=duration_ms, pitch_st=0.0, energy_db=0.0
+            )
+            for g, duration_ms in zip(found, lasting_ms, strict=True)
             if g.kind != "pause"
         ),
         after=plan.after(word),
-        pause_ms=sum(ms(n, line) for g, n in lasting.items() if g.kind == "pause"),
+        pause_ms=sum(m for g, m in zip(found, lasting_ms, strict=True) if g.kind == "pause"),
     )
 
 

@@ -151,7 +151,10 @@ class Performer:
         if breath:
             pause_ms = max(pause_ms, word.pause_ms + BREATH_MS)
             self._since_breath_ms = 0.0
-        return word.model_copy(update={"pause_ms": rounded_ms(pause_ms), "breath": breath})
+        pause_ms = rounded_ms(pause_ms)
+        if not breath and pause_ms == word.pause_ms:
+            return word
+        return word.model_copy(update={"pause_ms": pause_ms, "breath": breath})
 
     def _word(self, word: WordPlan, clock: "_Clock") -> WordPlan:
         around = [s for s in self._asked.stretches if s.start < word.end and word.start < s.end]

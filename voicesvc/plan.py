@@ -7,7 +7,7 @@ import hashlib
 import unicodedata
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 from voicesvc.errors import BadPlan
 
@@ -76,7 +76,7 @@ class PlannedWord:
     @property
     def frames(self) -> int:
         """Length in frames."""
-        return sum(u.frames for u in self.units)
+        return sum([u.frames for u in self.units])
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,8 +137,7 @@ def check_model(line: Plan, model_sha256: str) -> None:
         )
 
 
-@dataclass(frozen=True, slots=True)
-class Group:
+class Group(NamedTuple):
     """Units [begin, end) of a word that are heard as one thing."""
 
     symbol: str  # what is written for it, blanks aside; "" for the silence around a sentence
@@ -153,43 +152,50 @@ def groups(word: PlannedWord) -> list[Group]:
     If punctuation follows the word, what is after its last phoneme is one "pause" at the end;
     mere spaces there belong to the last phoneme, because nobody pauses at them.
     """
-    units = word.units
-    heard = [i for i, u in enumerate(units) if u.kind in ("phone", "mark")]
-    after = next(
-        (i for i in range(heard[-1] + 1 if heard else 0, len(units)) if units[i].kind == "pause"),
-        len(units),
-    )
+    units, n = word.units, len(word.units)
+    after = next((i for i in range(_said(units), n) if units[i].kind == "pause"), n)
     starts: list[tuple[int, Literal["phone", "gap"]]] = []
     stressed = False
     for i, u in enumerate(units[:after]):
-        stress = u.kind == "mark" and u.symbol in STRESS
-        if (u.kind == "phone" and not stressed) or (stress and not stressed):
-            starts.append((i, "phone"))
-        elif u.kind == "pause":
+        kind = u.kind
+        if kind == "phone":
+            if not stressed:
+                starts.append((i, "phone"))
+            stressed = False
+        elif kind == "pause":
             starts.append((i, "gap"))
-        stressed = stress or (stressed and u.kind != "phone")
+        elif kind == "mark" and u.symbol in STRESS:
+            if not stressed:
+                starts.append((i, "phone"))
+            stressed = True
     if not starts or starts[0][0] > 0:
         starts = [(0, starts[0][1] if starts else "gap"), *starts[1:]]
     pauses = any(u.kind == "pause" and not u.symbol.isspace() for u in units[after:])
-    last = after if pauses else len(units)
-    ends = [*(i for i, _ in starts[1:]), last]
+    last = after if pauses else n
+    ends = [*[i for i, _ in starts[1:]], last]
     found = [
         Group(_symbol(units[i : min(end, after)]), kind, i, end)
         for (i, kind), end in zip(starts, ends, strict=True)
         if end > i
     ]
-    return [*found, Group(_symbol(units[after:]), "pause", after, len(units))] if pauses else found
+    return [*found, Group(_symbol(units[after:]), "pause", after, n)] if pauses else found
 
 
 def after(word: PlannedWord) -> str:
     """What separates a word from the next: ", " or " "."""
-    heard = [i for i, u in enumerate(word.units) if u.kind in ("phone", "mark")]
-    rest = word.units[heard[-1] + 1 :] if heard else word.units
-    return "".join(u.symbol for u in rest if u.kind == "pause")
+    return "".join([u.symbol for u in word.units[_said(word.units) :] if u.kind == "pause"])
+
+
+def _said(units: Sequence[Unit]) -> int:
+    """How many units a word has up to its last phoneme or mark."""
+    n = len(units)
+    while n and units[n - 1].kind not in ("phone", "mark"):
+        n -= 1
+    return n
 
 
 def _symbol(units: Sequence[Unit]) -> str:
-    return "".join(u.symbol for u in units if u.kind != "blank")
+    return "".join([u.symbol for u in units if u.kind != "blank"])
 
 
 def share(frames: Sequence[float], kinds: Sequence[Kind]) -> list[int]:

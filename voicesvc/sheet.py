@@ -6,6 +6,7 @@ Knows nothing of engines.
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from itertools import accumulate
 from typing import Any
 
 import numpy as np
@@ -13,7 +14,7 @@ import numpy as np
 from voicesvc import plan
 from voicesvc.dsp import Controls, Curve
 from voicesvc.errors import BadPlan
-from voicesvc.lineplan import LineHead, SentencePlan, WordPlan, inner
+from voicesvc.lineplan import LineHead, SentencePlan, WordPlan, inner, ms
 from voicesvc.plan import Plan, PlannedWord, Unit
 
 RAMP_S = 0.02  # over which what is set for a word changes into the next word's
@@ -122,21 +123,28 @@ class _Laid:
                 f" phonemes for it are {[g.symbol for g in heard]}",
                 where=f"{where}.phonemes",
             )
-        frames: list[float] = []
-        for group, phoneme in zip(heard, asked.phonemes, strict=True):
-            units = word.units[group.begin : group.end]
-            own = sum(u.frames for u in units)
-            factor = phoneme.duration_ms / self.frame_ms / own if own else 0.0
-            frames += [u.frames * factor for u in units]
-        said = word.units[: len(frames)]
-        kept = _lasting(said, plan.share(frames, [u.kind for u in said]))
+        kept = self._kept(word, heard, [p.duration_ms for p in asked.phonemes])
         self.centres.append(self._centres([(g.begin, g.end) for g in heard], kept))
         begin, said_samples = self.at, sum(u.frames for u in kept) * self.natural.hop
-        pause, insert = self._pause(word.units[len(frames) :], asked.pause_ms)
+        pause, insert = self._pause(word.units[len(kept) :], asked.pause_ms)
         self._add(replace(word, units=(*kept, *pause)))
         border = begin + said_samples
         self.spans.append((begin, border))
         self._cut(border, self.at, insert, asked.breath, where)
+
+    def _kept(
+        self, word: PlannedWord, heard: Sequence[plan.Group], asked_ms: Sequence[float]
+    ) -> Sequence[Unit]:
+        """The units of a word's phonemes, as long as they are to be."""
+        owns = [sum([u.frames for u in word.units[g.begin : g.end]]) for g in heard]
+        said = word.units[: heard[-1].end if heard else 0]
+        if asked_ms == [ms(own, self.natural) for own in owns]:
+            return said  # as the model plans them: what the rest comes to, for most words
+        frames: list[float] = []
+        for group, duration_ms, own in zip(heard, asked_ms, owns, strict=True):
+            factor = duration_ms / self.frame_ms / own if own else 0.0
+            frames += [u.frames * factor for u in word.units[group.begin : group.end]]
+        return _lasting(said, plan.share(frames, [u.kind for u in said]))
 
     def _pause(self, units: Sequence[Unit], asked_ms: float) -> tuple[list[Unit], int]:
         """The model's own pause, shortened where less is asked; and the samples to put in."""
@@ -162,8 +170,8 @@ class _Laid:
         self.at += word.frames * self.natural.hop
 
     def _centres(self, groups: Sequence[tuple[int, int]], units: Sequence[Unit]) -> list[float]:
-        ends = self.at + self.natural.hop * np.cumsum([0, *(u.frames for u in units)])
-        return [float(ends[b] + ends[e]) / 2 for b, e in groups]
+        ends = list(accumulate([u.frames * self.natural.hop for u in units], initial=self.at))
+        return [(ends[b] + ends[e]) / 2 for b, e in groups]
 
     def heard_at(self, sample: int, begins: bool) -> int:
         """When a sample of the plan is heard, with all that was put in before it."""

@@ -94,7 +94,7 @@ class Take:
         """Note when a sentence's words are heard; the silence before it begins at `from_s`."""
         laid, natural = one.sheet, one.planned.natural
         begin_s = from_s + one.planned.before_samples / natural.sample_rate_hz
-        timed = [moved(word, begin_s) for word in laid.words]
+        timed = [moved(word, begin_s) for word in laid.words] if begin_s else laid.words
         if timed:
             self.words_json.append(json.dumps(timed, ensure_ascii=False)[1:-1].encode())
         self.marks += [{"name": n, "at_s": round(t + begin_s, 6)} for n, t in laid.marks]

@@ -66,10 +66,6 @@ def word_noise(word: PlannedWord, seed: int, purpose: str, shape: tuple[int, int
     return torch.randn(rows, wide, generator=generator)[:, :columns]
 
 
-def _lasting(unit: Unit, frames_model: float) -> Unit:
-    return Unit(unit.symbol, unit.id, unit.kind, frames_model, math.ceil(frames_model))
-
-
 class _Prior:
     """The prior's samples, drawn word by word as they are asked for."""
 
@@ -114,6 +110,7 @@ class Vits:
         self.hop = self.shape.hop
         self.warm_key: str | None = f"{self.device} {self.precision} {self.shape.model_dump_json()}"
         self._ids = {s: i for i, s in enumerate(pack.text.symbols) if s}
+        self._units: dict[tuple[str, Kind], Unit] = {}  # without durations, made once each
         text = pack.text
         self.symbols = frozenset(self._ids) - {text.pad, text.bos, text.eos, text.blank}
         try:
@@ -154,7 +151,13 @@ class Vits:
             raise EngineFailed(f"the model predicts a symbol of {max(frames)} frames")
         at = iter(frames)
         planned = tuple(
-            replace(w, units=tuple(_lasting(u, next(at)) for u in w.units)) for w in laid
+            replace(
+                w,
+                units=tuple(
+                    [Unit(u.symbol, u.id, u.kind, f := next(at), math.ceil(f)) for u in w.units]
+                ),
+            )
+            for w in laid
         )
         return Plan(
             model_sha256=self.pack.model_sha256,
@@ -202,7 +205,11 @@ class Vits:
         return (self._unit(symbol, "blank"),) if used and symbol is not None else ()
 
     def _unit(self, symbol: str, kind: Kind) -> Unit:
-        return Unit(symbol, self._ids[symbol], kind, 0.0, 0)
+        unit = self._units.get((symbol, kind))
+        if unit is None:
+            unit = Unit(symbol, self._ids[symbol], kind, 0.0, 0)
+            self._units[symbol, kind] = unit
+        return unit
 
     def stream(self, line: Plan, cells: tuple[int, ...] = CELL_FRAMES) -> Iterator[Pcm]:
         """The plan's samples, cell by cell.
