@@ -1,14 +1,16 @@
 """XTTS: voicesvc's decode loop and vocoder against coqui-tts's, on the same weights in one run.
 
-What is measured, for a line of 5 s and one of 10 s: seconds of waiting and of processor time per
-second of audio, time to the first chunk, audio tokens per second, and how many frames went through
-HiFi-GAN for each frame that was heard. Against coqui's `inference_stream` (chunks of 20 tokens, its
-default) and its `inference` (the whole line at once).
+What is measured, for lines of 5, 10 and 30 s (three sentences): seconds of waiting and of processor
+time per second of audio, time to the first chunk, audio tokens per second, and how many frames went
+through HiFi-GAN for each frame that was heard. Against coqui's `inference_stream` (chunks of 20
+tokens, its default) and its `inference` (a sentence at once). `--batch`: how many tokens a second
+1, 2, 4 and 8 streams of one voice get in all that run at once, each of 5 s.
 
 Why so: no trained weights are to be had here, so they are random, in the real size (467 million);
 what they say is noise, but it costs what speech costs. Both are told to say an exact number of
-tokens, since a model of noise does not stop. All in one process of one thread, in turns; on a busy
-machine read the processor's seconds. Memory: some 6 GB.
+tokens, since a model of noise does not stop. All in one process, in turns, with one thread in every
+product; voicesvc decodes in one thread and makes sound in another. On a busy machine read the
+processor's seconds. Memory: some 6 GB.
 
 Ends in one JSON line on stdout; the table goes to stderr.
 """
@@ -16,7 +18,8 @@ Ends in one JSON line on stdout; the table goes to stderr.
 import json
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from functools import partial
 from importlib import metadata
@@ -34,7 +37,8 @@ from voicesvc.manifest import Text, Weights
 from voicesvc.packs import Licence, Pack
 from voicesvc.packs import Xtts as Shape
 
-TOKENS = {"5 s": 108, "10 s": 215}  # 46.4 ms each
+TOKENS = {"5 s": (108,), "10 s": (215,), "30 s": (215, 215, 216)}  # of sentences; 46.4 ms each
+STREAMS = (1, 2, 4, 8)
 VOICESVC, STREAM, WHOLE = "voicesvc", "coqui inference_stream", "coqui inference"
 RATE_HZ = 24000
 LETTERS = "abcdefghijklmnopqrstuvwxyz',."
@@ -143,32 +147,41 @@ def our_engine(model: Any, folder: Path, precision: str) -> xtts.Xtts:
     return xtts.of_tensors(pack, values, pin("cpu"), precision)
 
 
-def ours(engine: xtts.Xtts, n_tokens: int, seed: int) -> Iterator[Tensor]:
-    """Samples of exactly so many tokens."""
-    text = gpt.Saying(
+def saying(engine: xtts.Xtts, n_tokens: int, seed: int) -> gpt.Saying:
+    """A text that takes exactly so many tokens."""
+    return gpt.Saying(
         engine._tokens(LINES["medium"].lower()),
         gpt.Sampling(**SAMPLING),
         torch.Generator().manual_seed(seed),
         gpt.Bounds(n_tokens, n_tokens),
     )
-    return engine.vocoder.stream(engine.batch.latents(text))
 
 
-def theirs(model: Any, engine: xtts.Xtts, whole: bool, n_tokens: int, _: int) -> Iterator[Any]:
+def ours(engine: xtts.Xtts, sentences: Sequence[int], seed: int) -> Iterator[Tensor]:
+    """Samples of exactly so many tokens."""
+    for n_tokens in sentences:
+        latents = engine.batch.latents(saying(engine, n_tokens, seed))
+        yield from engine.vocoder.stream(latents)
+
+
+def theirs(
+    model: Any, engine: xtts.Xtts, whole: bool, sentences: Sequence[int], _: int
+) -> Iterator[Any]:
     """The same by coqui's own loop; it takes no seed."""
-    asked: dict[str, Any] = {
-        "text": LINES["medium"],
-        "language": "en",
-        "gpt_cond_latent": engine.conditioning[None],
-        "speaker_embedding": engine.vocoder.speaker.transpose(1, 2),
-        "min_new_tokens": n_tokens,
-        "max_new_tokens": n_tokens,
-        **SAMPLING,
-    }
-    if whole:
-        yield model.inference(**asked)["wav"]
-    else:
-        yield from model.inference_stream(**asked)
+    for n_tokens in sentences:
+        asked: dict[str, Any] = {
+            "text": LINES["medium"],
+            "language": "en",
+            "gpt_cond_latent": engine.conditioning[None],
+            "speaker_embedding": engine.vocoder.speaker.transpose(1, 2),
+            "min_new_tokens": n_tokens,
+            "max_new_tokens": n_tokens,
+            **SAMPLING,
+        }
+        if whole:
+            yield model.inference(**asked)["wav"]
+        else:
+            yield from model.inference_stream(**asked)
 
 
 def timed(runs: Runs, say_it: Callable[[int], Iterator[Any]], seed: int) -> None:
@@ -196,11 +209,14 @@ def counted(module: torch.nn.Module, axis: int, runs: Runs, work: Callable[[], o
     runs.frames = sum(seen)
 
 
-def measure(model: Any, engine: xtts.Xtts, rounds: int, alone: bool) -> dict[str, dict[str, Runs]]:
+def measure(
+    model: Any, engine: xtts.Xtts, rounds: int, lengths: Sequence[str], alone: bool
+) -> dict[str, dict[str, Runs]]:
     """By way and length."""
     found: dict[str, dict[str, Runs]] = {}
     generator, decoder = model.hifigan_decoder.waveform_decoder, engine.vocoder.decoder
-    for length, n in TOKENS.items():
+    for length in lengths:
+        n = TOKENS[length]
         ways: dict[str, tuple[torch.nn.Module, int, Callable[[int], Iterator[Any]]]] = {
             VOICESVC: (decoder, 1, partial(ours, engine, n)),
             STREAM: (generator, -1, partial(theirs, model, engine, False, n)),
@@ -218,11 +234,69 @@ def measure(model: Any, engine: xtts.Xtts, rounds: int, alone: bool) -> dict[str
     return found
 
 
+def together(engine: xtts.Xtts, rounds: int) -> dict[str, dict[str, dict[int, float]]]:
+    """Tokens a second of so many streams at once, by the clock and by the processor's time."""
+    (n_tokens,) = TOKENS["5 s"]
+    found: dict[str, dict[str, dict[int, float]]] = {}
+    for what in ("decoded", "decoded and vocoded"):
+        by = found[what] = {"per_s": {}, "per_cpu_s": {}}
+        for n in STREAMS:
+            wall_s: list[float] = []
+            cpu_s: list[float] = []
+
+            def say_it(seed: int) -> int:
+                said = engine.batch.latents(saying(engine, n_tokens, seed))
+                sound = said if what == "decoded" else engine.vocoder.stream(said)  # noqa: B023
+                return sum(len(part) for part in sound)
+
+            for _ in range(rounds):
+                begin_s, begin_cpu_s = time.perf_counter(), time.process_time()
+                with ThreadPoolExecutor(n) as threads:
+                    list(threads.map(say_it, range(n)))
+                wall_s.append(time.perf_counter() - begin_s)
+                cpu_s.append(time.process_time() - begin_cpu_s)
+            by["per_s"][n] = round(n * n_tokens / median(wall_s), 2)
+            by["per_cpu_s"][n] = round(n * n_tokens / median(cpu_s), 2)
+            say(
+                f"{what:20} {n} at once: {by['per_s'][n]:6} tokens/s, {by['per_cpu_s'][n]:6} by CPU"
+            )
+    return found
+
+
+def rounding(exact: gpt.Gpt, rounded: gpt.Gpt, engine: xtts.Xtts) -> dict[str, float]:
+    """How far a rounded GPT's odds are off, where both have heard and said the same."""
+    n_tokens = sum(TOKENS["5 s"])
+    one, other = (saying(engine, n_tokens, 1) for _ in range(2))
+    exact.begin(one)
+    rounded.begin(other)
+    off, spread, same_best, same_drawn = [], [], 0, 0
+    for _ in range(n_tokens - 1):
+        other.token = one.token
+        other.heard.copy_(one.heard)
+        (odds,), (odds_rounded,) = exact.step([one])[1], rounded.step([other])[1]
+        off.append(float((odds - odds_rounded).square().mean().sqrt()))
+        spread.append(float(odds.std()))
+        same_best += int(odds.argmax() == odds_rounded.argmax())
+        for said, heard in ((one, odds), (other, odds_rounded)):
+            said.hear(heard.clone(), exact.shape.gpt_stop_audio_token)
+        same_drawn += one.token == other.token
+    return {
+        "odds_off_rms": median(off),
+        "odds_std": median(spread),
+        "same_likeliest": round(same_best / len(off), 3),
+        "same_drawn": round(same_drawn / len(off), 3),
+    }
+
+
 def main() -> None:
     """Measure and print."""
     parser = arguments(__doc__, rounds=1)
-    parser.add_argument("--precision", default="fp32", choices=("fp32", "bf16"), help="voicesvc's")
+    choices = ("auto", "fp32", "bf16")
+    parser.add_argument("--precision", default="auto", choices=choices, help="voicesvc's")
+    parser.add_argument("--lengths", nargs="+", default=list(TOKENS), choices=list(TOKENS))
     parser.add_argument("--alone", action="store_true", help="without coqui's loops")
+    parser.add_argument("--batch", action="store_true", help="streams that run at once")
+    parser.add_argument("--rounding", action="store_true", help="of the GPT in bf16")
     options = parser.parse_args()
     torch.set_num_threads(1)
     with tempfile.TemporaryDirectory() as scratch:
@@ -232,9 +306,15 @@ def main() -> None:
         model.gpt.init_gpt_for_inference()
         model.gpt.eval()
         engine.warm()
-        found = measure(model, engine, options.rounds, options.alone)
+        rounded = None
+        if options.rounding:
+            other = our_engine(model, Path(scratch), "bf16")
+            rounded = rounding(engine.batch.gpt, other.batch.gpt, engine)
+            del other
+        streams = together(engine, options.rounds) if options.batch else None
+        found = measure(model, engine, options.rounds, options.lengths, options.alone)
     figures: dict[str, Any] = {"rounds": options.rounds, "threads": 1}
-    figures["precision"] = options.precision
+    figures |= {"precision": engine.precision, "together": streams, "rounding": rounded}
     for name, value in (
         ("rtf", lambda r: median(w / r.audio_s for w in r.wall_s)),
         ("cpu_rtf", lambda r: median(c / r.audio_s for c in r.cpu_s)),
@@ -244,16 +324,23 @@ def main() -> None:
     ):
         figures[name] = {w: {n: value(r) for n, r in by.items()} for w, by in found.items()}
     figures["tokens_per_cpu_s"] = {
-        way: {n: round(TOKENS[n] / median(r.cpu_s), 1) for n, r in by.items()}
+        way: {n: round(sum(TOKENS[n]) / median(r.cpu_s), 1) for n, r in by.items()}
         for way, by in found.items()
     }
-    say("\n" + f"{'':24}" + "".join(f"{n:>24}" for n in TOKENS))
+    say("\n" + f"{'':41}" + "".join(f"{n:>12}" for n in options.lengths))
     for name in ("rtf", "cpu_rtf", "first_chunk_s", "vocoded", "tokens_per_cpu_s"):
         for way, by in figures[name].items():
             say(f"{name:17}{way:24}" + "".join(f"{v:>12}" for v in by.values()))
     cpu_rtf = figures["cpu_rtf"]
     figures["over_coqui_stream_cpu"] = {
-        n: round(cpu_rtf[VOICESVC][n] / cpu_rtf[STREAM][n], 3) for n in TOKENS if STREAM in cpu_rtf
+        n: round(cpu_rtf[VOICESVC][n] / cpu_rtf[STREAM][n], 3)
+        for n in options.lengths
+        if STREAM in cpu_rtf
+    }
+    figures["over_coqui_stream"] = {
+        n: round(figures["rtf"][VOICESVC][n] / figures["rtf"][STREAM][n], 3)
+        for n in options.lengths
+        if STREAM in cpu_rtf
     }
     report(
         "xtts", figures, {"coqui-tts": metadata.version("coqui-tts"), "torch": torch.__version__}

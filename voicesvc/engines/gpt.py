@@ -101,7 +101,7 @@ class Saying:
 
     def begin(self, said: Said, heard: Tensor) -> None:
         """After the voice's own part; `heard` [tokens] are those held against it as repeated."""
-        self.said, self._heard = said, heard
+        self.said, self.heard = said, heard
 
     def hear(self, odds: Tensor, stop: int) -> None:
         """Draw the next token by its log odds [tokens].
@@ -115,8 +115,8 @@ class Saying:
         with torch.inference_mode():
             if self.n_tokens <= self.bounds.least:
                 odds[stop] = -math.inf
-            self.token = draw(odds, self._heard, self.how, self.generator)
-        self._heard[self.token] = True
+            self.token = draw(odds, self.heard, self.how, self.generator)
+        self.heard[self.token] = True
         self.ended = self.token == stop or self.n_tokens == self.bounds.most
 
 
@@ -154,22 +154,24 @@ class Gpt:
 
     def _widths(self) -> tuple[int, ...]:
         """Numbers of rows at which every row's products are what they are among `ROWS`."""
-        block, found = self.blocks[0], []
-        products = (block.attend, block.attended, block.wide, block.narrow, self.head)
-        wide = len(self.blocks[0].wide(self.audio[:1])[0])
-        noise = torch.randn(ROWS, wide, generator=torch.Generator().manual_seed(0)).to(self.audio)
-        for n in range(1, ROWS):
-            same = True
-            for product in products:
-                x = noise if product is block.narrow else noise[:, : self.channels].contiguous()
-                whole = product(x)
-                same &= all(
-                    torch.equal(product(x[i : i + n]), whole[i : i + n])
-                    for i in range(ROWS + 1 - n)
-                )
-            if same:
-                found.append(n)
-        return (*found, ROWS)
+        block = self.blocks[0]
+        noise = torch.randn(ROWS, self.channels, generator=torch.Generator().manual_seed(0))
+        x = noise.to(self.audio)
+        wide = block.wide(x)
+
+        def alike(product: Callable[[Tensor], Tensor], x: Tensor, n: int) -> bool:
+            whole = product(x)
+            parts = (slice(i, i + n) for i in range(ROWS + 1 - n))
+            return all(torch.equal(product(x[part]), whole[part]) for part in parts)
+
+        def all_alike(n: int) -> bool:
+            return (
+                all(alike(product, x, n) for product in (block.attend, block.wide, self.head))
+                and alike(lambda x: block.attended.plus(x, x), x, n)
+                and alike(lambda h: block.narrow.plus(h, h[:, : self.channels]), wide, n)
+            )
+
+        return (*(n for n in range(1, ROWS) if all_alike(n)), ROWS)
 
     def begin(self, saying: Saying) -> Tensor:
         """The text is heard, and the first token said: its latent [C], float32."""

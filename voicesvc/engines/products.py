@@ -1,10 +1,10 @@
-"""Products in fp32, as fast as the processor multiplies, and convolutions made of them.
+"""Products as fast as the processor multiplies, and convolutions made of them.
 
 oneDNN takes weights that lie in its own order and any number of rows, but makes and keeps code for
 each. MKL, which torch uses otherwise, makes none and is as fast with the many rows of a line, but
 reaches half the rate on AMD's processors. Elsewhere (no AVX-512, another device) the products are
-torch's own. Results are fp32 either way. Tensors are [time, channels]. Knows nothing
-of the networks built from them.
+torch's own. Results are of the weights' precision either way. Tensors are [time, channels]. Knows
+nothing of the networks built from them.
 """
 
 from collections.abc import Sequence
@@ -47,11 +47,17 @@ def packs(weight: Tensor) -> bool:
     return weight.device.type == "cpu" and weight.dtype == torch.float32 and _onednn()
 
 
+def _packs_bf16(weight: Tensor) -> bool:
+    cpu = torch.cpu.get_capabilities()
+    multiplies = bool(cpu.get("amx_bf16") or cpu.get("avx512_bf16"))
+    return weight.device.type == "cpu" and weight.dtype == torch.bfloat16 and multiplies
+
+
 class Product:
     """x [.., in] -> x @ weight.T + bias [.., out]; weight [out, in], bias [out]."""
 
     def __init__(self, weight: Tensor, bias: Tensor | None = None) -> None:
-        self.bias, self.packed = bias, packs(weight)
+        self.bias, self.packed = bias, packs(weight) or _packs_bf16(weight)
         self.weight = weight.contiguous()
         if self.packed:
             self.weight = torch.ops.mkldnn._reorder_linear_weight(self.weight, _PACK_ROWS)
