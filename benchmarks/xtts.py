@@ -40,6 +40,7 @@ from voicesvc.packs import Xtts as Shape
 TOKENS = {"5 s": (108,), "10 s": (215,), "30 s": (215, 215, 216)}  # of sentences; 46.4 ms each
 STREAMS = (1, 2, 4, 8)
 VOICESVC, STREAM, WHOLE = "voicesvc", "coqui inference_stream", "coqui inference"
+PEERS = {"stream": STREAM, "whole": WHOLE}
 RATE_HZ = 24000
 LETTERS = "abcdefghijklmnopqrstuvwxyz',."
 SAMPLING: dict[str, Any] = {
@@ -210,7 +211,7 @@ def counted(module: torch.nn.Module, axis: int, runs: Runs, work: Callable[[], o
 
 
 def measure(
-    model: Any, engine: xtts.Xtts, rounds: int, lengths: Sequence[str], alone: bool
+    model: Any, engine: xtts.Xtts, rounds: int, lengths: Sequence[str], against: Sequence[str]
 ) -> dict[str, dict[str, Runs]]:
     """By way and length."""
     found: dict[str, dict[str, Runs]] = {}
@@ -229,7 +230,7 @@ def measure(
             counted(module, axis, runs, lambda: timed(runs, way, seed))
             say(f"{name:24}{length:>6}  {runs.wall_s[-1]:7.1f} s, {runs.cpu_s[-1]:7.1f} s of CPU")
 
-        names = [VOICESVC] if alone else list(ways)
+        names = [VOICESVC, *(PEERS[peer] for peer in against)]
         interleaved({name: partial(job, name, length) for name in names}, rounds)
     return found
 
@@ -271,7 +272,7 @@ def rounding(exact: gpt.Gpt, rounded: gpt.Gpt, engine: xtts.Xtts) -> dict[str, f
     rounded.begin(other)
     off, spread, same_best, same_drawn = [], [], 0, 0
     for _ in range(n_tokens - 1):
-        other.token = one.token
+        other.tokens[-1] = one.tokens[-1]
         other.heard.copy_(one.heard)
         (odds,), (odds_rounded,) = exact.step([one])[1], rounded.step([other])[1]
         off.append(float((odds - odds_rounded).square().mean().sqrt()))
@@ -279,7 +280,7 @@ def rounding(exact: gpt.Gpt, rounded: gpt.Gpt, engine: xtts.Xtts) -> dict[str, f
         same_best += int(odds.argmax() == odds_rounded.argmax())
         for said, heard in ((one, odds), (other, odds_rounded)):
             said.hear(heard.clone(), exact.shape.gpt_stop_audio_token)
-        same_drawn += one.token == other.token
+        same_drawn += one.tokens[-1] == other.tokens[-1]
     return {
         "odds_off_rms": median(off),
         "odds_std": median(spread),
@@ -294,7 +295,7 @@ def main() -> None:
     choices = ("auto", "fp32", "bf16")
     parser.add_argument("--precision", default="auto", choices=choices, help="voicesvc's")
     parser.add_argument("--lengths", nargs="+", default=list(TOKENS), choices=list(TOKENS))
-    parser.add_argument("--alone", action="store_true", help="without coqui's loops")
+    parser.add_argument("--against", nargs="*", default=list(PEERS), choices=list(PEERS))
     parser.add_argument("--batch", action="store_true", help="streams that run at once")
     parser.add_argument("--rounding", action="store_true", help="of the GPT in bf16")
     options = parser.parse_args()
@@ -312,7 +313,7 @@ def main() -> None:
             rounded = rounding(engine.batch.gpt, other.batch.gpt, engine)
             del other
         streams = together(engine, options.rounds) if options.batch else None
-        found = measure(model, engine, options.rounds, options.lengths, options.alone)
+        found = measure(model, engine, options.rounds, options.lengths, options.against)
     figures: dict[str, Any] = {"rounds": options.rounds, "threads": 1}
     figures |= {"precision": engine.precision, "together": streams, "rounding": rounded}
     for name, value in (

@@ -162,7 +162,7 @@ class Failing(Saying):
     """A text whose fifth token cannot be drawn."""
 
     def hear(self, odds: Tensor, stop: int) -> None:
-        super().hear(odds * math.nan if self.n_tokens == 4 else odds, stop)
+        super().hear(odds * math.nan if len(self.tokens) == 4 else odds, stop)
 
 
 def failing(number: int) -> Failing:
@@ -197,7 +197,7 @@ def test_a_step_that_fails_is_taken_by_each_alone(
     step = network.step
 
     def failing_step(sayings: Sequence[Saying]) -> Any:
-        if bad in sayings and bad.n_tokens > 10:
+        if bad in sayings and len(bad.tokens) > 10:
             raise RuntimeError("out of memory")
         return step(sayings)
 

@@ -27,6 +27,7 @@ from voicesvc.phonemes import Graphemes, Word
 from voicesvc.plan import Plan, Variability
 
 LINE = "Hold the line, and wait for me at the old bridge."
+HOW = gpt.Sampling(0.75, 50, 0.85, 10.0)
 LONG = " ".join(["the harbour was quiet, and then the storm came,"] * 16)
 
 
@@ -226,14 +227,58 @@ def test_a_text_over_the_models_limit_is_parted_and_coqui_asserts(
 ) -> None:
     with pytest.raises(AssertionError, match="maximum of 400 tokens"):
         next(iter(theirs(coqui, voice, LONG)))
-    plan = voice.plan(words(LONG), 3)
-    assert len(plan.hidden.parts) > 1
-    parts = voice._parts(plan.words)
-    assert [w for part in parts for w in part] == list(plan.words)
-    for part in parts:
-        assert len(xtts.text_of(part)) < 250
-        assert xtts.text_of(part).endswith((",", "."))
+    laid, _ = voice._lay_out(words(LONG))
+    parts = voice._parts(laid)
+    assert [w for part in parts for w in part] == laid
+    for one, next_one in itertools.pairwise(parts):
+        assert len(xtts.text_of([*one, *next_one])) < 250
+        assert xtts.text_of(one).endswith(",")
+    plan = voice.plan(words(LONG[:300]), 3)
+    assert len(plan.hidden.parts) == 3
     assert len(spoken(voice, plan)) == plan.samples
+
+
+def test_a_part_goes_on_from_what_was_said_before_it(
+    made: tuple[CoquiXtts, Pack], voice: xtts.Xtts, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sayings: list[gpt.Saying] = []
+    begin = voice.batch.gpt.begin
+
+    def noted(saying: gpt.Saying) -> torch.Tensor:
+        sayings.append(saying)
+        return begin(saying)
+
+    monkeypatch.setattr(voice.batch.gpt, "begin", noted)
+    plan = voice.plan(words(LONG[:300]), 3)
+    first, second, third = sayings
+    stop = voice.shape.gpt_stop_audio_token
+    assert first.before == []
+    assert second.before == [t for t in first.tokens if t != stop]
+    assert third.before == [t for t in second.tokens if t != stop]
+    parts = voice._parts(plan.words)
+    assert second.text == voice._tokens(xtts.text_of([*parts[0], *parts[1]]))
+    # as coqui's network has it that hears the two as one utterance, of which half is said
+    codes = torch.tensor([[*second.before, *second.tokens]])
+    with torch.inference_mode():
+        said = made[0].gpt(
+            torch.tensor([second.text]),
+            torch.tensor([len(second.text)]),
+            codes,
+            torch.tensor([codes.shape[1] * 1024]),
+            cond_latents=voice.conditioning[None],
+            return_latent=True,
+        )
+    latents = plan.hidden.parts[1]
+    np.testing.assert_allclose(latents, said[0, len(second.before) :][: len(latents)], atol=1e-3)
+
+
+def test_a_part_that_would_leave_no_room_begins_anew(voice: xtts.Xtts) -> None:
+    parts = [[w] for w in voice._lay_out(words("Hold. Wait."))[0]]
+    said = gpt.Saying([1], HOW, torch.Generator(), gpt.Bounds(0, 9))
+    for n_tokens, before in ((20, 20), (601, 0)):
+        said.tokens = [5] * n_tokens
+        second = voice._saying(parts, [said], torch.Generator(), Variability())
+        assert len(second.before) == before
 
 
 def test_one_word_over_the_limit_is_refused(voice: xtts.Xtts) -> None:

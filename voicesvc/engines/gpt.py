@@ -89,14 +89,19 @@ class Saying:
         how: how audio tokens are drawn.
         generator: of the CPU; draws every token.
         bounds: how many audio tokens there are to be.
+        before: audio tokens that the text's beginning was said by; it goes on from there.
     """
 
     def __init__(
-        self, text: Sequence[int], how: Sampling, generator: torch.Generator, bounds: Bounds
+        self,
+        text: Sequence[int],
+        how: Sampling,
+        generator: torch.Generator,
+        bounds: Bounds,
+        before: Sequence[int] = (),
     ) -> None:
         self.text, self.how, self.generator, self.bounds = text, how, generator, bounds
-        self.n_tokens = 0
-        self.token = -1
+        self.before, self.tokens = before, list[int]()
         self.ended = False
 
     def begin(self, said: Said, heard: Tensor) -> None:
@@ -111,13 +116,13 @@ class Saying:
         """
         if math.isnan(float(odds.sum())):
             raise EngineFailed("the GPT's odds are not numbers")
-        self.n_tokens += 1
         with torch.inference_mode():
-            if self.n_tokens <= self.bounds.least:
+            if len(self.tokens) < self.bounds.least:
                 odds[stop] = -math.inf
-            self.token = draw(odds, self.heard, self.how, self.generator)
-        self.heard[self.token] = True
-        self.ended = self.token == stop or self.n_tokens == self.bounds.most
+            token = draw(odds, self.heard, self.how, self.generator)
+        self.tokens.append(token)
+        self.heard[token] = True
+        self.ended = token == stop or len(self.tokens) == self.bounds.most
 
 
 class Gpt:
@@ -177,12 +182,13 @@ class Gpt:
         """The text is heard, and the first token said: its latent [C], float32."""
         shape = self.shape
         ids = [shape.gpt_start_text_token, *saying.text, shape.gpt_stop_text_token]
-        words = torch.tensor(ids, device=self.text.device)
+        begun = [shape.gpt_start_audio_token, *saying.before]
         heard = torch.zeros(shape.gpt_num_audio_tokens, dtype=torch.bool)
-        heard[[min(_PROMPT_TOKEN, len(heard) - 1), shape.gpt_start_audio_token]] = True
+        heard[[min(_PROMPT_TOKEN, len(heard) - 1), *begun]] = True
         with torch.inference_mode():
-            begun = self.audio[shape.gpt_start_audio_token] + self.audio_at[0]
-            x = torch.cat([self.text[words] + self.text_at[: len(ids)], begun[None]])
+            words, sounds = (torch.tensor(i, device=self.text.device) for i in (ids, begun))
+            text = self.text[words] + self.text_at[: len(ids)]
+            x = torch.cat([text, self.audio[sounds] + self.audio_at[: len(begun)]])
             saying.begin(self.voice.copy(), heard)
             latent = self._hear(x, saying.said)[-1:]
             odds = self._odds(latent)[0]
@@ -192,7 +198,7 @@ class Gpt:
     def step(self, sayings: Sequence[Saying]) -> tuple[Tensor, Tensor]:
         """What each says next: latents [n, C] and log odds [n, tokens] on the CPU, in float32.
 
-        Nothing is changed but what was heard; `moved` is to follow.
+        Each is to `hear` its odds before its next step. A step that fails can be taken again.
         """
         n = len(sayings)
         width = next(w for w in self.widths if w >= n)
@@ -200,7 +206,8 @@ class Gpt:
             x = self.audio.new_zeros(width, self.channels)
             for row, saying in enumerate(sayings):
                 saying.said.make_room(1)
-                torch.add(self.audio[saying.token], self.audio_at[saying.n_tokens], out=x[row])
+                at = len(saying.before) + len(saying.tokens)
+                torch.add(self.audio[saying.tokens[-1]], self.audio_at[at], out=x[row])
 
             def attention(i: int, heads: Tensor) -> Tensor:
                 out = heads.new_zeros(width, *heads.shape[2:])

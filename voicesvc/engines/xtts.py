@@ -122,10 +122,7 @@ class Xtts:
         if not any(u.kind == "phone" for w in laid for u in w.units):
             raise BadPlan("no symbol this voice knows", valid=sorted(self.symbols))
         parts = self._parts(laid)
-        decoding = [
-            _Kept(self._decoded(part, number, seed, variability))
-            for number, part in enumerate(parts)
-        ]
+        decoding = self._decoding(parts, seed, variability)
         guess = Plan(
             model_sha256=self.pack.model_sha256,
             sample_rate_hz=self.sample_rate_hz,
@@ -134,7 +131,7 @@ class Xtts:
             words=self._lasting(parts, [round(_USUAL_TOKENS * len(text_of(p))) for p in parts]),
             dropped=dropped,
             variability=variability,
-            hidden=Hidden(tuple(decoding)),
+            hidden=Hidden(decoding),
         )
 
         @cache
@@ -173,47 +170,85 @@ class Xtts:
         return laid, tuple(dropped)
 
     def _parts(self, words: Sequence[PlannedWord]) -> list[Sequence[PlannedWord]]:
-        """The words in as few parts as the model takes, cut where something ends."""
-        text = text_of(words)
-        most = self.shape.gpt_max_text_tokens
-        if len(words) == 1 or (
-            len(text) <= self._tokens.most_letters and len(self._tokens(text)) < most
-        ):
+        """The words in as few parts as the model takes, cut where something ends.
+
+        Where there are several, two that follow one another are together no more than it takes.
+        """
+        return [words] if self._share(words) <= 1 else self._halves(words)
+
+    def _halves(self, words: Sequence[PlannedWord]) -> list[Sequence[PlannedWord]]:
+        n = math.ceil(2 * self._share(words))
+        if len(words) == 1 or n == 1:
             return [words]
-        middle = len(words) / 2
+        begins = np.cumsum([len(w.units) for w in words])[:-1].tolist()
         borders = range(1, len(words))
         clauses = [i for i in borders if any(u.symbol in ",;:.?!" for u in words[i - 1].units)]
-        at = min(clauses or borders, key=lambda i: abs(i - middle))
-        return [*self._parts(words[:at]), *self._parts(words[at:])]
+        middle = sum(len(w.units) for w in words) * (n // 2) / n
+        at = min(clauses or borders, key=lambda i: abs(begins[i - 1] - middle))
+        return [*self._halves(words[:at]), *self._halves(words[at:])]
 
-    def _decoded(
-        self, part: Sequence[PlannedWord], number: int, seed: int, variability: Variability
-    ) -> Iterator[Tensor]:
-        """The latents [C] of a part, one by one; draws from a generator of its own."""
-        text = text_of(part)
+    def _share(self, words: Sequence[PlannedWord]) -> float:
+        """How much of what the model takes at once the words are."""
+        text = text_of(words)
+        most = self.shape.gpt_max_text_tokens - 1
+        return max(len(text) / self._tokens.most_letters, len(self._tokens(text)) / most)
+
+    def _decoding(
+        self, parts: Sequence[Sequence[PlannedWord]], seed: int, variability: Variability
+    ) -> tuple["_Kept", ...]:
+        """The latents [C] of each part, to be decoded one part after another.
+
+        A part goes on from the one before it: the model hears the text of both, and that it has
+        said the first. So it keeps its tone, and the two are as one utterance.
+        """
+        most = self.shape.gpt_max_text_tokens
+        for part in parts:
+            if len(self._tokens(text_of(part))) >= most:
+                raise BadPlan(
+                    f"{part[0].text[:40]!r} is one word of more than {most} tokens",
+                    where="text",
+                    valid=f"less than {most}",
+                )
+        sayings: list[Saying] = []
+        found: list[_Kept] = []
+
+        def decoded(number: int) -> Iterator[Tensor]:
+            for before in found[:number]:
+                for _ in before:
+                    pass
+            two = parts[max(number - 1, 0) : number + 1]
+            generator = torch.Generator().manual_seed(derive_seed(seed, "xtts", number))
+            sayings.append(self._saying(two, sayings[-1:], generator, variability))
+            yield from self.batch.latents(sayings[-1])
+
+        found += (_Kept(decoded(number)) for number in range(len(parts)))
+        return tuple(found)
+
+    def _saying(
+        self,
+        parts: Sequence[Sequence[PlannedWord]],
+        said: Sequence[Saying],
+        generator: torch.Generator,
+        variability: Variability,
+    ) -> Saying:
+        """The last of one or two parts, after the one that was said."""
         shape = self.shape
-        tokens = self._tokens(text)
-        if len(tokens) >= shape.gpt_max_text_tokens:
-            raise BadPlan(
-                f"{part[0].text[:40]!r} is one word of {len(tokens)} tokens",
-                where="text",
-                valid=f"less than {shape.gpt_max_text_tokens}",
-            )
-        bounds = Bounds(
-            math.floor(_LEAST_TOKENS * len(text)),
-            min(
-                math.ceil(_MOST_BEGUN + _MOST_TOKENS * len(text)),
-                shape.gpt_max_audio_tokens - _RESERVED,
-            ),
-        )
+        text = text_of(parts[-1])
+        wanted = math.ceil(_MOST_BEGUN + _MOST_TOKENS * len(text))
+        tokens = self._tokens(text_of([w for part in parts for w in part]))
+        stop = shape.gpt_stop_audio_token
+        before = [t for saying in said for t in saying.tokens if t != stop]
+        room = shape.gpt_max_audio_tokens - _RESERVED
+        if len(tokens) >= shape.gpt_max_text_tokens or len(before) + wanted / 2 > room:
+            tokens, before = self._tokens(text), []
         how = Sampling(
             temperature=shape.temperature * variability.sound,
             top_k=shape.top_k,
             top_p=shape.top_p,
             repetition_penalty=shape.repetition_penalty,
         )
-        generator = torch.Generator().manual_seed(derive_seed(seed, "xtts", number))
-        return self.batch.latents(Saying(tokens, how, generator, bounds))
+        bounds = Bounds(math.floor(_LEAST_TOKENS * len(text)), min(wanted, room - len(before)))
+        return Saying(tokens, how, generator, bounds, before)
 
     def stream(self, line: Plan, cells: tuple[int, ...] = CELL_FRAMES) -> Iterator[Pcm]:
         """The plan's samples, cell by cell.
@@ -223,13 +258,12 @@ class Xtts:
             EngineFailed: the model produced something that is no sound.
         """
         check_model(line, self.pack.model_sha256)
-        known = line.hidden.parts if isinstance(line.hidden, Hidden) else None
-        for number, part in enumerate(self._parts(line.words)):
-            latents: Iterable[Tensor] = (
-                known[number]
-                if known is not None
-                else self._decoded(part, number, line.seed, line.variability)
-            )
+        parts = self._parts(line.words)
+        if isinstance(line.hidden, Hidden):
+            known = line.hidden.parts
+        else:
+            known = self._decoding(parts, line.seed, line.variability)
+        for part, latents in zip(parts, known, strict=True):
             for samples in self.vocoder.stream(latents, _positions(part), cells):
                 pcm = cast(Pcm, samples.cpu().numpy())
                 if not math.isfinite(float(pcm.sum(dtype="float64"))):
@@ -241,7 +275,7 @@ class Xtts:
         letters = sorted(s for s in self.symbols if kind_of(s, "phone") == "phone")
         word = phonemes.Word("a", 0, 1, (letters[0],) * 4, ())
         laid, _ = self._lay_out([word])
-        next(self._decoded(laid, 0, 0, AS_MADE))
+        next(iter(self._decoding([laid], 0, AS_MADE)[0]))
         silent = self.conditioning.new_zeros(self.shape.gpt_n_model_channels)
         n_frames = self.vocoder.ahead_frames + 2 * sum(CELL_FRAMES)
         for _ in self.vocoder.stream([silent] * (n_frames // 4)):
