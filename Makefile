@@ -19,7 +19,7 @@ LOAD_USERS ?= 8
 LOAD_TIME ?= 60s
 
 .DEFAULT_GOAL := help
-.PHONY: help serve test crash check lint format bench load docker-lint licences screenshots env dev
+.PHONY: help serve test crash check lint format bench bench-short bench-report load docker-lint licences screenshots env dev
 
 help: ## list these targets
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 14
@@ -56,6 +56,12 @@ licences: dev ## write docs/licences.md anew from uv.lock
 
 bench: dev ## measure against other programs; writes benchmarks/results
 	$(RUN) python benchmarks/run.py
+
+bench-short: dev ## what CI measures: less than a minute, kept nowhere
+	$(RUN) python benchmarks/run.py --short
+
+bench-report: dev ## benchmarks/report.html, from benchmarks/history; what changed goes to stdout
+	$(RUN) python benchmarks/bench_report.py
 
 load: dev ## a load test of the service that runs at LOAD_HOST, with LOAD_USERS users for LOAD_TIME
 	$(RUN) locust -f benchmarks/load/locustfile.py --headless --host $(LOAD_HOST) \

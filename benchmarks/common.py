@@ -40,6 +40,16 @@ LINES = {
     "again, not even after the harbour froze and the ships stopped coming.",
 }
 
+# Of speakers, as tables call them.
+NAMES = {
+    "voicesvc": "**voicesvc**, over HTTP",
+    "onnxruntime": "onnxruntime",
+    "coqui": "coqui-tts `Vits.inference`",
+    "piper-tts": "piper-tts HTTP server (GPL)",
+    "streaming-vits": "streaming-vits",
+    "streaming-vits-calibrated": "streaming-vits, calibrated",
+}
+
 # A second thread in a maths library makes a shared machine stall, and the comparison is per thread.
 ONE_THREAD = {
     f"{name}_NUM_THREADS": "1" for name in ("OMP", "MKL", "OPENBLAS", "NUMEXPR", "VECLIB_MAXIMUM")

@@ -149,6 +149,15 @@ def main() -> None:
         "threads": 1,
         "audio_s": lengths_s,
         "ttfa_ms": ttfa_ms,
+        "ratios": {
+            f"first audio of {case}, over {name}": [
+                round(a / b, 4) for a, b in zip(times["voicesvc"][case], runs, strict=True)
+            ]
+            for name, by_case in times.items()
+            if name != "voicesvc"
+            for case, runs in by_case.items()
+        },
+        **service.computes,
         "voicesvc_over_peer": {
             name: {c: round(ttfa_ms["voicesvc"][c] / ms, 4) for c, ms in by_case.items()}
             for name, by_case in ttfa_ms.items()

@@ -20,6 +20,7 @@ from functools import partial
 
 import peers
 from common import LINES, Heard, Speaker, cpu_s, interleaved, median, report, say
+from servers import Service
 
 
 @dataclass
@@ -65,11 +66,26 @@ def over_peers(figure: dict[str, dict[str, float]]) -> dict[str, dict[str, float
     }
 
 
+def by_round(runs: dict[str, dict[str, Runs]]) -> dict[str, list[float]]:
+    """voicesvc's waiting over each peer's in the same round: what commits are judged by."""
+    return {
+        f"{line} line, over {peer}": [
+            round(a.rtf / b.rtf, 4)
+            for a, b in zip(runs["voicesvc"][line].heard, by_line[line].heard, strict=True)
+        ]
+        for peer, by_line in runs.items()
+        if peer != "voicesvc"
+        for line in LINES
+    }
+
+
 def main() -> None:
     """Measure and print."""
     options = peers.arguments(__doc__).parse_args()
     with peers.started(options) as (speakers, missing):
         runs = measure(speakers, options.rounds)
+        service = speakers["voicesvc"]
+        assert isinstance(service, Service)
     rtf = {name: {line: run.rtf for line, run in by.items()} for name, by in runs.items()}
     cpu = {name: {line: run.cpu_rtf for line, run in by.items()} for name, by in runs.items()}
     total_ms = {
@@ -90,6 +106,8 @@ def main() -> None:
         "rtf": rtf,
         "cpu_rtf": cpu,
         "total_ms": total_ms,
+        "ratios": by_round(runs),
+        **service.computes,
         "voicesvc_over_peer": over_peers(rtf),
         "voicesvc_over_peer_cpu": over_peers(cpu),
         "not_measured": missing,

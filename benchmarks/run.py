@@ -1,8 +1,10 @@
-"""`make bench`: rtf, first_byte and a short quality run, kept as one file, with a table to show.
+"""`make bench`: the suite; each benchmark is a program of its own, one after the other.
 
-Each benchmark runs as a program of its own, one after the other, so that none disturbs another.
-Their JSON lines are kept in `benchmarks/results/<date>-<commit>.json`, keyed by benchmark; the
-table for the README goes to stdout as Markdown. `--from FILE` prints the table of an earlier run.
+Their JSON lines are added to `benchmarks/history`, from which `make bench-report` tells how things
+go. Those of rtf, first_byte and quality are also kept as `benchmarks/results/<date>-<commit>.json`,
+and their table for the README goes to stdout as Markdown; `--from FILE` prints an earlier run's.
+
+`--short` is for CI: some rounds of what needs no peer, in less than a minute, kept nowhere.
 """
 
 import argparse
@@ -13,18 +15,28 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from common import LINES, ROOT, commit, say
+import bench_report
+import history
+from common import LINES, NAMES, ROOT, commit, say
+from regress import judge
 
 RESULTS_DIR = ROOT / "benchmarks" / "results"
 ENOUGH_LINES = 50  # with fewer, chance moves the scores by more than the targets allow
-NAMES = {
-    "voicesvc": "**voicesvc**, over HTTP",
-    "onnxruntime": "onnxruntime",
-    "coqui": "coqui-tts `Vits.inference`",
-    "piper-tts": "piper-tts HTTP server (GPL)",
-    "streaming-vits": "streaming-vits",
-    "streaming-vits-calibrated": "streaming-vits, calibrated",
+
+
+SUITE = {  # what is run by default, and with what
+    "rtf": (),
+    "first_byte": (),
+    "overhead": (),
+    "import_time": (),
+    "formats": (),
+    "churn": (),
 }
+SHORT = {
+    "import_time": ("--rounds", "3", "--without-server"),
+    "overhead": ("--rounds", "3"),
+}
+TABLED = ("rtf", "first_byte")
 
 
 def run(program: str, *options: str) -> dict[str, Any]:
@@ -125,6 +137,8 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--rounds", default="7", help="of rtf and first_byte")
     parser.add_argument("--lines", default="10", help="of quality; 0 leaves it out")
+    parser.add_argument("--only", nargs="+", metavar="NAME", help="of programs that keep history")
+    parser.add_argument("--short", action="store_true", help="less than a minute; keeps nothing")
     parser.add_argument("--from", dest="earlier", type=Path, help="print an earlier run's table")
     options = parser.parse_args()
     if options.earlier:
@@ -132,12 +146,23 @@ def main() -> None:
         print(table(results))
         say_targets(results)
         return
-    results = {name: run(name, "--rounds", options.rounds) for name in ("rtf", "first_byte")}
+    if options.short:
+        lines = [run(name, *given) for name, given in SHORT.items()]
+        print(bench_report.markdown(lines, judge([*history.read(), *lines])))
+        return
+    results = {}
+    for name in options.only or SUITE:
+        given = ("--rounds", options.rounds) if name in TABLED else SUITE.get(name, ())
+        results[name] = run(name, *given)
+        say(f"kept in {history.keep(results[name]).relative_to(ROOT)}")
+    if not set(TABLED) <= set(results):
+        return
     if options.lines != "0":
         results["quality"] = run("quality", "--lines", options.lines)
     path = RESULTS_DIR / f"{datetime.now(UTC):%Y-%m-%d}-{commit()}.json"
     RESULTS_DIR.mkdir(exist_ok=True)
-    path.write_text(json.dumps(results, indent=1) + "\n")
+    kept = {name: results[name] for name in (*TABLED, "quality") if name in results}
+    path.write_text(json.dumps(kept, indent=1) + "\n")
     say(f"kept in {path.relative_to(ROOT)}")
     print(table(results))
     say_targets(results)

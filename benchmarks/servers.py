@@ -3,6 +3,7 @@
 import contextlib
 import http.client
 import json
+import re
 import socket
 import sys
 import time
@@ -65,6 +66,9 @@ class Service:
             unless_ready.callback(self.close)
             wait_until_ready(self.child, self.port, "/readyz")
             unless_ready.pop_all()
+        told = re.search(r"device: (\S+), decoder torch\.(\w+)", self.child.tail())
+        device, precision = told.groups() if told else ("unknown", "unknown")
+        self.computes = {"device": device, "precision": precision}
 
     def stream(self, text: str, seed: int, encoding: str = "pcm_s16le") -> Iterator[bytes]:
         """Raw audio as it arrives."""

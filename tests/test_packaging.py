@@ -254,7 +254,25 @@ def test_ci_installs_what_is_missing(
         "apt-get update -q",
         f"apt-get install -q -y --no-install-recommends {installed}",
     ]
-    assert log_of(tmp_path) == [*(installs if installed else []), "make lint", "make test"]
+    assert log_of(tmp_path) == [
+        *(installs if installed else []),
+        "make lint",
+        "make test",
+        "make bench-short",
+    ]
+
+
+def test_ci_does_not_fail_where_benchmarks_do(tmp_path: Path) -> None:
+    path = tools(tmp_path)
+    for name in ("chromium", "initdb", "promtool"):
+        program(path, name, "")
+    (path / "make").unlink()
+    program(path, "make", '[ "$1" != bench-short ]')
+    run = checkout(tmp_path) / ".ci" / "run"
+    env = {"PATH": str(path), "POSTGRES_LIB": str(tmp_path)}
+    done = subprocess.run([run], env=env, text=True, capture_output=True)
+    assert done.returncode == 0
+    assert "the short benchmarks failed" in done.stderr
 
 
 def test_ci_fails_without_a_way_to_what_is_missing(tmp_path: Path) -> None:

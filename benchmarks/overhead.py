@@ -1,0 +1,82 @@
+"""What HTTP adds: the whole line over HTTP against the same code in a process without a server.
+
+What is measured: seconds from asking to the last sample of a short, a medium and a long sentence,
+by the client's clock over HTTP and by the process's own clock without it, in turns, one compute
+thread each. Over HTTP the take is kept, too (a row in SQLite and its audio), as it is for everyone;
+without, it is not. The aim is 3 % at most on the long line; a short one has the same milliseconds
+over over less work. Beside it the processor's seconds of either, which a busy machine changes less.
+
+Ends in one JSON line on stdout.
+"""
+
+from collections import defaultdict
+from functools import partial
+
+import peers
+from common import LINES, Heard, Speaker, arguments, cpu_s, interleaved, median, report, say
+from servers import Service
+
+AIM = 1.03
+
+
+def main() -> None:
+    """Measure and print."""
+    options = arguments(__doc__, rounds=15).parse_args()
+    service, inside = Service({"VOICESVC_CHECK_WORDS": "off"}), peers.in_process()
+    over_http: dict[str, list[float]] = defaultdict(list)
+    without: dict[str, list[float]] = defaultdict(list)
+
+    used_s: dict[str, dict[str, float]] = {"http": {}, "in_process": {}}
+
+    def counted(name: str, line: str, of: Speaker, r: int) -> Heard:
+        begin_s = cpu_s(of.child.process.pid)
+        heard = of.speak(LINES[line], r + 1)
+        spent_s = cpu_s(of.child.process.pid) - begin_s
+        used_s[name][line] = used_s[name].get(line, 0.0) + spent_s
+        return heard
+
+    def http(line: str, r: int) -> None:
+        over_http[line].append(counted("http", line, service, r).total_s)
+
+    def own(line: str, r: int) -> None:
+        counted("in_process", line, inside, r)
+        without[line].append(inside.inside["total_s"])
+
+    try:
+        for line, text in LINES.items():
+            for speaker in (service, inside):
+                speaker.speak(text, 0)
+            interleaved({"http": partial(http, line), "own": partial(own, line)}, options.rounds)
+    finally:
+        inside.close()
+        service.close()
+    ratios = {
+        f"HTTP over in-process, {line} line": [
+            round(a / b, 4) for a, b in zip(over_http[line], without[line], strict=True)
+        ]
+        for line in LINES
+    }
+    figures = {
+        "rounds": options.rounds,
+        "total_ms": {
+            line: {
+                "http": median((1e3 * s for s in over_http[line]), 1),
+                "in_process": median((1e3 * s for s in without[line]), 1),
+            }
+            for line in LINES
+        },
+        "processor_ratio": {
+            line: round(used_s["http"][line] / used_s["in_process"][line], 4) for line in LINES
+        },
+        "ratios": ratios,
+        "reached": median(ratios["HTTP over in-process, long line"]) <= AIM,
+        **service.computes,
+    }
+    for name, values in ratios.items():
+        say(f"{name:40} {median(values):8.4f}")
+    say(f"processor, HTTP over in-process: {figures['processor_ratio']}")
+    report("overhead", figures, {"voicesvc": service.version})
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,103 @@
+"""Half an hour of listeners: does memory grow, does first audio get later?
+
+What is measured: `--streams` clients ask for lines of mixed length, one after another, for
+`--minutes`; every tenth leaves at its first sound. Every `--every-s` seconds the resident memory of
+the server and its children, and the median first audio since the last time. After the first
+quarter, in which caches fill, straight lines are laid through both, with the interval of a block
+bootstrap (see `regress.slope`). Level means: the slope's interval has 0 in it, or what it adds in
+an hour is under 2 % of what is held.
+
+Ends in one JSON line on stdout.
+"""
+
+import itertools
+import random
+import threading
+import time
+
+import numpy as np
+from common import LINES, arguments, first_audible_s, median, report, say
+from memory import lines, resident_mb
+from regress import Interval, slope
+from servers import Service
+
+LEAVE_EVERY = 10
+LEVEL_SHARE = 0.02
+_LONGER = 4  # every fourth line is a long one
+
+
+def level(found: Interval, held: float) -> bool:
+    """Whether it adds nothing, or too little to matter; `found` is per hour."""
+    return found.low <= 0 or found.high < LEVEL_SHARE * held
+
+
+def main() -> None:
+    """Measure and print."""
+    parser = arguments(__doc__)
+    parser.add_argument("--minutes", type=float, default=30.0)
+    parser.add_argument("--streams", type=int, default=2)
+    parser.add_argument("--every-s", type=float, default=10.0)
+    options = parser.parse_args()
+    service = Service({"VOICESVC_TAKES_KEPT": "100", "VOICESVC_WORKERS": str(options.streams)})
+    end_s = time.monotonic() + 60 * options.minutes
+    firsts_s: list[float] = []
+    spoken = [0] * options.streams
+    failed: list[str] = []
+
+    def client(n: int) -> None:
+        rng, texts = random.Random(n), lines()
+        for at in itertools.count():
+            if time.monotonic() > end_s:
+                return
+            text = LINES["long"] if at % _LONGER == 0 else next(texts)
+            seed, sent_s = rng.randrange(2**32), time.perf_counter()
+            try:
+                if at % LEAVE_EVERY == LEAVE_EVERY - 1:
+                    firsts_s.append(first_audible_s(service.stream(text, seed), sent_s))
+                else:
+                    firsts_s.append(service.speak(text, seed).first_audible_s)
+            except OSError as e:
+                failed.append(str(e))
+                return
+            spoken[n] += 1
+
+    held_mb: list[float] = []
+    first_ms: list[float] = []
+    clients = [threading.Thread(target=client, args=(n,)) for n in range(options.streams)]
+    try:
+        for one in clients:
+            one.start()
+        while time.monotonic() < end_s and not failed:
+            time.sleep(options.every_s)
+            since, firsts_s[:] = list(firsts_s), []
+            if since:
+                held_mb.append(resident_mb(service.child.process.pid))
+                first_ms.append(1e3 * median(since))
+            if len(held_mb) % 6 == 0:
+                say(f"{sum(spoken):5} lines {held_mb[-1]:8.1f} MiB, first audio {first_ms[-1]:.0f}")
+        for one in clients:
+            one.join()
+    finally:
+        service.close()
+    late = len(held_mb) // 4
+    rng, step_h = np.random.default_rng(1), options.every_s / 3600
+    memory = slope(held_mb[late:], step_h, rng)
+    first = slope(first_ms[late:], step_h, rng)
+    figures = {
+        "minutes": options.minutes,
+        "streams": options.streams,
+        "lines": sum(spoken),
+        "failed": failed,
+        "held_mb": {"after_warming": round(held_mb[late], 1), "end": round(held_mb[-1], 1)},
+        "memory_mb_per_hour": [round(x, 2) for x in (memory.low, memory.middle, memory.high)],
+        "first_ms_per_hour": [round(x, 2) for x in (first.low, first.middle, first.high)],
+        "first_ms": median(first_ms[late:], 1),
+        "level": level(memory, held_mb[late]),
+        **service.computes,
+    }
+    say(figures)
+    report("soak", figures, {"voicesvc": service.version})
+
+
+if __name__ == "__main__":
+    main()
