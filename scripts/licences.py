@@ -130,14 +130,15 @@ def reached(packages: dict[str, list[dict[str, Any]]], begin: Iterable[dict[str,
 
 
 def groups() -> dict[str, set[str]]:
-    """Names of third parties' packages: what serving needs, what the extra and development add."""
+    """Names of third parties' packages: what serving needs, what extras and development add."""
     packages = locked()
     (own,) = packages["voicesvc"]
     ours = set(OURS)
     runtime = reached(packages, own["dependencies"]) - ours
     qc = reached(packages, own["optional-dependencies"]["qc"]) - ours - runtime
-    dev = reached(packages, own["dev-dependencies"]["dev"]) - ours - runtime - qc
-    return {"runtime": runtime, "qc": qc, "dev": dev}
+    otel = reached(packages, own["optional-dependencies"]["otel"]) - ours - runtime - qc
+    dev = reached(packages, own["dev-dependencies"]["dev"]) - ours - runtime - qc - otel
+    return {"runtime": runtime, "qc": qc, "otel": otel, "dev": dev}
 
 
 def licence(name: str) -> str:
@@ -205,6 +206,7 @@ def main() -> None:
     page += "## Files of others in this repository\n\n" + vendored()
     page += "\n## Packages that serving needs\n\n" + table(found["runtime"])
     page += "\n## Packages that the extra [qc] adds\n\n" + table(found["qc"])
+    page += "\n## Packages that the extra [otel] adds\n\n" + table(found["otel"])
     page += "\n## Packages that development adds\n\n" + table(found["dev"])
     PAGE.write_text(page, "utf-8")
     print(f"{PAGE.relative_to(ROOT)}: {sum(map(len, found.values()))} packages")

@@ -23,10 +23,13 @@ def listed(heading: str) -> dict[tuple[str, str], str]:
 
 
 RUNTIME, QC = "Packages that serving needs", "Packages that the extra [qc] adds"
+OTEL = "Packages that the extra [otel] adds"
 DEV = "Packages that development adds"
 
 
-@pytest.mark.parametrize(("heading", "group"), [(RUNTIME, "runtime"), (QC, "qc"), (DEV, "dev")])
+@pytest.mark.parametrize(
+    ("heading", "group"), [(RUNTIME, "runtime"), (QC, "qc"), (OTEL, "otel"), (DEV, "dev")]
+)
 def test_every_locked_package_has_its_licence(heading: str, group: str) -> None:
     packages = licences.locked()
     names = licences.groups()[group]
@@ -96,7 +99,10 @@ def test_no_gpl_code_is_in_the_process_that_serves() -> None:
     names = {re.sub(r"[-_.]+", "-", name).lower() for name in told["packages"]}
     assert {"torch", "coqui-tts", "soundfile", "fastapi"} <= names
     of_name = {
-        name: licence for (name, _), licence in (listed(DEV) | listed(QC) | listed(RUNTIME)).items()
+        name: licence
+        for (name, _), licence in (
+            listed(DEV) | listed(OTEL) | listed(QC) | listed(RUNTIME)
+        ).items()
     }
     gpl = {n for n in names if re.search(r"(?<!L)GPL", of_name.get(n, ""))}
     assert gpl == set()

@@ -86,7 +86,7 @@ def test_headers_name_the_take_and_how_it_was_made(tone_server: Service) -> None
     assert "Content-Length" not in answer.headers
     assert "Voicesvc-Skipped" not in answer.headers
     stages = dict(s.split(";dur=") for s in answer.headers["Server-Timing"].split(", "))
-    assert list(stages) == ["queue", "text", "plan", "first"]
+    assert list(stages) == ["queue", "text", "voice", "plan", "first"]
     assert all(float(ms) >= 0 for ms in stages.values())
     timings = tone_server.timings(answer)
     assert timings["take"] == answer.headers["Voicesvc-Take"]

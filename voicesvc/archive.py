@@ -58,6 +58,7 @@ class Origin:
     take_id: str | None = None
     queued: bool = False
     facts: Mapping[str, Any] = field(default_factory=dict)
+    traceparent: str | None = None  # the caller's trace, by W3C Trace Context
 
 
 FROM_SPEECH = Origin()

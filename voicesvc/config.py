@@ -122,6 +122,9 @@ class Settings(BaseModel):
     log_level: Literal["debug", "info", "warning", "error"] = Field(
         "info", description="least severe message that is logged"
     )
+    traces: Literal["off", "otlp"] = Field(
+        "off", description="whether each take is sent as a trace: otlp, with the extra [otel]"
+    )
     log_format: Literal["text", "json"] = Field(
         "text", description="of the log on standard error: text, or json, one object a line"
     )

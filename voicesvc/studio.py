@@ -59,8 +59,9 @@ class Studio:
         entropy: random.Random | None = None,
         say: Callable[[str], None] = lambda _: None,
         archive: Archive | None = None,
+        traced: Callable[[Take], None] | None = None,
     ) -> None:
-        self.settings, self.archive = settings, archive
+        self.settings, self.archive, self._traced = settings, archive, traced
         self.cast = Cast(settings, at_once(load) if load else prepare_engine, say)
         self._entropy = entropy or random.SystemRandom()
         self.lexicons = lexicon.Lexicons(settings.data_path / "lexicons")
@@ -94,9 +95,14 @@ class Studio:
         named = origin.take_id if origin is not None else None
         take = Take(named or self.new_id("tk"), actor, line, asked.seed, output)
         take.note(asked)
-        take.kind = "batch" if origin is not None and origin.queued else "audition"
-        take.stages_s |= {"queue": begin - received_s, "text": time.perf_counter() - begin}
+        if origin is not None:
+            take.kind = "batch" if origin.queued else "audition"
+            take.traceparent = origin.traceparent
+        take.stages["queue"] = (received_s, begin)
+        take.stage("text", begin)
+        leasing = time.perf_counter()
         lease = self.cast.lease(asked.pack)
+        take.stage("voice", leasing)
         recording = None
         if self.archive is not None and origin is not None:
             recording = self.archive.open(take.opened(origin), origin)
@@ -200,8 +206,7 @@ class Studio:
             if recording is not None and outcome != "complete":
                 recording.drop(outcome, reason)
 
-    @staticmethod
-    def _count(take: Take) -> None:
+    def _count(self, take: Take) -> None:
         metrics.ACTIVE.dec()
         if take.outcome == "refused":
             return
@@ -211,6 +216,8 @@ class Studio:
             rtf = take.compute_s / take.audio_s
             metrics.COMPUTE.labels(take.actor).observe(rtf, take.exemplar)
         _log.info("take", extra=take.logged())
+        if self._traced is not None:
+            self._traced(take)
 
     def _encode(
         self, take: Take, engine: Engine, asked: Request, recording: Recording | None
@@ -224,7 +231,7 @@ class Studio:
         encoder: encode.Encoder | None = None
         written = score.Writer()
         for one in sounding.sentences(engine, found, self.cast.calibration(take.actor)):
-            take.stages_s.setdefault("plan", time.perf_counter() - begin)
+            take.stage("plan", begin)
             take.sources |= found.limited()
             from_s, guessed = take.audio_s, one.guessed
             if not guessed:
@@ -233,7 +240,7 @@ class Studio:
                 encoder = encode.encoder(take.output, found.length_at(out_hz, one.rest_samples))
             first = time.perf_counter()
             for pcm in one.chunks():
-                take.stages_s.setdefault("first", time.perf_counter() - first)
+                take.stage("first", first)
                 take.audio_s += len(pcm) / rate_hz
                 if recording is not None:
                     recording.feed(pcm)
@@ -247,9 +254,12 @@ class Studio:
         if found.length_s is not None:
             take.audio_s = float(found.length_s)
         yield encoder.feed(exactly.flush()) + encoder.flush()
+        take.stage("rest", take.stages["first"][1])
         take.outcome = "complete"
         if recording is not None:
+            keeping = time.perf_counter()
             recording.complete(take.made(engine, written.finish(found), score.length_of(found)))
+            take.stage("keep", keeping)
 
     def close(self) -> None:
         """Drop the voices and end the phoneme programs."""

@@ -51,7 +51,9 @@ class Take:
     audio_s: float = 0.0  # made so far
     compute_s: float = 0.0
     first_audio_s: float | None = None  # after the request was received
-    stages_s: dict[str, float] = field(default_factory=dict)  # of the first sentence
+    # By name, from when to when by `perf_counter`; `plan` and `first` are of the first sentence.
+    stages: dict[str, tuple[float, float]] = field(default_factory=dict)
+    traceparent: str | None = None  # the caller's trace, by W3C Trace Context
     fitted: Report | None = None
     sources: dict[str, str] = field(default_factory=dict)  # what does each thing asked for
     ignored: tuple[Ignored, ...] = ()  # markup that was skipped
@@ -62,6 +64,15 @@ class Take:
     def kept_bytes(self) -> int:
         """About what it takes to remember this take."""
         return len(self.line.text or "") + sum(map(len, self.words_json))
+
+    @property
+    def stages_s(self) -> dict[str, float]:
+        """How long each stage took."""
+        return {name: end - begin for name, (begin, end) in self.stages.items()}
+
+    def stage(self, name: str, begin_s: float) -> None:
+        """Note that a stage, begun at `begin_s`, ends now; only the first of a name is noted."""
+        self.stages.setdefault(name, (begin_s, time.perf_counter()))
 
     @property
     def exemplar(self) -> dict[str, str]:

@@ -1,6 +1,7 @@
 """Speech that is sent again: with the same Idempotency-Key it is the same take."""
 
 import asyncio
+from dataclasses import replace
 from typing import Any
 
 from starlette.requests import Request
@@ -28,7 +29,8 @@ async def speak(request: Request, line: Line, of_line: str | None = None) -> Res
     """
     archive = archive_of(request)
     body = await request.body()
-    origin = Origin(who=who(request), line=of_line)
+    trace = request.headers.get("traceparent")
+    origin = Origin(who=who(request), line=of_line, traceparent=trace)
     if of_line is not None:
         await asyncio.to_thread(archive.database.read, lambda c: lines.get(c, of_line))
     if key_of(request, body) is None:
@@ -56,7 +58,7 @@ async def _keyed(
     speaking: set[str] = request.app.state.speaking
     speaking.add(known["take"])
     try:
-        named = Origin(who=origin.who, line=origin.line, take_id=known["take"])
+        named = replace(origin, take_id=known["take"])
         return await respond(request, line, named)
     finally:
         speaking.discard(known["take"])

@@ -18,6 +18,7 @@ from voicesvc.api import create_app
 from voicesvc.config import Settings
 from voicesvc.errors import BadSetting
 from voicesvc.studio import Studio
+from voicesvc.traces import to_collector
 
 _POLL_S = 0.05
 
@@ -40,6 +41,7 @@ def run(settings: Settings, say: Callable[[str], None], begin: float) -> None:
         BadSetting: the address cannot be listened on, or the data folder is in use.
         EngineFailed: the device that was asked for is not there.
     """
+    traces = to_collector(settings)
     listener = _listen(settings)
     from voicesvc.engines import memory, vits
 
@@ -47,7 +49,7 @@ def run(settings: Settings, say: Callable[[str], None], begin: float) -> None:
     workers = settings.workers or (1 if device.type == "cuda" else os.cpu_count() or 1)
     settings = memory.with_budgets(settings, device)
     kept = archive.open_in(settings, f"in_{secrets.token_hex(10)}")
-    studio = Studio(settings, say=say, archive=kept)
+    studio = Studio(settings, say=say, archive=kept, traced=traces.take if traces else None)
     server = Server(
         uvicorn.Config(
             create_app(studio, workers),
@@ -65,7 +67,11 @@ def run(settings: Settings, say: Callable[[str], None], begin: float) -> None:
     told.start()
     for number in (signal.SIGINT, signal.SIGTERM):  # uvicorn raises them again when it has ended
         signal.signal(number, lambda *_: None)
-    server.run(sockets=[listener])
+    try:
+        server.run(sockets=[listener])
+    finally:
+        if traces is not None:
+            traces.close()
 
 
 def _listen(settings: Settings) -> socket.socket:
