@@ -41,3 +41,8 @@ VOICE_LOADS = Counter("voicesvc_voice_loads", "loads begun, from host or disk", 
 VOICE_EVICTIONS = Counter(
     "voicesvc_voice_evictions", "voices that left to make room, off device or host", ["tier"]
 )
+DEVICE_MEMORY = Gauge(
+    "voicesvc_device_memory_bytes",
+    "memory of the GPU: total, free, reserved by torch here",
+    ["part"],
+)

@@ -46,6 +46,7 @@ def run(settings: Settings, say: Callable[[str], None], begin: float) -> None:
     from voicesvc.engines import memory, vits
 
     device = vits.pin(settings.device)
+    memory.watch(device)
     workers = settings.workers or (1 if device.type == "cuda" else os.cpu_count() or 1)
     settings = memory.with_budgets(settings, device)
     kept = archive.open_in(settings, f"in_{secrets.token_hex(10)}")

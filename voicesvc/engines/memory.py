@@ -1,10 +1,11 @@
-"""How much memory there is for voices where the operator does not say."""
+"""How much memory there is for voices where the operator does not say, and what a GPU has of it."""
 
 import os
 from pathlib import Path
 
 import torch
 
+from voicesvc import metrics
 from voicesvc.config import Settings
 
 _DEVICE_SHARE = 0.8  # of what is free at the start; the rest is for what is computed
@@ -42,3 +43,17 @@ def free_bytes(meminfo: Path = _MEMINFO, cgroup: Path = _CGROUP) -> int:
     except OSError:
         return free
     return free if limit == "max" else min(free, max(int(limit) - used, 0))
+
+
+def watch(device: torch.device) -> None:
+    """Have `voicesvc_device_memory_bytes` say what a GPU has; of a CPU there is nothing to say.
+
+    `free` and `total` are the device's, whoever else uses it; `reserved` is what torch holds of it
+    in this process, loaded voices and what they are computed with.
+    """
+    if device.type != "cuda":
+        return
+    metrics.DEVICE_MEMORY.labels("free").set_function(lambda: torch.cuda.mem_get_info(device)[0])
+    metrics.DEVICE_MEMORY.labels("total").set_function(lambda: torch.cuda.mem_get_info(device)[1])
+    reserved = metrics.DEVICE_MEMORY.labels("reserved")
+    reserved.set_function(lambda: torch.cuda.memory_reserved(device))
