@@ -121,14 +121,17 @@ def tone_studio(
     entropy: random.Random | None = None,
     **settings: Any,
 ) -> Studio:
-    """A studio whose every pack is spoken by a tone, kept in `tones` once loaded."""
+    """A studio whose every pack is spoken by a tone, kept in `tones` once loaded.
+
+    Its samples are not marked, so that they can be compared with what was asked for.
+    """
 
     def load(pack: Pack, _: Settings, __: Callable[[str], None]) -> Tone:
         tones[pack.actor_id] = tone_of(pack, **options)
         return tones[pack.actor_id]
 
     folders = {"models_dir": models_dir, "data_dir": models_dir.parent / "data"}
-    given = {**folders, "check_words": "off", **settings}
+    given = {**folders, "check_words": "off", "watermark": "off", **settings}
     return Studio(Settings.read({}, **given), load=load, entropy=entropy or random.Random(7))
 
 
@@ -205,8 +208,8 @@ def tone_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
 @pytest.fixture(scope="session")
 def joe_studio() -> Iterator[Studio]:
     """The real voice, imported once into the user's cache folder."""
-    given = Settings.read({}, actors=("joe",), device="cpu", check_words="off", load_wait_s=600)
-    studio = Studio(given)
+    read = {"check_words": "off", "watermark": "off", "load_wait_s": 600}
+    studio = Studio(Settings.read({}, actors=("joe",), device="cpu", **read))
     yield studio
     studio.close()
 

@@ -98,6 +98,7 @@ def serve(folder: Path, port: int) -> None:
         data_dir=folder / "data",
         deleted_kept_days=0,
         check_words="off",
+        watermark="off",
     )
     kept = archive.open_in(settings, f"in_{secrets.token_hex(10)}")
     studio = Studio(settings, load=load, entropy=random.SystemRandom(), archive=kept)

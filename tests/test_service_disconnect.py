@@ -220,7 +220,7 @@ class Broken(Tone):
 
 def test_a_failure_that_nobody_foresaw_is_a_problem_too(tmp_path: Path) -> None:
     write_pack(tmp_path / "models", "ann")
-    given = Settings.read({}, check_words="off", models_dir=tmp_path / "models")
+    given = Settings.read({}, check_words="off", watermark="off", models_dir=tmp_path / "models")
     with served(Studio(given, load=lambda *_: Broken(frozenset("a"), "ab" * 32))) as service:
         with one_more("failed"):
             answer = service.speak(actor="ann")

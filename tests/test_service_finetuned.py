@@ -124,7 +124,11 @@ def models(
 def service(models: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
     """The imported packs behind a real socket."""
     given = {"models_dir": models, "data_dir": tmp_path_factory.mktemp("data")}
-    studio = Studio(Settings.read({}, check_words="off", **given, device="cpu", precision="fp32"))
+    studio = Studio(
+        Settings.read(
+            {}, check_words="off", watermark="off", **given, device="cpu", precision="fp32"
+        )
+    )
     with served(studio) as running:
         yield running
     studio.close()

@@ -27,7 +27,10 @@ def test_alive_at_once_and_ready_when_the_voices_are_warmed(tmp_path: Path) -> N
     write_pack(tmp_path / "models", "ann")
     write_pack(tmp_path / "models", "eve")
     slow = Slow()
-    studio = Studio(Settings.read({}, check_words="off", models_dir=tmp_path / "models"), load=slow)
+    studio = Studio(
+        Settings.read({}, check_words="off", watermark="off", models_dir=tmp_path / "models"),
+        load=slow,
+    )
     with served(studio, warmed=False) as service:
         http = service.http
         assert http.get("/livez").json() == {"status": "ok"}
@@ -59,7 +62,9 @@ def test_a_service_that_loads_one_voice_more_stays_ready(tmp_path: Path) -> None
     write_pack(tmp_path / "models", "eve")
     slow = Slow()
     slow.let["ann"].set()
-    given = Settings.read({}, check_words="off", models_dir=tmp_path / "models", actors="ann")
+    given = Settings.read(
+        {}, check_words="off", watermark="off", models_dir=tmp_path / "models", actors="ann"
+    )
     with served(Studio(given, load=slow)) as service:
         asking = threading.Thread(target=service.speak, kwargs={"actor": "eve"})
         asking.start()

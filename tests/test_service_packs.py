@@ -59,7 +59,12 @@ def test_broken_packs_are_refused_by_name_and_the_others_speak(broken_packs: Pat
         return tone_of(pack) if pack.actor_id == "ann" else prepare(pack, given, say).place()
 
     given = Settings.read(
-        {}, check_words="off", models_dir=broken_packs, data_dir=broken_packs.parent, device="cpu"
+        {},
+        check_words="off",
+        watermark="off",
+        models_dir=broken_packs,
+        data_dir=broken_packs.parent,
+        device="cpu",
     )
     reasons = {
         "extra-key": "unknown key mood",
@@ -88,7 +93,13 @@ def test_without_any_sound_pack_the_service_is_up_and_not_ready(tmp_path: Path) 
     shutil.rmtree(tmp_path / "models" / "ann")
     write_pack(tmp_path / "models", "eve", ('engine = "vits"', 'engine = "lpc"'))
     studio = Studio(
-        Settings.read({}, check_words="off", models_dir=tmp_path / "models", data_dir=tmp_path)
+        Settings.read(
+            {},
+            check_words="off",
+            watermark="off",
+            models_dir=tmp_path / "models",
+            data_dir=tmp_path,
+        )
     )
     with served(studio) as service:
         assert service.http.get("/livez").status_code == 200

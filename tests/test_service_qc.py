@@ -17,7 +17,7 @@ TEXT = "The harbour was quiet before the storm came."
 @pytest.fixture(scope="module")
 def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
     folder = tmp_path_factory.mktemp("qc")
-    settings = Settings.read({}, actors=("joe",), device="cpu")
+    settings = Settings.read({}, watermark="off", actors=("joe",), device="cpu")
     with served(Studio(settings, archive=archived(folder))) as running:
         yield running
 
@@ -83,7 +83,7 @@ def test_first_attempt_is_enough_where_its_words_are_right(service: Service) -> 
 
 
 def test_service_ends_at_once_while_somebody_listens(tmp_path: Path) -> None:
-    settings = Settings.read({}, actors=("joe",), device="cpu")
+    settings = Settings.read({}, watermark="off", actors=("joe",), device="cpu")
     with served(Studio(settings, archive=archived(tmp_path))) as service:
         for seed in range(3):
             service.speak(TEXT * 4, seed=seed)

@@ -338,7 +338,7 @@ AGAIN = """
 
 
 def test_another_process_makes_the_same_samples(tmp_path: Path) -> None:
-    """The real voice: text with emotion, and a retake of it, after the process has ended."""
+    """The real voice, marked: text with emotion, and a retake, after the process has ended."""
     studio = Studio(
         Settings.read({}, check_words="off", actors=("joe",), device="cpu"),
         archive=archived(tmp_path),

@@ -115,7 +115,7 @@ def test_an_engine_that_ends_short_fails_the_take(tmp_path: Path) -> None:
     def load(pack: Pack, *_: object) -> Tone:
         return Short(frozenset(pack.text.symbols) - {""}, pack.model_sha256)
 
-    studio = Studio(Settings.read({}, models_dir=tmp_path / "models"), load=load)
+    studio = Studio(Settings.read({}, watermark="off", models_dir=tmp_path / "models"), load=load)
     rendering = studio.open(line())
     with pytest.raises(EngineFailed, match="the plan says"):
         drained(rendering)
@@ -216,7 +216,11 @@ def test_a_voice_that_cannot_be_loaded_does_not_keep_the_others_from_it(
             raise error("out of memory")
         return tone_of(pack)
 
-    studio = Studio(Settings.read({}, models_dir=tmp_path / "models"), load=load, say=told.append)
+    studio = Studio(
+        Settings.read({}, watermark="off", models_dir=tmp_path / "models"),
+        load=load,
+        say=told.append,
+    )
     assert not studio.cast.warmed
     studio.cast.warm()
     assert studio.cast.warmed

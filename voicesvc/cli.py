@@ -8,6 +8,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, BinaryIO, NoReturn
 
@@ -298,6 +299,22 @@ def _format_of(target: str) -> str:
         detail = f"no format has the suffix {suffix}; --format names one"
         raise InvalidRequest(detail, where="out", valid=by_suffix)
     return by_suffix.get(suffix, "wav")
+
+
+@app.command()
+def verify(
+    file: Annotated[Path, typer.Argument(help="a recording that libsndfile reads")],
+    speeds: Annotated[bool, typer.Option(help="look at other speeds too")] = True,
+) -> None:
+    """Look for the watermark in a recording. Ends with 0 if it is marked, 3 if not, else 4."""
+    from voicesvc.marks import detector
+
+    try:
+        found = detector.find_in(file, detector.SPEEDS if speeds else ())
+    except VoiceError as e:
+        _end(e)
+    print(json.dumps(asdict(found), indent=1))
+    raise typer.Exit({"marked": 0, "not marked": 3}.get(found.verdict, 4))
 
 
 def _licence(weights: str | None, data: str | None, base: str | None = None) -> "Licence | None":

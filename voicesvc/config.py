@@ -57,6 +57,11 @@ class Settings(BaseModel):
     precision: Literal["auto", "fp32", "bf16", "fp16"] = Field(
         "auto", description="of the decoder; auto is bf16 where the device computes in it"
     )
+    watermark: Literal["on", "off"] = Field(
+        "on",
+        description="whether every sample that leaves is marked as synthetic, inaudibly; off is "
+        "for measuring, and against the law where the EU AI Act's Article 50 holds",
+    )
     workers: int = Field(
         0, ge=0, le=256, description="compute threads; 0: one per core (one in all on a GPU)"
     )

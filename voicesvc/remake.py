@@ -17,6 +17,7 @@ from voicesvc import (
     delivery,
     encode,
     lineplan,
+    marks,
     markup,
     provenance,
     reading,
@@ -63,7 +64,7 @@ def begin(studio: Studio, take: StoredTake) -> Rendering:
     line = line_of_take(take)
     output = encode.choose("pcm_f32le", native_rate_hz=line_rate(studio, take))
     making = Take(take.id, take.actor, line, take.seed, output)
-    making.model_sha256 = take.model_sha256
+    making.model_sha256, making.mark = take.model_sha256, studio.mark
     return Rendering(making, _retaken(studio, take, making))
 
 
@@ -82,7 +83,7 @@ def differences(studio: Studio, take: StoredTake) -> list[str]:
     found = (
         [] if studio.cast.pack(take.actor).model_sha256 == take.model_sha256 else ["model_sha256"]
     )
-    found += _code_differences(take)
+    found += _code_differences(studio, take)
     with studio.cast.leased(take.actor) as engine:
         for name in ("device", "precision"):
             if take.facts.get(name) != getattr(engine, name):
@@ -99,12 +100,13 @@ def known_differences(studio: Studio, take: StoredTake) -> list[str]:
             return ["model_sha256"]
     pack = studio.cast.packs[take.actor]
     same = isinstance(pack, Pack) and pack.model_sha256 == take.model_sha256
-    return [*([] if same else ["model_sha256"]), *_code_differences(take)]
+    return [*([] if same else ["model_sha256"]), *_code_differences(studio, take)]
 
 
-def _code_differences(take: StoredTake) -> list[str]:
+def _code_differences(studio: Studio, take: StoredTake) -> list[str]:
     then, now = take.facts.get("code", {}), provenance.code()
-    return [f"code.{n}" for n in sorted({*then, *now}) if then.get(n) != now.get(n)]
+    marked = [] if take.facts.get("watermark") == studio.mark else ["watermark"]
+    return marked + [f"code.{n}" for n in sorted({*then, *now}) if then.get(n) != now.get(n)]
 
 
 @dataclass(frozen=True, slots=True)
@@ -199,7 +201,7 @@ def _whole(studio: Studio, take: StoredTake, planned: LinePlan) -> tuple[Pcm, di
 def _plain(studio: Studio, take: StoredTake, planned: LinePlan) -> Take:
     output = encode.choose("pcm_f32le", native_rate_hz=line_rate(studio, take))
     making = Take(take.id, take.actor, line_of_take(take), take.seed, output)
-    making.model_sha256 = planned.model_sha256
+    making.model_sha256, making.mark = planned.model_sha256, studio.mark
     return making
 
 
@@ -210,11 +212,13 @@ def _sounding(studio: Studio, making: Take, planned: LinePlan) -> Iterator[Pcm]:
     lineplan.check(planned, making.actor, pack.model_sha256, symbols)
     with studio.cast.leased(making.actor) as engine:
         found = score.of_document(engine, planned)
+        mark = marks.mark(studio.mark, engine.sample_rate_hz)
         for one in sounding.sentences(engine, found, studio.cast.calibration(making.actor)):
             making.planned(one, making.audio_s)
             for pcm in one.chunks():
                 making.audio_s += len(pcm) / engine.sample_rate_hz
-                yield pcm
+                yield mark.feed(pcm)
+        yield mark.flush()
 
 
 def _retaken(studio: Studio, take: StoredTake, making: Take) -> Generator[bytes]:

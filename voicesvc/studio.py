@@ -1,9 +1,10 @@
 """The page that knows the order of a take.
 
-markup -> phonemes -> [lease voice -> plan -> perform -> fit -> stream -> DSP -> resample -> encode
--> yield] -> close take. What is rendered is always a plan, so that one that comes back unedited
-gives the same samples. Sentences are planned and rendered one after another, so a scene costs no
-more memory and no later first audio than a line. No HTTP here; no torch until a voice is loaded.
+markup -> phonemes -> [lease voice -> plan -> perform -> fit -> stream -> DSP -> mark -> resample
+-> encode -> yield] -> close take. What is rendered is always a plan, so that one that comes back
+unedited gives the same samples. Sentences are planned and rendered one after another, so a scene
+costs no more memory and no later first audio than a line. No HTTP here; no torch until a voice is
+loaded.
 """
 
 import logging
@@ -16,6 +17,7 @@ from http import HTTPStatus
 from voicesvc import (
     encode,
     lexicon,
+    marks,
     metrics,
     request,
     score,
@@ -63,9 +65,15 @@ class Studio:
     ) -> None:
         self.settings, self.archive, self._traced = settings, archive, traced
         self.cast = Cast(settings, at_once(load) if load else prepare_engine, say)
+        self.mark = marks.PERTH if settings.watermark == "on" else None
         self._entropy = entropy or random.SystemRandom()
         self.lexicons = lexicon.Lexicons(settings.data_path / "lexicons")
         self.takes = Kept(settings.takes_kept)
+
+    def warm(self) -> None:
+        """Load what marks, and the voices that are to be ready at start."""
+        marks.warm(self.mark)
+        self.cast.warm()
 
     def is_ready(self, line: Line) -> bool:
         """Whether the line's voice would be leased without waiting for a load."""
@@ -95,6 +103,7 @@ class Studio:
         named = origin.take_id if origin is not None else None
         take = Take(named or self.new_id("tk"), actor, line, asked.seed, output)
         take.note(asked)
+        take.mark = self.mark
         if origin is not None:
             take.kind = "batch" if origin.queued else "audition"
             take.traceparent = origin.traceparent
@@ -229,7 +238,7 @@ class Studio:
         resampler = Resampler(rate_hz, out_hz)
         exactly = Exactly(found.length_at(out_hz))
         encoder: encode.Encoder | None = None
-        written = score.Writer()
+        written, mark = score.Writer(), marks.mark(self.mark, rate_hz)
         for one in sounding.sentences(engine, found, self.cast.calibration(take.actor)):
             take.stage("plan", begin)
             take.sources |= found.limited()
@@ -242,14 +251,21 @@ class Studio:
             for pcm in one.chunks():
                 take.stage("first", first)
                 take.audio_s += len(pcm) / rate_hz
+                marked = mark.feed(pcm)
                 if recording is not None:
-                    recording.feed(pcm)
-                    take.heard(pcm)
-                yield encoder.feed(exactly.feed(resampler.feed(pcm)))
+                    recording.feed(marked)
+                    take.heard(marked)
+                if len(marked):  # or a file's head would be taken for its first audio
+                    yield encoder.feed(exactly.feed(resampler.feed(marked)))
             if guessed:
                 take.planned(one, from_s)
             written.add(one.planned)
         assert encoder is not None
+        marked = mark.flush()
+        if recording is not None:
+            recording.feed(marked)
+            take.heard(marked)
+        yield encoder.feed(exactly.feed(resampler.feed(marked)))
         yield encoder.feed(exactly.feed(resampler.flush()))
         if found.length_s is not None:
             take.audio_s = float(found.length_s)

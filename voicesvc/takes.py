@@ -48,6 +48,7 @@ class Take:
     marks: list[dict[str, Any]] = field(default_factory=list)
     dropped: list[str] = field(default_factory=list)
     model_sha256: str = ""
+    mark: str | None = None  # the watermark that is in its samples
     audio_s: float = 0.0  # made so far
     compute_s: float = 0.0
     first_audio_s: float | None = None  # after the request was received
@@ -141,6 +142,7 @@ class Take:
             "code": provenance.code(),
             "device": engine.device,
             "precision": engine.precision,
+            "watermark": self.mark,
             "delivery": self.sources,
             "length": None if length is None else length.model_dump(),
             "fit": None if self.fitted is None else self.fitted.json(),

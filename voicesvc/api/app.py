@@ -58,7 +58,7 @@ def create_app(studio: Studio, workers: int) -> FastAPI:
         untold = studio.cast.voices.on_change(feed.changed)
         for loop in (maker, measurer, keeper):
             loop.start()
-        warming = asyncio.get_running_loop().run_in_executor(loading, studio.cast.warm)
+        warming = asyncio.get_running_loop().run_in_executor(loading, studio.warm)
         yield
         await warming
         untold()

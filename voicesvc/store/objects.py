@@ -26,6 +26,7 @@ _FACTS: dict[str, Any] = {  # of a take that does not have them
     "code": {},
     "device": None,
     "precision": None,
+    "watermark": None,
 }
 _HIDDEN = ("seq", "facts", "flagged", "instance", "takes_made", "lines_made", "purged_ms")
 

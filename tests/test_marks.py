@@ -1,0 +1,131 @@
+"""Marks in samples: nothing above 2.5 kHz, found again, and not found where there are none."""
+
+from itertools import pairwise
+from pathlib import Path
+
+import numpy as np
+import pytest
+import scipy.signal
+import soxr
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from voicesvc.audio import Pcm
+from voicesvc.errors import EngineFailed
+from voicesvc.marks import detector, perth
+from voicesvc.marks.interpolation import BAND_HZ, Interpolated
+from voicesvc.marks.watermark import ZONE_MS, Watermark
+
+RATE_HZ = 22_050
+RATES_HZ = (8000, 16_000, 22_050, 24_000, 44_100, 48_000)
+
+
+def marked(pcm: Pcm, rate_hz: int = RATE_HZ, cuts: tuple[int, ...] = ()) -> Pcm:
+    mark = Watermark(rate_hz)
+    parts = [mark.feed(pcm[a:b]) for a, b in pairwise([0, *sorted(cuts), len(pcm)])]
+    return np.concatenate([*parts, mark.flush()])
+
+
+def murmur(n: int, rate_hz: int = RATE_HZ) -> Pcm:
+    rng = np.random.default_rng(7)
+    return (0.1 * rng.standard_normal(n)).astype(np.float32)
+
+
+@pytest.fixture(scope="module")
+def voice_marked(joe_pcm: Pcm) -> Pcm:
+    return marked(joe_pcm)
+
+
+@settings(max_examples=8, deadline=None)
+@given(st.lists(st.integers(0, 30_000), max_size=8))
+def test_however_it_is_cut_the_samples_are_the_same(cuts: list[int]) -> None:
+    pcm = murmur(30_000)
+    assert np.array_equal(marked(pcm, cuts=tuple(cuts)), marked(pcm))
+
+
+@pytest.mark.parametrize("n", [0, 1, 7, 319, 320, 1024, 5000, 22_049])
+def test_as_many_samples_come_out_as_went_in(n: int) -> None:
+    assert len(marked(murmur(n))) == n
+
+
+@pytest.mark.parametrize("rate_hz", RATES_HZ)
+def test_it_is_found_at_every_rate(joe_pcm: Pcm, rate_hz: int) -> None:
+    pcm = soxr.resample(joe_pcm, RATE_HZ, rate_hz)
+    assert detector.find(pcm, rate_hz).verdict == "not marked"
+    assert detector.find(marked(pcm, rate_hz), rate_hz).verdict == "marked"
+
+
+def test_nothing_is_added_above_the_band(joe_pcm: Pcm, voice_marked: Pcm) -> None:
+    frequency, added = scipy.signal.welch(voice_marked - joe_pcm, RATE_HZ, nperseg=4096)
+    low, high = added[frequency < 2000].max(), added[frequency > BAND_HZ].max()
+    assert low > 1e-9
+    assert 10 * np.log10(high / low) < -70
+
+
+def test_silence_stays_silent() -> None:
+    assert not marked(np.zeros(40_000, np.float32)).any()
+
+
+def test_what_leaves_first_leaves_after_a_quarter_of_a_second() -> None:
+    mark = Watermark(RATE_HZ)
+    assert not len(mark.feed(murmur(round(0.2 * RATE_HZ))))
+    assert len(mark.feed(murmur(round(0.06 * RATE_HZ))))
+
+
+def test_one_change_reaches_no_further_than_it_says(joe_pcm: Pcm, voice_marked: Pcm) -> None:
+    other, at = joe_pcm.copy(), len(joe_pcm) // 2
+    other[at : at + 100] += 0.2
+    touched = np.flatnonzero(marked(other) != voice_marked)
+    reach = round((ZONE_MS / 1000 + 0.002) * RATE_HZ)
+    assert at - reach <= touched[0]
+    assert touched[-1] <= at + 100 + reach
+
+
+@pytest.mark.parametrize("rate_hz", RATES_HZ)
+def test_the_band_comes_through_another_rate(rate_hz: int) -> None:
+    t = np.arange(rate_hz) / rate_hz
+    tone = np.sin(2 * np.pi * 1990 * t).astype(np.float32)
+    there, back = Interpolated(rate_hz, perth.RATE_HZ), Interpolated(perth.RATE_HZ, rate_hz)
+    up = np.concatenate([there.feed(tone), there.flush()])
+    again = np.concatenate([back.feed(up), back.flush()])
+    assert len(up) == perth.RATE_HZ
+    assert len(again) == rate_hz
+    inner = slice(200, -200)
+    error = np.sqrt(np.mean((again[inner] - tone[inner]) ** 2) * 2)
+    assert 20 * np.log10(error) < -60
+
+
+def test_a_rate_without_room_is_refused() -> None:
+    with pytest.raises(ValueError, match="7500"):
+        Interpolated(6000, 32_000)
+
+
+def test_where_the_mark_is_is_said(joe_pcm: Pcm) -> None:
+    before, behind = np.tile(joe_pcm, 2)[: 5 * RATE_HZ], np.tile(joe_pcm, 2)[: 4 * RATE_HZ]
+    found = detector.find(np.concatenate([before, marked(behind), before]), RATE_HZ)
+    assert found.verdict == "marked"
+    assert found.marked[0][0] >= 3.0
+    assert found.marked[-1][1] <= 11.0
+
+
+def test_it_is_found_after_a_change_of_speed(joe_pcm: Pcm, voice_marked: Pcm) -> None:
+    faster = soxr.resample(voice_marked, RATE_HZ, RATE_HZ * 24 / 25)
+    found = detector.find(faster, RATE_HZ)
+    assert (found.verdict, found.speed) == ("marked", pytest.approx(25 / 24, abs=0.011))
+    assert detector.find(soxr.resample(joe_pcm, 25, 24), RATE_HZ).verdict == "not marked"
+
+
+def test_what_cannot_be_told_is_inconclusive(joe_pcm: Pcm) -> None:
+    assert detector.find(np.zeros(50_000, np.float32), RATE_HZ).verdict == "inconclusive"
+    assert detector.find(np.zeros(10, np.float32), RATE_HZ).verdict == "inconclusive"
+    high = scipy.signal.sosfilt(
+        scipy.signal.butter(12, 3000, "high", fs=RATE_HZ, output="sos"), joe_pcm
+    )
+    assert detector.find(high.astype(np.float32), RATE_HZ).verdict == "inconclusive"
+
+
+def test_another_network_is_refused(tmp_path: Path) -> None:
+    other = tmp_path / "net.pth.tar"
+    other.write_bytes(b"cos\nsystem\n(S'echo hello'\ntR.")
+    with pytest.raises(EngineFailed, match=r"net\.pth\.tar is not the watermark's network"):
+        perth._read(other)

@@ -1,0 +1,129 @@
+"""Marked speech over HTTP: in every format, once, the same again, and told of."""
+
+import json
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import imageio_ffmpeg
+import numpy as np
+import pytest
+import soundfile
+from conftest import Service, eventually, served
+from typer.testing import CliRunner
+
+from voicesvc.audio import Pcm
+from voicesvc.cli import app
+from voicesvc.config import Settings
+from voicesvc.line import Line
+from voicesvc.marks import detector
+from voicesvc.marks.watermark import Watermark
+from voicesvc.studio import Studio
+
+TEXT = "The harbour was quiet when she came home. Nobody had asked her where she had been."
+RATE_HZ = 22_050
+
+
+@pytest.fixture(scope="module")
+def service() -> Iterator[Service]:
+    studio = Studio(Settings.read({}, actors=("joe",), device="cpu", check_words="off"))
+    with served(studio) as running:
+        yield running
+
+
+@pytest.fixture(scope="module")
+def take(service: Service) -> Any:
+    return kept(service, service.speak(TEXT, actor="joe", seed=3, format="pcm_f32le"))
+
+
+def kept(service: Service, answer: Any) -> Any:
+    assert answer.status_code == 200, answer.text
+    path = f"/v1/takes/{answer.headers['Voicesvc-Take']}"
+    assert eventually(lambda: service.http.get(path).json()["state"] != "open")
+    return service.http.get(path).json()
+
+
+def samples(service: Service, take: Any) -> Pcm:
+    answer = service.http.get(f"/v1/takes/{take['id']}/audio", params={"format": "pcm_f32le"})
+    return np.frombuffer(answer.content, np.float32)
+
+
+def unmarked(studio: Studio) -> Pcm:
+    reader = studio.open(Line(actor="joe", text=TEXT, format="pcm_f32le", seed=3), origin=None)
+    parts = [reader.first]
+    while (chunk := reader.chunk()) is not None:
+        parts.append(chunk)
+    return np.frombuffer(b"".join(parts), np.float32)
+
+
+@pytest.mark.parametrize(
+    ("format", "rate_hz"),
+    [("wav", 48_000), ("flac", 44_100), ("mp3", 24_000), ("opus", 48_000), ("wav", 8000)],
+)
+def test_every_format_is_marked(service: Service, format: str, rate_hz: int) -> None:
+    answer = service.speak(TEXT, actor="joe", seed=4, format=format, sample_rate_hz=rate_hz)
+    asked = ["-f", "f32le", "-ar", str(rate_hz), "-"]
+    command = [imageio_ffmpeg.get_ffmpeg_exe(), "-v", "error", "-i", "-", *asked]
+    decoded = subprocess.run(command, input=answer.content, capture_output=True, check=True).stdout
+    pcm = np.frombuffer(decoded, np.float32)
+    assert detector.find(pcm, rate_hz).verdict == "marked"
+
+
+def test_the_whole_take_is_one_stream_to_the_mark(
+    service: Service, take: Any, joe_studio: Studio
+) -> None:
+    """Two sentences: what is added goes on over the border between them, and is added once."""
+    plain = unmarked(joe_studio)
+    assert detector.find(plain, RATE_HZ).verdict == "not marked"
+    mark = Watermark(RATE_HZ)
+    assert np.array_equal(samples(service, take), np.concatenate([mark.feed(plain), mark.flush()]))
+    assert take["watermark"] == "perth"
+
+
+def test_the_model_makes_the_marked_samples_again(service: Service, take: Any) -> None:
+    body = {"source": "model", "format": "pcm_f32le"}
+    again = service.http.post(f"/v1/takes/{take['id']}/render", json=body)
+    assert "Voicesvc-Drift" not in again.headers
+    assert np.array_equal(np.frombuffer(again.content, np.float32), samples(service, take))
+
+
+def test_a_retake_is_marked_and_keeps_its_samples(service: Service, take: Any) -> None:
+    asked = {"edits": [{"word": 1, "say": "lighthouse"}]}
+    answer = service.http.post(f"/v1/takes/{take['id']}/retake", json=asked)
+    path = f"/v1/takes/{answer.json()['takes'][0]['id']}"
+    assert eventually(lambda: service.http.get(path).json()["state"] == "complete", 20)
+    new = service.http.get(path).json()
+    pcm, old = samples(service, new), samples(service, take)
+    n = round(2.0 * RATE_HZ)
+    assert np.array_equal(pcm[-n:], old[-n:])
+    assert len(pcm) != len(old)
+    assert detector.find(pcm, RATE_HZ).verdict == "marked"
+    assert new["watermark"] == "perth"
+
+
+def test_a_service_that_marks_otherwise_says_so(service: Service, take: Any) -> None:
+    studio = service.studio
+    studio.mark = None
+    try:
+        asked = {"source": "model", "format": "pcm_f32le"}
+        refused = service.http.post(f"/v1/takes/{take['id']}/render", json=asked)
+        assert (refused.status_code, refused.json()["valid"]) == (409, ["watermark"])
+        stored = service.http.post(f"/v1/takes/{take['id']}/render", json={"format": "pcm_f32le"})
+        assert stored.headers["Voicesvc-Drift"] == "watermark"
+        assert np.array_equal(np.frombuffer(stored.content, np.float32), samples(service, take))
+    finally:
+        studio.mark = "perth"
+
+
+def test_the_command_tells_marked_from_not(service: Service, joe_pcm: Pcm, tmp_path: Path) -> None:
+    ours, other = tmp_path / "ours.wav", tmp_path / "other.wav"
+    ours.write_bytes(service.speak(TEXT, actor="joe", seed=5).content)
+    soundfile.write(other, joe_pcm, RATE_HZ)
+    told = CliRunner().invoke(app, ["verify", str(ours)])
+    assert (told.exit_code, json.loads(told.stdout)["verdict"]) == (0, "marked")
+    told = CliRunner().invoke(app, ["verify", str(other)])
+    assert (told.exit_code, json.loads(told.stdout)["verdict"]) == (3, "not marked")
+    other.write_text("no audio")
+    told = CliRunner().invoke(app, ["verify", str(other)])
+    assert told.exit_code == 1

@@ -1,0 +1,53 @@
+"""Marks: what says of a sample that it was synthesised, whatever happens to the file around it.
+
+Knows nothing of takes, files or HTTP. torch is imported once something is marked.
+"""
+
+from typing import Protocol
+
+import numpy as np
+
+from voicesvc.audio import Pcm
+
+PERTH = "perth"
+_WARM_HZ = 24_000  # any rate
+
+
+class Mark(Protocol):
+    """A stream of samples on its way out: as many leave as came in, in order."""
+
+    def feed(self, pcm: Pcm) -> Pcm:
+        """The samples that became certain with `pcm`, [n]; [m], m may be 0."""
+
+    def flush(self) -> Pcm:
+        """The samples that waited for what comes next. Nothing may be fed afterwards."""
+
+
+class Unmarked:
+    """A stream that is left as it is."""
+
+    def feed(self, pcm: Pcm) -> Pcm:
+        """The samples."""
+        return pcm
+
+    def flush(self) -> Pcm:
+        """Nothing."""
+        return np.zeros(0, np.float32)
+
+
+def mark(name: str | None, rate_hz: int) -> Mark:
+    """What marks a stream at `rate_hz`; None marks nothing.
+
+    Raises:
+        EngineFailed: the network's weights are not there.
+    """
+    if name is None:
+        return Unmarked()
+    from voicesvc.marks.watermark import Watermark
+
+    return Watermark(rate_hz)
+
+
+def warm(name: str | None) -> None:
+    """Load what marks, so that no listener waits for it."""
+    mark(name, _WARM_HZ).feed(np.zeros(_WARM_HZ, np.float32))
