@@ -4,7 +4,8 @@ What is measured, for lines of 5, 10 and 30 s (three sentences): seconds of wait
 time per second of audio, time to the first chunk, audio tokens per second, and how many frames went
 through HiFi-GAN for each frame that was heard. Against coqui's `inference_stream` (chunks of 20
 tokens, its default) and its `inference` (a sentence at once). `--batch`: how many tokens a second
-1, 2, 4 and 8 streams of one voice get in all that run at once, each of 5 s.
+1, 2, 4 and 8 streams of one voice get in all that run at once, each of 5 s, and whether each is
+what it is alone.
 
 Why so: no trained weights are to be had here, so they are random, in the real size (467 million);
 what they say is noise, but it costs what speech costs. Both are told to say an exact number of
@@ -112,7 +113,7 @@ def coqui_model(folder: Path) -> Any:
     return model
 
 
-def our_engine(model: Any, folder: Path, precision: str) -> xtts.Xtts:
+def our_engine(model: Any, folder: Path, device: str, precision: str) -> xtts.Xtts:
     """voicesvc's engine of the same weights."""
     args = model.args
     shape = Shape(
@@ -145,7 +146,7 @@ def our_engine(model: Any, folder: Path, precision: str) -> xtts.Xtts:
     values = {n: state[n] for n in xtts_network.speaking(state)}
     values[xtts_network.CONDITIONING] = torch.randn(32, args.gpt_n_model_channels)
     values[xtts_network.SPEAKER] = torch.nn.functional.normalize(torch.randn(512), dim=0)
-    return xtts.of_tensors(pack, values, pin("cpu"), precision)
+    return xtts.of_tensors(pack, values, pin(device), precision)
 
 
 def saying(engine: xtts.Xtts, n_tokens: int, seed: int) -> gpt.Saying:
@@ -235,27 +236,33 @@ def measure(
     return found
 
 
-def together(engine: xtts.Xtts, rounds: int) -> dict[str, dict[str, dict[int, float]]]:
-    """Tokens a second of so many streams at once, by the clock and by the processor's time."""
+def together(engine: xtts.Xtts, rounds: int) -> dict[str, dict[str, dict[int, Any]]]:
+    """Tokens a second of so many streams at once, by the clock and by the processor's time.
+
+    And whether the first of them is, to the bit, what it was alone.
+    """
     (n_tokens,) = TOKENS["5 s"]
-    found: dict[str, dict[str, dict[int, float]]] = {}
+    found: dict[str, dict[str, dict[int, Any]]] = {}
     for what in ("decoded", "decoded and vocoded"):
-        by = found[what] = {"per_s": {}, "per_cpu_s": {}}
+        by = found[what] = {"per_s": {}, "per_cpu_s": {}, "as_alone": {}}
+        alone: Tensor | None = None
         for n in STREAMS:
             wall_s: list[float] = []
             cpu_s: list[float] = []
 
-            def say_it(seed: int) -> int:
+            def say_it(seed: int) -> Tensor:
                 said = engine.batch.latents(saying(engine, n_tokens, seed))
                 sound = said if what == "decoded" else engine.vocoder.stream(said)  # noqa: B023
-                return sum(len(part) for part in sound)
+                return torch.cat(list(sound))
 
             for _ in range(rounds):
                 begin_s, begin_cpu_s = time.perf_counter(), time.process_time()
                 with ThreadPoolExecutor(n) as threads:
-                    list(threads.map(say_it, range(n)))
+                    first, *_ = threads.map(say_it, range(n))
                 wall_s.append(time.perf_counter() - begin_s)
                 cpu_s.append(time.process_time() - begin_cpu_s)
+            alone = first if alone is None else alone
+            by["as_alone"][n] = torch.equal(first, alone)
             by["per_s"][n] = round(n * n_tokens / median(wall_s), 2)
             by["per_cpu_s"][n] = round(n * n_tokens / median(cpu_s), 2)
             say(
@@ -294,6 +301,7 @@ def main() -> None:
     parser = arguments(__doc__, rounds=1)
     choices = ("auto", "fp32", "bf16")
     parser.add_argument("--precision", default="auto", choices=choices, help="voicesvc's")
+    parser.add_argument("--device", default="cpu", help="cpu, cuda or cuda:N")
     parser.add_argument("--lengths", nargs="+", default=list(TOKENS), choices=list(TOKENS))
     parser.add_argument("--against", nargs="*", default=list(PEERS), choices=list(PEERS))
     parser.add_argument("--batch", action="store_true", help="streams that run at once")
@@ -303,13 +311,14 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as scratch:
         vocabulary(Path(scratch) / "vocab.json")
         model = coqui_model(Path(scratch))
-        engine = our_engine(model, Path(scratch), options.precision)
+        engine = our_engine(model, Path(scratch), options.device, options.precision)
+        model.to(engine.where)
         model.gpt.init_gpt_for_inference()
         model.gpt.eval()
         engine.warm()
         rounded = None
         if options.rounding:
-            other = our_engine(model, Path(scratch), "bf16")
+            other = our_engine(model, Path(scratch), options.device, "bf16")
             rounded = rounding(engine.batch.gpt, other.batch.gpt, engine)
             del other
         streams = together(engine, options.rounds) if options.batch else None

@@ -5,6 +5,7 @@ import math
 import threading
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -15,6 +16,7 @@ from torch import Tensor
 from voicesvc.engines import batch, gpt
 from voicesvc.engines.batch import Batch
 from voicesvc.engines.gpt import Bounds, Gpt, Sampling, Saying
+from voicesvc.engines.products import Product, in_huge_pages
 from voicesvc.errors import EngineFailed
 from voicesvc.packs import Xtts
 
@@ -123,6 +125,24 @@ def test_it_does_not_matter_in_which_row_a_text_is(network: Gpt) -> None:
         assert torch.equal(odds_again, odds.flip(0)[:n])
         for text in texts[::-1][:n]:
             text.said.steps -= 1
+
+
+def huge_kb() -> int:
+    """Memory of this process in huge pages."""
+    lines = Path("/proc/self/smaps_rollup").read_text().splitlines()
+    return sum(int(line.split()[1]) for line in lines if line.startswith("AnonHugePages"))
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+def test_weights_are_moved_into_huge_pages_and_stay_as_they_are(dtype: torch.dtype) -> None:
+    product = Product(torch.randn(4096, CHANNELS).to(dtype), torch.randn(4096).to(dtype))
+    x = torch.randn(2, CHANNELS).to(dtype)
+    before, before_kb = product(x), huge_kb()
+    if not in_huge_pages(product):
+        pytest.skip("this kernel gives no huge pages when asked for them")
+    assert huge_kb() > before_kb
+    assert torch.equal(product(x), before)
+    assert not in_huge_pages(Product(torch.randn(8, 8)))
 
 
 def test_no_thread_is_left_and_another_text_begins_one(network: Gpt) -> None:

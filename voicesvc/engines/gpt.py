@@ -14,7 +14,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from voicesvc.engines.products import Product
+from voicesvc.engines.products import Product, in_huge_pages
 from voicesvc.errors import EngineFailed
 from voicesvc.packs import Xtts
 
@@ -55,7 +55,9 @@ class _Norm:
 class _Block:
     def __init__(self, values: Mapping[str, Tensor], name: str) -> None:
         def product(part: str) -> Product:  # GPT-2 keeps its matrices the other way round
-            return Product(values[f"{name}.{part}.weight"].t(), values[f"{name}.{part}.bias"])
+            made = Product(values[f"{name}.{part}.weight"].t(), values[f"{name}.{part}.bias"])
+            in_huge_pages(made)
+            return made
 
         self.before, self.between = (_Norm(values, f"{name}.ln_{i}") for i in (1, 2))
         self.attend, self.attended = product("attn.c_attn"), product("attn.c_proj")
