@@ -9,8 +9,10 @@ and their table for the README goes to stdout as Markdown; `--from FILE` prints 
 
 import argparse
 import json
+import os
 import subprocess
 import sys
+import tempfile
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -141,6 +143,9 @@ def main() -> None:
     parser.add_argument("--short", action="store_true", help="less than a minute; keeps nothing")
     parser.add_argument("--from", dest="earlier", type=Path, help="print an earlier run's table")
     options = parser.parse_args()
+    # Not the folder of somebody's own service, which may be running and is no place for such takes.
+    data = tempfile.TemporaryDirectory(prefix="voicesvc-bench-")
+    os.environ.setdefault("VOICESVC_DATA_DIR", data.name)
     if options.earlier:
         results = json.loads(options.earlier.read_text())
         print(table(results))
