@@ -152,12 +152,19 @@ def _die_with_parent() -> None:
 class Child:
     """A process that ends when we do, however we end. What it prints is kept for error messages."""
 
-    def __init__(self, command: Sequence[str], env: Mapping[str, str], *, piped: bool = False):
+    def __init__(
+        self,
+        command: Sequence[str],
+        env: Mapping[str, str],
+        *,
+        piped: bool = False,
+        root: Path = ROOT,
+    ) -> None:
         self.log = tempfile.TemporaryFile()  # noqa: SIM115 - lives as long as the child
         pipe = subprocess.PIPE if piped else None
         self.process = subprocess.Popen(
             command,
-            cwd=ROOT,
+            cwd=root,
             env={**os.environ, **ONE_THREAD, **env},
             stdin=pipe or subprocess.DEVNULL,
             stdout=pipe or self.log,

@@ -9,9 +9,10 @@ import sys
 import time
 from collections.abc import Iterator, Mapping
 from importlib import metadata
+from pathlib import Path
 from typing import Any
 
-from common import SETTINGS, BenchmarkFailed, Child, Heard, listen
+from common import ROOT, SETTINGS, BenchmarkFailed, Child, Heard, listen
 
 START_LIMIT_S = 300.0  # the first start may import the voice
 
@@ -54,14 +55,23 @@ def post(port: int, path: str, body: Mapping[str, Any]) -> Iterator[bytes]:
 
 
 class Service:
-    """voicesvc itself, started as a user starts it, on a free port; `settings` are VOICESVC_*."""
+    """voicesvc itself, started as a user starts it, on a free port; `settings` are VOICESVC_*.
+
+    `root` is the checkout that it is started from.
+    """
 
     name = "voicesvc"
 
-    def __init__(self, settings: Mapping[str, str] | None = None, rate_hz: int = 22050):
+    def __init__(
+        self,
+        settings: Mapping[str, str] | None = None,
+        rate_hz: int = 22050,
+        root: Path = ROOT,
+    ) -> None:
         self.rate_hz, self.port, self.version = rate_hz, free_port(), metadata.version("voicesvc")
         command = [sys.executable, "-m", "voicesvc", "serve", "--host", "127.0.0.1"]
-        self.child = Child([*command, "--port", str(self.port)], {**SETTINGS, **(settings or {})})
+        given = {**SETTINGS, **(settings or {})}
+        self.child = Child([*command, "--port", str(self.port)], given, root=root)
         with contextlib.ExitStack() as unless_ready:
             unless_ready.callback(self.close)
             wait_until_ready(self.child, self.port, "/readyz")

@@ -1,10 +1,12 @@
 """The measuring tools measure what they say: a benchmark that is wrong is worse than none."""
 
+import http.server
 import json
 import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 from contextlib import closing
 from pathlib import Path
@@ -52,6 +54,48 @@ def test_first_audible_is_neither_header_nor_silence():
     assert 0.05 <= heard.first_audible_s < heard.total_s - 0.04
     assert len(heard.pcm) == 300
     assert heard.pcm[-1] == pytest.approx(9000 / 32768)
+
+
+class _Halting(http.server.BaseHTTPRequestHandler):
+    """Says 0.1 s of silence and 0.4 s of sound, waits longer than that, and says the rest."""
+
+    def do_POST(self):
+        self.rfile.read(int(self.headers["Content-Length"]))
+        if self.path == "/full":
+            self.send_response(503)
+            self.send_header("Retry-After", "7")
+            self.send_header("Content-Length", "0")
+            self.end_headers()
+            return
+        self.send_response(200)
+        self.end_headers()
+        sound = (tone(1.0) * 32767).astype("<i2").tobytes()
+        cut = 2 * round(0.4 * RATE_HZ) + 1  # a sample is cut in two
+        self.wfile.write(bytes(2 * round(0.1 * RATE_HZ)) + sound[:cut])
+        self.wfile.flush()
+        time.sleep(0.7)
+        self.wfile.write(sound[cut:])
+
+    def log_message(self, *_):
+        pass
+
+
+def test_concurrency_hears_when_a_listener_would_have_run_dry():
+    from concurrency import Burst, listen
+
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), _Halting) as server:
+        threading.Thread(target=server.serve_forever).start()
+        try:
+            heard = listen(server.server_port, "/", {}, 0)
+            refused = listen(server.server_port, "/full", {}, 0)
+        finally:
+            server.shutdown()
+    assert heard.audio_s == pytest.approx(1.1, abs=1e-4)
+    assert heard.gaps_s == [pytest.approx(0.3, abs=0.1)]
+    assert heard.first_s < 0.5
+    assert (refused.status, refused.retry_after_s) == (503, 7)
+    figures = Burst([heard, refused], [2.0]).figures()
+    assert (figures["underrun_streams"], figures["refused"]) == (1, 1)
 
 
 def test_nothing_audible_is_a_failure():

@@ -20,6 +20,7 @@ import httpx
 import pytest
 from conftest import LINE, Service, eventually, metric, served, tones_served, write_pack
 
+from voicesvc.api.server import SEND_BUFFER_BYTES, listen
 from voicesvc.config import Settings
 from voicesvc.engines.tone import Tone
 from voicesvc.plan import Plan
@@ -167,6 +168,17 @@ def test_a_slow_reader_holds_the_work_back(tmp_path: Path) -> None:
         assert eventually(service.idle)
 
 
+def test_what_waits_in_the_kernel_for_a_slow_reader_is_bounded() -> None:
+    with listen(Settings.read({}, port=0)) as listener, socket.socket() as reader:
+        reader.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 8192)
+        reader.connect(listener.getsockname())
+        sender, _ = listener.accept()
+        with sender:
+            sender.settimeout(0.5)
+            with pytest.raises(TimeoutError):
+                sender.sendall(bytes(3 * SEND_BUFFER_BYTES))
+
+
 def test_a_listener_who_takes_nothing_is_cut_off(tmp_path: Path) -> None:
     pages = "\n\n".join([SCENE] * 30)
     with (
@@ -244,12 +256,14 @@ def test_a_stream_that_outlasts_the_grace_is_broken(tmp_path: Path) -> None:
             answer.read()
 
 
-def test_told_to_end_the_server_lets_a_stream_end(tmp_path: Path) -> None:
-    """The real process: SIGTERM while joe speaks; the take arrives whole, then exit code 0."""
+@contextmanager
+def process(tmp_path: Path, **settings: str) -> Iterator[tuple[subprocess.Popen[str], str]]:
+    """The service as a user starts it, with joe ready, and where it listens."""
     environment = {k: v for k, v in os.environ.items() if not k.startswith("VOICESVC_")}
+    environment |= {"VOICESVC_DEVICE": "cpu", "XDG_DATA_HOME": str(tmp_path), **settings}
     with subprocess.Popen(
         [sys.executable, "-m", "voicesvc", "serve", "--port", "0"],
-        env=environment | {"VOICESVC_GRACE_S": "60", "VOICESVC_DEVICE": "cpu"},
+        env=environment,
         stderr=subprocess.PIPE,
         text=True,
     ) as server:
@@ -261,16 +275,45 @@ def test_told_to_end_the_server_lets_a_stream_end(tmp_path: Path) -> None:
                 assert told[-1], told
             assert "device: cpu" in "".join(told)
             assert told[-1].endswith("voices: joe\n")
-            url = re.findall(r"http://[\d.:]+", told[-1])[0]
-            body = {"actor": "joe", "text": " ".join([LINE] * 12), "sample_rate_hz": 96000}
-            with httpx.stream("POST", f"{url}/v1/speech", json=body, timeout=60) as answer:
-                arriving = answer.iter_raw()
-                received = len(next(arriving))
-                server.send_signal(signal.SIGTERM)
-                received += sum(len(part) for part in arriving)
-            assert received > 96000 * 2 * 12
-            assert server.wait(30) == 0
-            with pytest.raises(httpx.ConnectError):
-                httpx.get(f"{url}/livez")
+            yield server, re.findall(r"http://[\d.:]+", told[-1])[0]
         finally:
             server.kill()
+
+
+def test_told_to_end_the_server_lets_a_stream_end(tmp_path: Path) -> None:
+    """SIGTERM while joe speaks: not ready, nobody else let in, the take whole, then exit code 0."""
+    with process(tmp_path, VOICESVC_GRACE_S="60") as (server, url):
+        body = {"actor": "joe", "text": " ".join([LINE] * 24), "sample_rate_hz": 96000}
+        with httpx.stream("POST", f"{url}/v1/speech", json=body, timeout=60) as answer:
+            arriving = answer.iter_raw()
+            received = len(next(arriving))
+            server.send_signal(signal.SIGTERM)
+            assert eventually(lambda: httpx.get(f"{url}/readyz").status_code == 503)
+            refused = httpx.post(f"{url}/v1/speech", json=body | {"text": "Too late."})
+            assert (refused.status_code, refused.json()["type"]) == (503, "/problems/overloaded")
+            assert 1 <= int(refused.headers["Retry-After"]) <= 60
+            assert httpx.get(f"{url}/livez").status_code == 200
+            received += sum(len(part) for part in arriving)
+        assert received > 96000 * 2 * 24
+        assert server.wait(30) == 0
+        with pytest.raises(httpx.ConnectError):
+            httpx.get(f"{url}/livez")
+
+
+def test_told_to_end_it_listens_as_long_as_it_is_set_to(tmp_path: Path) -> None:
+    with tones_served(tmp_path, settings={"drain_s": 1.0}) as service:
+        begin = time.monotonic()
+        service.server.handle_exit(signal.SIGTERM, None)
+        assert eventually(lambda: service.http.get("/readyz").status_code == 503)
+        assert service.http.get("/v1/actors").status_code == 200
+        assert not service.server.should_exit
+        assert eventually(lambda: service.server.should_exit)
+        assert time.monotonic() - begin >= 1.0
+
+
+def test_who_tells_it_twice_does_not_wait(tmp_path: Path) -> None:
+    with tones_served(tmp_path, settings={"drain_s": 600.0}) as service:
+        service.server.handle_exit(signal.SIGTERM, None)
+        assert not service.server.should_exit
+        service.server.handle_exit(signal.SIGTERM, None)
+        assert service.server.should_exit

@@ -115,6 +115,28 @@ class Settings(BaseModel):
         "auto",
         description="whether takes are listened to for wrong words; auto: where the qc extra is",
     )
+    first_audio_s: float = Field(
+        2.0,
+        gt=0,
+        le=600,
+        description="seconds that who is let in is foreseen to wait for a turn, at most",
+    )
+    load: float = Field(
+        0.6,
+        gt=0,
+        le=1000,
+        description="share of all compute that listeners together may need, at most",
+    )
+    waiting: int = Field(
+        100, ge=1, le=10_000, description="streams that may wait for their first turn"
+    )
+    streams: int = Field(1_000, ge=1, le=100_000, description="streams that may be open")
+    drain_s: float = Field(
+        0.0,
+        ge=0,
+        le=600,
+        description="seconds in which a service that is told to end goes on listening, not ready",
+    )
     grace_s: float = Field(
         10.0, ge=0, le=600, description="seconds that running streams get to end at shutdown"
     )

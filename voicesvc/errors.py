@@ -23,6 +23,7 @@ class VoiceError(Exception):
         super().__init__(detail)
         self.detail = detail
         self.where = where
+        self.retry_after_s: int | None = None  # after which the same may be answered otherwise
         self.extra: dict[str, Any] = {}  # members of the problem that only this type has
         self.valid = valid if valid is None or isinstance(valid, str) else list(valid)
 
@@ -72,7 +73,18 @@ class NotReady(VoiceError):
     """The voice is still loading, or there is no room for it now; worth asking again."""
 
     status, slug, title = 503, "not-ready", "The voice is not ready"
-    retry_after_s: ClassVar[int] = 2
+
+    def __init__(
+        self, detail: str, *, where: str | None = None, valid: Iterable[Any] | str | None = None
+    ) -> None:
+        super().__init__(detail, where=where, valid=valid)
+        self.retry_after_s = 2
+
+
+class Overloaded(VoiceError):
+    """There is no time for one more stream now, or the service is ending; worth asking again."""
+
+    status, slug, title = 503, "overloaded", "There is no time for it now"
 
 
 class PackRefused(VoiceError):
@@ -255,6 +267,7 @@ PROBLEMS: tuple[type[VoiceError], ...] = (
     TextTooLong,
     NothingSpeakable,
     NotReady,
+    Overloaded,
     PackRefused,
     EngineFailed,
     Unforeseen,

@@ -7,19 +7,21 @@ the middle goes on where it was. Knows nothing of HTTP.
 import logging
 import threading
 from abc import ABC, abstractmethod
-from collections.abc import Callable
-from typing import Any, TypeVar
+from functools import partial
+from typing import Any
 
 import numpy as np
 
 from voicesvc import markup, measure, qc, remake
 from voicesvc.archive import HEARTBEAT_MS, Archive
 from voicesvc.audio import Pcm
+from voicesvc.compute import Compute, Seat
 from voicesvc.errors import BlobsFailed, StoreFailed, VoiceError
 from voicesvc.line import Line
 from voicesvc.lineplan import MAX_SEED
 from voicesvc.packs import Pack
 from voicesvc.remake import line_rate
+from voicesvc.schedule import Asked, Kind
 from voicesvc.store import StoredTake, queue, record
 from voicesvc.store import takes as rows
 from voicesvc.store.takes import Ending
@@ -31,8 +33,6 @@ _PURGE_EVERY = 360  # heartbeats: an hour
 KEYS_KEPT_MS = 24 * 3600 * 1000
 _NATIVE = {"format": "pcm_f32le", "sample_rate_hz": None, "bit_depth": None}
 _log = logging.getLogger(__name__)
-T = TypeVar("T")
-Run = Callable[[Callable[[], T]], T]
 
 
 class _Loop(ABC):
@@ -85,20 +85,19 @@ class Maker(_Loop):
 
     Args:
         studio: one with an archive.
-        run: has a piece of work done where takes are computed, so that a chunk of a queued take
-            waits its turn among those that somebody listens to.
+        compute: where a chunk of a queued take waits until nobody listens who needs one sooner.
         inspector: listens to takes that are to be of some quality.
     """
 
     name = "maker"
 
     def __init__(
-        self, studio: Studio, run: Run[Any], inspector: qc.Inspector | None = None
+        self, studio: Studio, compute: Compute, inspector: qc.Inspector | None = None
     ) -> None:
         super().__init__(_IDLE_S)
         self._inspector = inspector
         assert studio.archive is not None, "without an archive nothing is queued"
-        self._studio, self._archive, self._run_there = studio, studio.archive, run
+        self._studio, self._archive, self._compute = studio, studio.archive, compute
 
     def work(self) -> bool:
         """The next take of the queue."""
@@ -120,24 +119,30 @@ class Maker(_Loop):
             self._ended(take, state, reason)
 
     def _make(self, take: StoredTake) -> None:
-        if "quality" in take.facts:
-            take = self._chosen(take)
-        rendering = self._run_there(lambda: remake.begin(self._studio, take))
+        key = take.created_by or ""
+        seat = self._compute.join(Asked(key, Kind.BATCH, take.actor, len(take.text)))
         try:
-            self._drain(rendering)
+            with self._studio.cast.leased(take.actor):  # no compute thread waits for it to load
+                if "quality" in take.facts:
+                    take = self._chosen(seat, take)
+                rendering = seat.submit(partial(remake.begin, self._studio, take)).result()
+            try:
+                self._drain(seat, rendering)
+            finally:
+                rendering.close()
         finally:
-            rendering.close()
+            seat.end()
         if self.stopping.is_set() and rendering.take.outcome == "cancelled":
             by = self._archive.by()
             self._archive.database.write(lambda c: queue.requeue(c, take.id, by))
 
-    def _chosen(self, take: StoredTake) -> StoredTake:
+    def _chosen(self, seat: Seat, take: StoredTake) -> StoredTake:
         """Try one seed after another until the words are right; the best of them is kept."""
         asked, line = take.facts["quality"], line_of_take(take)
         attempts: list[dict[str, Any]] = []
         for i in range(asked["attempts"]):
             tried = line.model_copy(update={"seed": (take.seed + i) & MAX_SEED, **_NATIVE})
-            pcm = self._samples(tried)
+            pcm = self._samples(seat, tried)
             found = self._judge(pcm, line_rate(self._studio, take), tried)
             attempts.append({"seed": tried.seed, **found})
             if self.stopping.is_set() or _worse(found) <= asked["max_wer"]:
@@ -148,11 +153,11 @@ class Maker(_Loop):
             lambda c: queue.note(c, take.id, best["seed"], facts, by)
         )
 
-    def _samples(self, line: Line) -> Pcm:
-        rendering = self._run_there(lambda: self._studio.open(line, origin=None))
+    def _samples(self, seat: Seat, line: Line) -> Pcm:
+        rendering = seat.submit(partial(self._studio.open, line, origin=None)).result()
         parts = [rendering.first]
         try:
-            while (chunk := self._run_there(rendering.chunk)) is not None:
+            while (chunk := seat.submit(rendering.chunk).result()) is not None:
                 parts.append(chunk)
         finally:
             rendering.close()
@@ -165,9 +170,11 @@ class Maker(_Loop):
         verdict = inspected(self._inspector, pcm, rate_hz, (line.text or "", line.markup, language))
         return {"wer": verdict.wer, "transcript": verdict.transcript}
 
-    def _drain(self, rendering: Rendering) -> None:
-        while not self.stopping.is_set() and self._run_there(rendering.chunk) is not None:
-            pass
+    def _drain(self, seat: Seat, rendering: Rendering) -> None:
+        made: bytes | None = rendering.first
+        while made is not None and not self.stopping.is_set():
+            seat.took(rendering.audio_s, self._compute.clock())
+            made = seat.submit(rendering.chunk).result()
 
     def _ended(self, take: StoredTake, state: Any, reason: str) -> None:
         """End a take that is still open, whatever became of it."""

@@ -9,6 +9,18 @@ REQUESTS = Counter("voicesvc_requests", "HTTP requests answered", ["route", "sta
 REFUSED = Counter("voicesvc_refused", "requests refused, by problem type", ["problem"])
 TAKES = Counter("voicesvc_takes", "takes by how they ended", ["actor", "outcome"])
 ACTIVE = Gauge("voicesvc_active_streams", "takes being made now")
+QUEUE = Gauge("voicesvc_queue", "streams that wait for their first turn", ["class"])
+QUEUE_WAIT = Histogram(
+    "voicesvc_queue_wait_seconds",
+    "a stream let in until its first turn begins",
+    ["class"],
+    buckets=(0.001, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10),
+)
+NOT_ADMITTED = Counter("voicesvc_not_admitted", "streams there was no time for", ["reason"])
+UNDERRUNS = Counter(
+    "voicesvc_underruns", "chunks that came after their listener ran dry", ["class"]
+)
+UNDERRUN_S = Counter("voicesvc_underrun_seconds", "how long listeners were dry", ["class"])
 FIRST_AUDIO = Histogram(
     "voicesvc_first_audio_seconds",
     "request received until its first audio is ready to send",

@@ -245,6 +245,11 @@ class Stream:
         with self._lock:
             return None if self._closed else self._next()
 
+    @property
+    def audio_s(self) -> float:
+        """Seconds of speech that were made so far; 0 where it is none or not known."""
+        return 0.0
+
     def _next(self) -> bytes | None:
         return next((c for c in self._chunks if c), None)
 
@@ -265,6 +270,11 @@ class Rendering(Stream):
     def __init__(self, take: Take, chunks: Generator[bytes]) -> None:
         self.take = take
         super().__init__(chunks)
+
+    @property
+    def audio_s(self) -> float:
+        """Seconds of speech that were made so far."""
+        return self.take.audio_s
 
     def _next(self) -> bytes | None:
         begin = time.perf_counter()

@@ -30,7 +30,10 @@ from voicesvc.api import (
 from voicesvc.api.events import Feed
 from voicesvc.api.limits import BodyLimit, CountRequests
 from voicesvc.api.stream import Pools
+from voicesvc.compute import Compute
+from voicesvc.config import Settings
 from voicesvc.jobs import Keeper, Maker, Measurer
+from voicesvc.schedule import Limits
 from voicesvc.studio import Studio
 
 _SPOKEN = (speech, plans, openai, actors, lexicons, health, page)
@@ -45,13 +48,13 @@ def create_app(studio: Studio, workers: int) -> FastAPI:
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
-        compute = ThreadPoolExecutor(workers, thread_name_prefix="compute")
+        compute = Compute(workers, _limits(studio.settings))
         loading = ThreadPoolExecutor(_WAITERS, thread_name_prefix="loading")
         app.state.pools = Pools(compute, loading)
         app.state.speaking = set()  # takes of requests with a key, until their first audio
         feed = app.state.feed = Feed(asyncio.get_running_loop())
         inspector = app.state.inspector = _inspector(studio)
-        maker = Maker(studio, lambda work: compute.submit(work).result(), inspector)
+        maker = Maker(studio, compute, inspector)
         app.state.maker, measurer = maker, Measurer(studio, inspector)
         keeper = Keeper(archive, round(studio.settings.deleted_kept_days * 86_400_000))
         archive.database.on_commit(feed.changed)
@@ -69,8 +72,8 @@ def create_app(studio: Studio, workers: int) -> FastAPI:
             inspector.close()
         for loop in (maker, measurer, keeper):
             await asyncio.to_thread(loop.stop)
-        for pool in (compute, loading):
-            pool.shutdown()
+        loading.shutdown()
+        compute.shutdown()
         studio.close()
         archive.close()
 
@@ -97,3 +100,7 @@ def _inspector(studio: Studio) -> qc.Inspector | None:
     """What listens to takes, where it is wanted and installed."""
     wanted = studio.settings.check_words == "auto" and qc.available()
     return qc.Inspector() if wanted else None
+
+
+def _limits(settings: Settings) -> Limits:
+    return Limits(settings.first_audio_s, settings.load, settings.waiting, settings.streams)

@@ -13,7 +13,7 @@ from starlette.responses import Response
 
 from voicesvc import provenance
 from voicesvc.api.changes import archive_of
-from voicesvc.api.stream import AudioStream, Pools
+from voicesvc.api.stream import AudioStream, Beside, Pools
 from voicesvc.archive import Archive
 from voicesvc.bwf import Loudness
 from voicesvc.export import DEFAULT_TEMPLATE, ExportItem, Options, zipped
@@ -72,7 +72,7 @@ async def export(
         "Content-Disposition": f'attachment; filename="{found.slug}.zip"',
         "Cache-Control": "no-store",
     }
-    return AudioStream(stream, ZIP, headers, pools.loading, studio.settings.stall_s)
+    return AudioStream(stream, ZIP, headers, Beside(pools.loading), studio.settings.stall_s)
 
 
 def _items(archive: Archive, production: Production, circled: bool) -> Iterator[ExportItem]:

@@ -17,11 +17,16 @@ async def livez() -> dict[str, str]:
 
 @router.get("/readyz")
 async def readyz(request: Request) -> JSONResponse:
-    """200 once the voices are warmed and one of them can speak; says why where one failed."""
+    """200 once the voices are warmed and one of them can speak; says why where one failed.
+
+    503 from when the service is told to end.
+    """
     studio = request.app.state.studio
     actors = studio.cast.actors()
     states = {a["actor_id"]: a["state"] for a in actors}
-    ready = studio.cast.warmed and not {"failed"}.issuperset(states.values())
+    ending = request.app.state.pools.compute.ending
+    can_speak = not {"failed"}.issuperset(states.values())
+    ready = studio.cast.warmed and can_speak and not ending
     body = {
         "ready": ready,
         "voices": states,

@@ -10,7 +10,7 @@ from pydantic import Field
 from starlette.responses import Response
 
 from voicesvc.api.changes import Part, archive_of
-from voicesvc.api.stream import AudioStream, Pools
+from voicesvc.api.stream import AudioStream, Beside, Pools
 from voicesvc.archive import Archive
 from voicesvc.rights import keys
 from voicesvc.rights.ledger import Head, Row
@@ -63,7 +63,9 @@ def entries(request: Request) -> Response:
     pools: Pools = request.app.state.pools
     stream = Stream(_lines(archive_of(request)))
     stall_s = request.app.state.studio.settings.stall_s
-    return AudioStream(stream, _LINES, {"Cache-Control": "no-store"}, pools.loading, stall_s)
+    return AudioStream(
+        stream, _LINES, {"Cache-Control": "no-store"}, Beside(pools.loading), stall_s
+    )
 
 
 def _lines(archive: Archive) -> Generator[bytes]:

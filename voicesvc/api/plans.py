@@ -2,12 +2,13 @@
 
 import asyncio
 from dataclasses import asdict
+from functools import partial
 from typing import Any
 
 from fastapi import APIRouter, Request, Response
 from pydantic import BaseModel, ConfigDict, Field
 
-from voicesvc.api.stream import Pools
+from voicesvc.api.stream import Pools, actor_of, asked_of, begin
 from voicesvc.line import Line
 from voicesvc.lineplan import LinePlan
 from voicesvc.script import skipped_header
@@ -33,9 +34,13 @@ async def plan(line: Line, request: Request, response: Response) -> PlanAnswer:
     """The words, phonemes, durations and pauses that `/v1/speech` would speak."""
     studio: Studio = request.app.state.studio
     pools: Pools = request.app.state.pools
-    pool = pools.compute if studio.is_ready(line) else pools.loading
-    loop = asyncio.get_running_loop()
-    document, score, asked = await loop.run_in_executor(pool, studio.plan, line)
+    voice = f"{actor_of(line)}, planned"  # costs otherwise than to speak
+    seat = pools.compute.enter(asked_of(request, voice, speaks=False))
+    try:
+        planning = begin(request, seat, line, partial(studio.plan, line))
+        document, score, asked = await asyncio.wrap_future(planning)
+    finally:
+        seat.end()
     if asked.skipped:
         response.headers["Voicesvc-Skipped"] = skipped_header(asked.skipped)
     return PlanAnswer(

@@ -11,7 +11,7 @@ from pydantic import BaseModel
 from starlette.exceptions import HTTPException
 
 from voicesvc import delivery, metrics
-from voicesvc.errors import InvalidRequest, MalformedBody, NotReady, Unforeseen, VoiceError
+from voicesvc.errors import InvalidRequest, MalformedBody, Unforeseen, VoiceError
 
 PROBLEMS_PATH = "/problems/"  # where `reference` explains each type
 OPENAI_PREFIX = "/v1/audio/"
@@ -43,7 +43,8 @@ def response(error: VoiceError, path: str = "") -> JSONResponse:
     metrics.REFUSED.labels(error.slug).inc()
     if path.startswith(OPENAI_PREFIX):
         where = _OPENAI_NAMES.get(error.where or "", error.where)
-        error = type(error)(error.detail, where=where, valid=error.valid)
+        given, error = error, type(error)(error.detail, where=where, valid=error.valid)
+        error.retry_after_s = given.retry_after_s
     body = problem(error)
     if path.startswith(OPENAI_PREFIX):
         body["error"] = {
@@ -53,7 +54,7 @@ def response(error: VoiceError, path: str = "") -> JSONResponse:
             "code": error.slug,
         }
     headers = {"Cache-Control": "no-store"}
-    if isinstance(error, NotReady):
+    if error.retry_after_s is not None:
         headers["Retry-After"] = str(error.retry_after_s)
     return JSONResponse(body, error.status, media_type="application/problem+json", headers=headers)
 

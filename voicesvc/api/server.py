@@ -1,7 +1,6 @@
 """The process that serves: studio, application and uvicorn put together."""
 
 import gc
-import math
 import os
 import secrets
 import signal
@@ -9,28 +8,58 @@ import socket
 import threading
 import time
 from collections.abc import Callable
+from types import FrameType
 
 import uvicorn
 from fastapi import FastAPI
 
 from voicesvc import archive
 from voicesvc.api import create_app
+from voicesvc.compute import Compute
 from voicesvc.config import Settings
 from voicesvc.errors import BadSetting
 from voicesvc.studio import Studio
 from voicesvc.traces import to_collector
 
 _POLL_S = 0.05
+SEND_BUFFER_BYTES = 256 * 1024  # 6 s of speech at 22050 Hz and 16 bits
+_LAST_S = 1  # that connections get to end once all streams have, or their time is over
 
 
 class Server(uvicorn.Server):
-    """uvicorn, which waits for open streams when it is to end: those of events are ended first."""
+    """Told to end, it lets nobody in, lets those who are in end, and only then stops listening."""
+
+    def __init__(self, config: uvicorn.Config) -> None:
+        super().__init__(config)
+        assert isinstance(config.app, FastAPI), "made by create_app"
+        self._state = config.app.state
+        self._draining = False
+
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+        """The first signal begins the end, the next is that of somebody who does not wait."""
+        if self._draining or not self.started:
+            super().handle_exit(sig, frame)
+            return
+        self._draining = True
+        threading.Thread(target=self._drain, name="drain", daemon=True).start()
+
+    def _drain(self) -> None:
+        given: Settings = self._state.studio.settings
+        compute: Compute = self._state.pools.compute
+        begin_s = time.monotonic()
+        compute.end_within(max(given.drain_s, given.grace_s))
+        self._state.maker.stopping.set()  # what it makes is queued again, for the next service
+        self._state.feed.close()
+        while not self.should_exit:
+            passed_s = time.monotonic() - begin_s
+            over = passed_s >= given.grace_s or not compute.open
+            if over and passed_s >= given.drain_s:
+                self.should_exit = True
+            time.sleep(_POLL_S)
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
-        """End."""
-        app = self.config.app
-        assert isinstance(app, FastAPI), "made by create_app"
-        app.state.feed.close()
+        """End; those who wait for events are ended first."""
+        self._state.feed.close()
         await super().shutdown(sockets)
 
 
@@ -42,7 +71,7 @@ def run(settings: Settings, say: Callable[[str], None], begin: float) -> None:
         EngineFailed: the device that was asked for is not there.
     """
     traces = to_collector(settings)
-    listener = _listen(settings)
+    listener = listen(settings)
     from voicesvc.engines import memory, vits
 
     device = vits.pin(settings.device)
@@ -58,7 +87,7 @@ def run(settings: Settings, say: Callable[[str], None], begin: float) -> None:
             port=settings.port,
             log_config=None,  # ours: see voicesvc.logs
             access_log=False,  # an address may have a text that is searched for
-            timeout_graceful_shutdown=math.ceil(settings.grace_s),
+            timeout_graceful_shutdown=_LAST_S,
         )
     )
     decoder = vits.pick_dtype(settings.precision, device)
@@ -75,11 +104,20 @@ def run(settings: Settings, say: Callable[[str], None], begin: float) -> None:
             traces.close()
 
 
-def _listen(settings: Settings) -> socket.socket:
-    """Taken before anything is loaded: a port that is in use is said at once."""
+def listen(settings: Settings) -> socket.socket:
+    """Taken before anything is loaded: a port that is in use is said at once.
+
+    What waits in the kernel for a slow reader is bounded, so that what was sent is about what the
+    listener has.
+
+    Raises:
+        BadSetting: it cannot be listened there.
+    """
     family = socket.AF_INET6 if ":" in settings.host else socket.AF_INET
     try:
-        return socket.create_server((settings.host, settings.port), family=family)
+        listener = socket.create_server((settings.host, settings.port), family=family)
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, SEND_BUFFER_BYTES)  # of each
+        return listener
     except OSError as e:
         where = f"{settings.host}:{settings.port}"
         raise BadSetting(

@@ -5,18 +5,26 @@ import time
 from collections.abc import Callable, Generator, Mapping
 from concurrent.futures import Executor, Future
 from dataclasses import dataclass
-from typing import Any
+from functools import partial
+from typing import Any, TypeVar
 
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
+from voicesvc.api.changes import who
 from voicesvc.archive import FROM_SPEECH, Origin
+from voicesvc.compute import Compute, Seat, Turns
 from voicesvc.encode import FORMATS, Output
+from voicesvc.errors import InvalidRequest
 from voicesvc.line import Line
+from voicesvc.schedule import Asked, Kind
 from voicesvc.script import skipped_header
 from voicesvc.studio import Studio
-from voicesvc.takes import Rendering, Stream
+from voicesvc.takes import Rendering, Stream, said
+
+T = TypeVar("T")
+CLASS_HEADER = "Voicesvc-Class"
 
 AUDIO: dict[int | str, dict[str, Any]] = {
     200: {
@@ -34,25 +42,89 @@ _CLIENT_LEFT = 499  # nginx's word for it; nobody reads this answer
 class Pools:
     """Threads that compute, and threads that may wait for a voice to be loaded."""
 
-    compute: Executor
+    compute: Compute
     loading: Executor
 
 
-def _drop(future: "Future[Rendering]") -> None:
-    """Close what was opened for a caller that is gone."""
-    if not future.cancelled() and future.exception() is None:
-        future.result().close()
+@dataclass(frozen=True, slots=True)
+class Beside:
+    """Turns of a stream that is made beside the compute threads: it mostly waits for a disk."""
+
+    pool: Executor
+
+    def submit(self, work: Callable[[], T]) -> "Future[T]":
+        """See `Turns`."""
+        return self.pool.submit(work)
+
+    def took(self, audio_s: float, offered_s: float) -> None:
+        """See `Turns`: nothing is scheduled by it."""
+
+    def close(self, work: Callable[[], None], *, whole: bool) -> None:
+        """See `Turns`."""
+        self.pool.submit(work)
 
 
-async def respond(request: Request, line: Line, origin: Origin = FROM_SPEECH) -> Response:
-    """Open the line on a compute thread, or beside them while its voice has to be loaded first.
+def asked_of(request: Request, voice: str, chars: int = 0, *, speaks: bool = True) -> Asked:
+    """A stream as the schedule sees it: whose it is, and how urgent.
 
-    A line whose caller leaves while it waits for a thread is never begun.
+    Raises:
+        InvalidRequest: there is no such class, or the user's name is too long.
+    """
+    named = request.headers.get(CLASS_HEADER, "audition")
+    kinds = {kind.name.lower(): kind for kind in Kind}
+    if named not in kinds:
+        raise InvalidRequest(f"no class {named[:20]!r}", where=CLASS_HEADER, valid=list(kinds))
+    address = request.client.host if request.client else ""
+    return Asked(who(request) or address, kinds[named], voice, chars, speaks)
+
+
+def begin(request: Request, seat: Seat, line: Line, work: Callable[[], T]) -> "Future[T]":
+    """Have the first turn of a line's stream done, once its voice is loaded.
+
+    Where it fails or is cancelled, the seat is free again.
     """
     studio: Studio = request.app.state.studio
     pools: Pools = request.app.state.pools
-    pool = pools.compute if studio.is_ready(line) else pools.loading
-    future = pool.submit(studio.open, line, time.perf_counter(), origin)
+    if studio.is_ready(line):
+        future = seat.submit(work)
+    else:
+        future = pools.loading.submit(_once_loaded, studio, seat, line, work)
+    future.add_done_callback(lambda f: seat.end() if f.cancelled() or f.exception() else None)
+    return future
+
+
+def _once_loaded(studio: Studio, seat: Seat, line: Line, work: Callable[[], T]) -> T:
+    studio.check(line)
+    with studio.cast.leased(actor_of(line)):
+        return seat.submit(work).result()
+
+
+def actor_of(line: Line) -> str:
+    """Whose voice it asks for."""
+    return line.actor or (line.plan.actor if line.plan else "")
+
+
+def _drop(seat: Seat, future: "Future[Rendering]") -> None:
+    """Close what was opened for a caller that is gone."""
+    if not future.cancelled() and future.exception() is None:
+        future.result().close()
+        seat.end()
+
+
+async def respond(request: Request, line: Line, origin: Origin = FROM_SPEECH) -> Response:
+    """Let the line in and open it when its turn comes.
+
+    A line whose caller leaves while it waits is never begun.
+
+    Raises:
+        Overloaded: there is no time for it now.
+        VoiceError: it cannot be spoken.
+    """
+    studio: Studio = request.app.state.studio
+    pools: Pools = request.app.state.pools
+    chars = len(line.text or said(line.plan))
+    seat = pools.compute.enter(asked_of(request, actor_of(line), chars))
+    future = begin(request, seat, line, partial(studio.open, line, time.perf_counter(), origin))
     opening = asyncio.wrap_future(future)
     listener = asyncio.create_task(_gone(request.receive))
     either: set[asyncio.Future[Any]] = {opening, listener}
@@ -62,30 +134,35 @@ async def respond(request: Request, line: Line, origin: Origin = FROM_SPEECH) ->
             rendering = opening.result()
             media_type = rendering.take.output.format.media_type
             stall_s = studio.settings.stall_s
-            return AudioStream(rendering, media_type, headers(rendering), pools.compute, stall_s)
+            return AudioStream(rendering, media_type, headers(rendering), seat, stall_s)
     except asyncio.CancelledError:
-        future.add_done_callback(_drop)
+        future.add_done_callback(partial(_drop, seat))
         raise
     finally:
         listener.cancel()
     opening.cancel()
-    future.add_done_callback(_drop)
+    future.add_done_callback(partial(_drop, seat))
     return Response(status_code=_CLIENT_LEFT)
 
 
 async def streamed(
     request: Request,
-    begin: Callable[[], Generator[bytes]],
+    make: Callable[[], Generator[bytes]],
     output: Output,
     headers: Mapping[str, str],
 ) -> Response:
     """A file that is made while it is sent; what fails before its first bytes is an answer."""
     pools: Pools = request.app.state.pools
     studio: Studio = request.app.state.studio
-    loop = asyncio.get_running_loop()
-    stream = await loop.run_in_executor(pools.compute, lambda: Stream(begin()))
+    seat = pools.compute.enter(asked_of(request, output.format.name, speaks=False))
+    future = seat.submit(lambda: Stream(make()))
+    try:
+        stream = await asyncio.wrap_future(future)
+    except BaseException:  # whatever it was, the seat is free
+        seat.end()
+        raise
     media_type, stall_s = output.format.media_type, studio.settings.stall_s
-    return AudioStream(stream, media_type, headers, pools.compute, stall_s)
+    return AudioStream(stream, media_type, headers, seat, stall_s)
 
 
 def headers(rendering: Rendering) -> dict[str, str]:
@@ -121,10 +198,11 @@ class AudioStream(Response):
         stream: Stream,
         media_type: str,
         headers: Mapping[str, str],
-        pool: Executor,
+        turns: Turns,
         stall_s: float,
     ) -> None:
-        self.stream, self.pool, self.stall_s = stream, pool, stall_s
+        self.stream, self.turns, self.stall_s = stream, turns, stall_s
+        self.whole = False  # whether all was made
         self.background = None
         self.status_code = 200
         self.media_type = media_type
@@ -144,20 +222,22 @@ class AudioStream(Response):
             listener.cancel()
             sender.cancel()
             self.stream.stop()
-            self.pool.submit(self.stream.close)
+            self.turns.close(self.stream.close, whole=self.whole)
 
     async def _send(self, send: Send) -> None:
         start = {"type": "http.response.start", "status": 200, "headers": self.raw_headers}
         await send(start)
-        loop = asyncio.get_running_loop()
         chunk: bytes | None = self.stream.first
         while chunk is not None:
+            offered_s = time.perf_counter()
             try:
                 async with asyncio.timeout(self.stall_s):
                     await send({"type": "http.response.body", "body": chunk, "more_body": True})
             except TimeoutError:
                 return  # without an end: the server closes the connection
-            chunk = await loop.run_in_executor(self.pool, self.stream.chunk)
+            self.turns.took(self.stream.audio_s, offered_s)
+            chunk = await asyncio.wrap_future(self.turns.submit(self.stream.chunk))
+        self.whole = True
         await send({"type": "http.response.body", "body": b"", "more_body": False})
 
 

@@ -1,0 +1,181 @@
+"""Many at once: who is let in is served in time, who is not is told so at once and when to come."""
+
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import AbstractContextManager
+from pathlib import Path
+
+import httpx
+import numpy as np
+import pytest
+from conftest import LINE, Service, eventually, metric, tones_served
+from test_service_disconnect import SCENE, ask, leave
+
+CHUNK_S = 0.1
+
+
+def not_admitted(reason: str) -> float:
+    return metric("voicesvc_not_admitted_total", reason=reason)
+
+
+def known(service: Service) -> None:
+    """Have the service learn what its voice costs."""
+    assert service.speak(SCENE[:90]).status_code == 200
+    assert eventually(service.idle)
+
+
+def test_a_take_has_the_same_samples_under_load(tmp_path: Path) -> None:
+    fields = {"seed": 3, "format": "pcm_f32le"}
+    with tones_served(tmp_path, delay_s=0.005) as service:
+        alone = service.speak(SCENE[:900], **fields).content
+        with ThreadPoolExecutor(8) as crowd:
+            texts = [SCENE[:900]] * 4 + [LINE] * 12
+            beside = list(crowd.map(lambda t: service.speak(t, **fields).content, texts))
+        assert beside[:4] == [alone] * 4
+        assert len(np.frombuffer(alone, np.float32)) > 22050
+
+
+def test_who_cannot_be_served_in_time_is_told_at_once_and_when_to_come(tmp_path: Path) -> None:
+    limits = {"first_audio_s": 0.5}
+    with tones_served(tmp_path, workers=1, delay_s=CHUNK_S, settings=limits) as service:
+        known(service)
+        before, planned = not_admitted("first-audio") + not_admitted("load"), service.tone.planned
+        held = [ask(service) for _ in range(30)]
+        assert eventually(lambda: not_admitted("first-audio") + not_admitted("load") > before)
+        asked_s = time.perf_counter()
+        refused = service.speak()
+        assert time.perf_counter() - asked_s < CHUNK_S  # it waited for no chunk
+        assert refused.status_code == 503
+        assert refused.json()["type"] == "/problems/overloaded"
+        assert refused.headers["Content-Type"] == "application/problem+json"
+        retry_s = int(refused.headers["Retry-After"])
+        assert 1 <= retry_s <= 300
+        assert service.tone.planned < planned + 30
+        for asker in held:
+            leave(asker, abruptly=True)
+        assert eventually(service.idle)
+        assert service.speak().status_code == 200
+
+
+def test_openai_clients_are_told_when_to_come_too(tmp_path: Path) -> None:
+    with tones_served(tmp_path, workers=1, delay_s=CHUNK_S, settings={"load": 0.01}) as service:
+        known(service)
+        with ask(service) as asker:
+            asker.recv(12)
+            body = {"model": "tts-1", "input": LINE, "voice": "ann"}
+            refused = service.http.post("/v1/audio/speech", json=body)
+        assert refused.status_code == 503
+        assert int(refused.headers["Retry-After"]) >= 1
+        assert refused.json()["error"]["code"] == "overloaded"
+
+
+def test_streams_are_bounded(tmp_path: Path) -> None:
+    with tones_served(tmp_path, delay_s=CHUNK_S, settings={"streams": 2}) as service:
+        before = not_admitted("streams")
+        held = [ask(service) for _ in range(2)]
+        assert all(asker.recv(12) == b"HTTP/1.1 200" for asker in held)
+        refused = service.speak()
+        assert (refused.status_code, refused.json()["type"]) == (503, "/problems/overloaded")
+        assert not_admitted("streams") == before + 1
+        for asker in held:
+            leave(asker, abruptly=False)
+        assert eventually(service.idle)
+        assert eventually(lambda: service.speak().status_code == 200)
+
+
+def speaking(service: Service, text: str, kind: str) -> AbstractContextManager[httpx.Response]:
+    """The answer, as it comes."""
+    body = {"actor": "ann", "text": text}
+    return service.http.stream("POST", "/v1/speech", json=body, headers={"Voicesvc-Class": kind})
+
+
+def first_audio_s(service: Service, kind: str) -> float:
+    """How long a short line takes to its first bytes."""
+    begin = time.perf_counter()
+    with speaking(service, LINE, kind) as answer:
+        assert answer.status_code == 200
+        next(answer.iter_raw())
+        return time.perf_counter() - begin
+
+
+def test_an_audition_waits_for_no_batch(tmp_path: Path) -> None:
+    with tones_served(tmp_path, workers=1, delay_s=CHUNK_S) as service:
+        known(service)
+        stop = threading.Event()
+
+        def work() -> None:
+            while not stop.is_set():
+                body = {"actor": "ann", "text": SCENE}
+                headers = {"Voicesvc-Class": "batch"}
+                with service.http.stream(
+                    "POST", "/v1/speech", json=body, headers=headers
+                ) as answer:
+                    for _ in answer.iter_raw():
+                        if stop.is_set():
+                            break
+
+        with ThreadPoolExecutor(4) as crowd:
+            for _ in range(4):
+                crowd.submit(work)
+            assert eventually(lambda: metric("voicesvc_active_streams") == 4)
+            waits_s = sorted(first_audio_s(service, "audition") for _ in range(4))
+            slow_s = first_audio_s(service, "batch")
+            stop.set()
+        assert waits_s[1] < 2.5 * CHUNK_S  # at most what is being made, then its own
+        assert slow_s > waits_s[1]
+        assert eventually(service.idle)
+
+
+def test_takes_that_are_queued_wait_for_who_listens(tmp_path: Path) -> None:
+    with tones_served(tmp_path, workers=1, delay_s=CHUNK_S) as service:
+        known(service)
+        http = service.http
+        production = http.post("/v1/productions", json={"title": "A", "slug": "a"}).json()
+        made = {"production": production["id"], "text": SCENE[:600], "actor": "ann"}
+        line = http.post("/v1/lines", json=made).json()
+        http.post(f"/v1/lines/{line['id']}/takes", json={"count": 1})
+        assert eventually(lambda: metric("voicesvc_active_streams") == 1)
+        assert first_audio_s(service, "audition") < 3 * CHUNK_S
+        assert eventually(service.idle, 30)
+
+
+def test_an_unknown_class_is_refused_with_those_there_are(tone_server: Service) -> None:
+    refused = tone_server.post('{"actor": "ann", "text": "Hold."}', **{"Voicesvc-Class": "urgent"})
+    assert refused.status_code == 422
+    assert refused.json()["where"] == "Voicesvc-Class"
+    assert refused.json()["valid"] == ["live", "audition", "batch"]
+
+
+def test_metrics_tell_who_waits_and_who_ran_dry(tmp_path: Path) -> None:
+    def metrics(name: str) -> float:
+        return metric(f"voicesvc_{name}", **{"class": "audition"})
+
+    with tones_served(tmp_path, workers=1, delay_s=0.6) as service:
+        dry, waited = metrics("underruns_total"), metrics("queue_wait_seconds_count")
+        with ThreadPoolExecutor(2) as crowd:
+            spoken = [crowd.submit(service.speak) for _ in range(2)]
+            assert eventually(lambda: metrics("queue") == 1)
+            assert [s.result().status_code for s in spoken] == [200, 200]
+        assert metrics("queue") == 0
+        assert metrics("queue_wait_seconds_count") == waited + 2
+        assert metrics("underruns_total") > dry  # 0.6 s for the 0.46 s of its second chunk
+        assert metrics("underrun_seconds_total") > 0
+
+
+@pytest.mark.parametrize("path", ["/v1/plans", "/v1/speech"])
+def test_who_plans_or_speaks_leaves_no_seat_taken(tmp_path: Path, path: str) -> None:
+    with tones_served(tmp_path, settings={"streams": 1}) as service:
+        for text in (LINE, "", LINE):
+            answer = service.http.post(path, json={"actor": "ann", "text": text})
+            assert answer.status_code == (200 if text else 422)
+            assert eventually(service.idle)
+            time.sleep(0.05)
+        with (
+            pytest.raises(httpx.ReadTimeout),
+            service.http.stream("POST", path, json={"actor": "ann", "text": SCENE}, timeout=0.0001),
+        ):
+            pass
+        assert eventually(
+            lambda: service.http.post(path, json={"actor": "ann", "text": LINE}).status_code == 200
+        )

@@ -1,0 +1,218 @@
+"""The threads that compute: each takes the chunk whose turn it is, of the streams that were let in.
+
+`schedule` says whose turn it is and who is let in; here are the lock, the clock and the threads.
+Knows nothing of takes and HTTP.
+"""
+
+import threading
+import time
+from collections import Counter
+from collections.abc import Callable
+from concurrent.futures import Future
+from typing import Any, NoReturn, Protocol, TypeVar
+
+from voicesvc import metrics
+from voicesvc.errors import Overloaded
+from voicesvc.schedule import Admission, Asked, Costs, Kind, Limits, Refusal, Schedule, Ticket
+
+T = TypeVar("T")
+Clock = Callable[[], float]
+ENDING = "ending"  # the reason of a refusal by a service that was told to end
+_WHY = {
+    "first-audio": "the first audio would come too late",
+    "load": "those who listen need all the compute there is",
+    "share": "what is free is kept for others, who have less than their share",
+    "queue": "too many wait for their first audio",
+    "streams": "too many streams are open",
+    ENDING: "the service is ending",
+}
+
+
+class Turns(Protocol):
+    """Where one stream's chunks are made."""
+
+    def submit(self, work: Callable[[], T]) -> "Future[T]":
+        """Have the next chunk made, one at a time."""
+        ...
+
+    def took(self, audio_s: float, offered_s: float) -> None:
+        """The listener took what was offered at `offered_s`: `audio_s` of audio in all."""
+        ...
+
+    def close(self, work: Callable[[], None], *, whole: bool) -> None:
+        """Have the stream closed after the chunk that is being made; `whole` if all was made."""
+        ...
+
+
+class Compute:
+    """`workers` threads and who waits for them. Any method may be called from any thread."""
+
+    def __init__(self, workers: int, limits: Limits, clock: Clock = time.perf_counter) -> None:
+        self.clock = clock
+        self._schedule = Schedule(workers, Costs())
+        self._admission = Admission(self._schedule, limits)
+        self._work: dict[Ticket, tuple[Callable[[], Any], Future[Any]]] = {}
+        self._changed = threading.Condition()
+        self._over = False
+        self._ending_s: float | None = None  # until when, once no one is let in any more
+        self._threads = [
+            threading.Thread(target=self._run, name=f"compute-{n}", daemon=True)
+            for n in range(workers)
+        ]
+        for thread in self._threads:
+            thread.start()
+
+    def enter(self, asked: Asked) -> "Seat":
+        """Let a stream in, before any work is done for it.
+
+        Raises:
+            Overloaded: there is no time for it now; says when there will be.
+        """
+        with self._changed:
+            now_s = self.clock()
+            if self._ending_s is not None:
+                self._refuse(ENDING, max(1, round(self._ending_s - now_s)))
+            entered = self._admission.enter(asked, now_s)
+            if isinstance(entered, Refusal):
+                self._refuse(entered.reason, entered.retry_after_s)
+            self._count()
+        return Seat(self, entered)
+
+    @staticmethod
+    def _refuse(reason: str, retry_after_s: int) -> NoReturn:
+        metrics.NOT_ADMITTED.labels(reason).inc()
+        refused = Overloaded(_WHY[reason])
+        refused.retry_after_s = retry_after_s
+        raise refused
+
+    def _count(self) -> None:
+        waiting = Counter(t.asked.kind for t in self._schedule.tickets if t.turns == 0)
+        for kind in Kind:
+            metrics.QUEUE.labels(kind.name.lower()).set(waiting[kind])
+
+    def end_within(self, seconds: float) -> None:
+        """Let nobody in from now on; the process is over in about so many seconds."""
+        with self._changed:
+            self._ending_s = self.clock() + seconds
+
+    @property
+    def ending(self) -> bool:
+        """Whether nobody is let in any more."""
+        return self._ending_s is not None
+
+    @property
+    def open(self) -> int:
+        """How many streams have not ended."""
+        with self._changed:
+            return len(self._schedule.tickets)
+
+    def join(self, asked: Asked) -> "Seat":
+        """Let a stream in though there may be no time for it: it can wait."""
+        with self._changed:
+            seat = Seat(self, self._schedule.add(asked, self.clock()))
+            self._count()
+        return seat
+
+    def submit(
+        self, ticket: Ticket, work: Callable[[], T], *, closing: bool = False
+    ) -> "Future[T]":
+        """Have a turn of the stream's done by a thread when it is due."""
+        future: Future[T] = Future()
+        with self._changed:
+            if self._over:
+                raise RuntimeError("the threads have ended")
+            _, dropped = self._work.pop(ticket, (None, None))
+            self._work[ticket] = work, future
+            self._schedule.ask(ticket, self.clock(), closing=closing)
+            self._changed.notify()
+        if dropped is not None:
+            dropped.cancel()
+        return future
+
+    def took(self, ticket: Ticket, audio_s: float, offered_s: float) -> None:
+        """See `Turns.took`."""
+        with self._changed:
+            dry_s = self._schedule.took(ticket, audio_s, offered_s, self.clock())
+        if dry_s > 0:
+            kind = ticket.asked.kind.name.lower()
+            metrics.UNDERRUNS.labels(kind).inc()
+            metrics.UNDERRUN_S.labels(kind).inc(dry_s)
+
+    def end(self, ticket: Ticket, *, whole: bool) -> None:
+        """The stream is over; what it still waits for is dropped."""
+        with self._changed:
+            self._schedule.end(ticket, whole=whole)
+            _, future = self._work.pop(ticket, (None, None))
+            self._count()
+        if future is not None:
+            future.cancel()
+
+    def shutdown(self) -> None:
+        """Do what is asked for already, then end the threads."""
+        with self._changed:
+            self._over = True
+            self._changed.notify_all()
+        for thread in self._threads:
+            thread.join()
+
+    def _run(self) -> None:
+        while (turn := self._next()) is not None:
+            ticket, work, future = turn
+            try:
+                result = work()
+            except BaseException as e:  # for whoever waits for it, as an executor does
+                self._done(ticket, failed=True)
+                future.set_exception(e)
+            else:
+                self._done(ticket)
+                future.set_result(result)
+            del turn, work, future  # or an idle thread would keep what they hold
+
+    def _next(self) -> tuple[Ticket, Callable[[], Any], "Future[Any]"] | None:
+        with self._changed:
+            while True:
+                ticket = self._schedule.take(self.clock())
+                if ticket is None:
+                    if self._over:
+                        return None
+                    self._changed.wait()
+                    continue
+                work, future = self._work.pop(ticket)
+                if future.set_running_or_notify_cancel():
+                    break
+                self._schedule.skipped(ticket)
+            if ticket.turns == 1 and ticket.running_s is not None:
+                waited_s = ticket.running_s - ticket.came_s
+                metrics.QUEUE_WAIT.labels(ticket.asked.kind.name.lower()).observe(waited_s)
+                self._count()
+            return ticket, work, future
+
+    def _done(self, ticket: Ticket, *, failed: bool = False) -> None:
+        with self._changed:
+            self._schedule.done(ticket, self.clock(), failed=failed)
+            if ticket in self._work:  # its close waited for this turn
+                self._changed.notify()
+
+
+class Seat:
+    """The place of one stream that was let in."""
+
+    def __init__(self, compute: Compute, ticket: Ticket) -> None:
+        self._compute, self._ticket = compute, ticket
+
+    def submit(self, work: Callable[[], T]) -> "Future[T]":
+        """See `Turns`."""
+        return self._compute.submit(self._ticket, work)
+
+    def took(self, audio_s: float, offered_s: float) -> None:
+        """See `Turns`."""
+        self._compute.took(self._ticket, audio_s, offered_s)
+
+    def close(self, work: Callable[[], None], *, whole: bool) -> None:
+        """See `Turns`."""
+        future = self._compute.submit(self._ticket, work, closing=True)
+        future.add_done_callback(lambda _: self.end(whole=whole))
+
+    def end(self, *, whole: bool = False) -> None:
+        """Nothing is left to be closed."""
+        self._compute.end(self._ticket, whole=whole)
