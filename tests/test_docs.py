@@ -23,10 +23,11 @@ from prometheus_client.metrics import MetricWrapperBase
 from pydantic import BaseModel
 
 from voicesvc import metrics, qc
-from voicesvc.api import create_app
+from voicesvc.api import create_app, live_messages
 from voicesvc.api.openai import OpenAiSpeech
 from voicesvc.cli import app as cli
 from voicesvc.config import PREFIX, Settings
+from voicesvc.delivery import Delivery
 from voicesvc.encode import FORMATS
 from voicesvc.errors import PROBLEMS, BadSetting
 from voicesvc.line import Line
@@ -112,6 +113,9 @@ def test_variables_named_anywhere_exist() -> None:
 # -- HTTP ----------------------------------------------------------------------------------------
 
 
+UNDESCRIBED = ("GET /docs", "GET /", "GET /live", "GET /asyncapi.json", f"WS {live_messages.PATH}")
+
+
 def routes(service: Service) -> list[str]:
     """Every route as `GET /livez`, but for those that are routed and not described: `/docs`."""
     app = create_app(service.studio, workers=1)
@@ -130,7 +134,7 @@ def routes(service: Service) -> list[str]:
 def test_http_page_lists_every_route(service: Service) -> None:
     named = column(tables(sections("http")["HTTP"])[0], "route")
     assert len(set(named)) == len(named)
-    assert set(named) == {*routes(service), "GET /docs", "GET /"}
+    assert set(named) == {*routes(service), *UNDESCRIBED}
     assert httpx.get(f"{service.url}/docs").headers["content-type"].startswith("text/html")
 
 
@@ -447,3 +451,14 @@ def test_make_targets_that_are_shown_exist() -> None:
     }
     assert {"serve", "test"} <= {t for name, t in shown if name == "README.md"}
     assert {target for _, target in shown} <= targets
+
+
+# -- live ----------------------------------------------------------------------------------------
+
+
+def test_live_page_lists_every_message_and_field() -> None:
+    parts = sections("live")
+    for model in (*live_messages.SENT, *live_messages.ANSWERED):
+        (table,) = tables(parts[model.__name__])
+        own = [n for n in model.model_fields if n not in Delivery.model_fields]
+        assert column(table, "field") == own, model.__name__

@@ -270,7 +270,7 @@ def process(tmp_path: Path, **settings: str) -> Iterator[tuple[subprocess.Popen[
         try:
             assert server.stderr
             told: list[str] = []
-            while not told or "voices: " not in told[-1]:
+            while not told or "  voices: " not in told[-1]:
                 told.append(server.stderr.readline())
                 assert told[-1], told
             assert "device: cpu" in "".join(told)

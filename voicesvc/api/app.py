@@ -18,6 +18,7 @@ from voicesvc.api import (
     ledger,
     lexicons,
     lines,
+    live,
     openai,
     page,
     plans,
@@ -36,7 +37,7 @@ from voicesvc.jobs import Keeper, Maker, Measurer
 from voicesvc.schedule import Limits
 from voicesvc.studio import Studio
 
-_SPOKEN = (speech, plans, openai, actors, lexicons, health, page)
+_SPOKEN = (speech, live, plans, openai, actors, lexicons, health, page)
 _KEPT = (productions, lines, takes, exports, events, ledger)
 _WAITERS = 32  # threads that may wait for voices being loaded
 

@@ -8,6 +8,7 @@ from urllib.parse import unquote
 
 from fastapi import Depends, Request
 from pydantic import BaseModel, ConfigDict, Field
+from starlette.requests import HTTPConnection
 from starlette.responses import JSONResponse, Response
 
 from voicesvc.archive import Archive
@@ -34,7 +35,7 @@ def archive_of(request: Request) -> Archive:
     return studio.archive
 
 
-def who(request: Request) -> str | None:
+def who(request: HTTPConnection) -> str | None:
     """Who asks, as `Voicesvc-User` says; what is not ASCII comes percent-encoded, as UTF-8.
 
     Raises:

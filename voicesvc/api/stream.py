@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any, TypeVar
 
-from starlette.requests import Request
+from starlette.requests import HTTPConnection, Request
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
@@ -74,11 +74,15 @@ def asked_of(request: Request, voice: str, chars: int = 0, *, speaks: bool = Tru
     kinds = {kind.name.lower(): kind for kind in Kind}
     if named not in kinds:
         raise InvalidRequest(f"no class {named[:20]!r}", where=CLASS_HEADER, valid=list(kinds))
-    address = request.client.host if request.client else ""
-    return Asked(who(request) or address, kinds[named], voice, chars, speaks)
+    return Asked(key_of(request), kinds[named], voice, chars, speaks)
 
 
-def begin(request: Request, seat: Seat, line: Line, work: Callable[[], T]) -> "Future[T]":
+def key_of(request: HTTPConnection) -> str:
+    """Between whom time is shared: users who say who they are, else addresses."""
+    return who(request) or (request.client.host if request.client else "")
+
+
+def begin(request: HTTPConnection, seat: Seat, line: Line, work: Callable[[], T]) -> "Future[T]":
     """Have the first turn of a line's stream done, once its voice is loaded.
 
     Where it fails or is cancelled, the seat is free again.
