@@ -15,7 +15,7 @@ from torch import Tensor, nn
 
 from voicesvc.engines.convs import Conv, Reach, State, Up
 
-CELL_FRAMES = (20, 40, 64, 128, 256)  # the last one repeats
+CELL_FRAMES = (12, 48, 64, 128, 256)  # the last one repeats
 TAIL_FRAMES = 16  # final cells are padded to a multiple: a new shape costs oneDNN 1 ms a layer
 _LRELU_SLOPE = 0.1
 _LRELU_SLOPE_POST = 0.01  # HiFi-GAN's last activation uses torch's default slope

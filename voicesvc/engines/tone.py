@@ -26,7 +26,7 @@ from voicesvc.plan import (
     kind_of,
 )
 
-CHUNK_FRAMES = (20, 40, 64, 128, 256)  # the last one repeats
+CHUNK_FRAMES = (12, 48, 64, 128, 256)  # the last one repeats
 _LOWEST_HZ, _PITCHES = 110, 400  # a symbol's pitch is 110 to 509 Hz
 _LEVEL = 0.3
 _TURN = 2**32  # one period of the phase, counted in integers so that chunks add up exactly
