@@ -254,7 +254,8 @@ class Vits:
             return torch.zeros(1, end - begin, channels, device=self.where)
 
         first = CELL_FRAMES[0] + self.speech.ahead_frames
-        lines: list[tuple[int, tuple[int, ...]]] = [(first + sum(CELL_FRAMES), CELL_FRAMES)]
+        whole = first + sum(CELL_FRAMES) + TAIL_FRAMES  # no cell of it is joined to the one before
+        lines: list[tuple[int, tuple[int, ...]]] = [(whole, CELL_FRAMES)]
         lines += [
             (min(n, first), CELL_FRAMES)
             for n in range(TAIL_FRAMES, first + TAIL_FRAMES, TAIL_FRAMES)
