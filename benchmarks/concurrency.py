@@ -11,6 +11,9 @@ workers), and with `--piper` piper-tts's HTTP server, which answers with whole f
 within one run; a ratio is the median over rounds of what two had in the same round, since on a
 machine that others use too the minutes differ more than the servers.
 
+With `--line-s` all lines are about as long as that. `--everybody` sets `VOICESVC_LOAD` so that this
+service refuses nobody in the bursts, as the others do not.
+
 Overload: requests come at random (Poisson) at three times the audio per second that this service
 made with 16 streams, for `--overload-s`. What counts: audio per second of takes that were let in,
 against that capacity; how fast the others are told; and whether who was let in ran dry.
@@ -56,6 +59,7 @@ NUMBERS = (1, 2, 4, 8, 16)
 QUIET = {"VOICESVC_CHECK_WORDS": "off"}  # or each would listen to its takes in the other's turn
 _GAP_S = 0.005  # shorter is the clock's and the socket's noise
 _RATE_HZ = 22050
+WORDS_PER_S = 2.6  # read aloud
 
 
 @dataclass
@@ -71,10 +75,14 @@ class Stream:
     retry_after_s: int = 0
 
 
-def texts() -> list[str]:
-    """Lines of mixed length, in the order in which they are asked for."""
+def texts(line_s: float | None = None) -> list[str]:
+    """Lines of mixed length, in the order in which they are asked for, or all of about `line_s`."""
     sentences = (LINES_DIR / "sentences15.txt").read_text().splitlines()
     heldout = (LINES_DIR / "heldout.txt").read_text().splitlines()
+    if line_s is not None:
+        words = " ".join(heldout).split()
+        size = round(line_s * WORDS_PER_S)
+        return [" ".join(words[i : i + size]) for i in range(0, len(words) - size, size)]
     mixed = [LINES["long"], LINES["medium"], LINES["short"], sentences[0]]
     return [text for n, text in enumerate(heldout) for text in (mixed[n % 4], text)]
 
@@ -168,9 +176,8 @@ class Burst:
         }
 
 
-def burst(speaker: Speaker, into: Burst, n: int, round_: int) -> None:
+def burst(speaker: Speaker, into: Burst, lines: list[str], n: int, round_: int) -> None:
     """n streams at the same moment."""
-    lines = texts()
     together = threading.Barrier(n)
 
     def one(i: int) -> Stream:
@@ -248,6 +255,8 @@ def started(options: argparse.Namespace) -> Iterator[dict[str, Speaker]]:
         for name, tree in trees.items():
             data = running.enter_context(tempfile.TemporaryDirectory())
             given = {"VOICESVC_WORKERS": str(options.workers), "XDG_DATA_HOME": data, **QUIET}
+            if options.everybody and tree is ROOT:
+                given |= {"VOICESVC_LOAD": "1000", "VOICESVC_FIRST_AUDIO_S": "600"}
             service = Service(given, root=tree)
             running.callback(service.close)
             speakers[name] = Speaker(service.port, ours)
@@ -269,14 +278,17 @@ def main() -> None:
     parser.add_argument(
         "--numbers", type=int, nargs="+", default=NUMBERS, help="of streams at the same moment"
     )
+    parser.add_argument("--line-s", type=float, help="length of every line; unset: mixed")
+    parser.add_argument("--everybody", action="store_true", help="refuse nobody in the bursts")
     parser.add_argument("--workers", type=int, default=2, help="compute threads of each voicesvc")
     parser.add_argument("--overload-s", type=float, default=20.0, help="0: without it")
     options = parser.parse_args()
+    lines = texts(options.line_s)
     found: dict[str, dict[int, Burst]] = defaultdict(lambda: defaultdict(Burst))
     with started(options) as speakers:
         for number in options.numbers:
             jobs: dict[str, Callable[[int], None]] = {
-                name: partial(burst, speaker, found[name][number], number)
+                name: partial(burst, speaker, found[name][number], lines, number)
                 for name, speaker in speakers.items()
             }
             interleaved(jobs, options.rounds)

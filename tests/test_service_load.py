@@ -1,5 +1,6 @@
 """Many at once: who is let in is served in time, who is not is told so at once and when to come."""
 
+import resource
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
@@ -179,3 +180,31 @@ def test_who_plans_or_speaks_leaves_no_seat_taken(tmp_path: Path, path: str) -> 
         assert eventually(
             lambda: service.http.post(path, json={"actor": "ann", "text": LINE}).status_code == 200
         )
+
+
+def rss_mb() -> float:
+    """Memory of this process, which is the service's too."""
+    return int(Path("/proc/self/statm").read_text().split()[1]) * resource.getpagesize() / 2**20
+
+
+@pytest.mark.skipif(not Path("/proc/self/statm").exists(), reason="needs Linux's /proc")
+def test_slow_readers_are_paused_and_cost_little_memory(tmp_path: Path) -> None:
+    n = 100  # of 2 minutes each: 5 MB as 16-bit samples
+    with tones_served(tmp_path, settings={"waiting": n, "stall_s": 600.0}) as service:
+        known(service)
+        before_mb = rss_mb()
+        readers = [ask(service, 8192) for _ in range(n)]
+        assert all(reader.recv(12) == b"HTTP/1.1 200" for reader in readers)
+
+        def paused() -> bool:
+            made = service.tone.chunks
+            time.sleep(0.5)
+            return service.tone.chunks == made
+
+        assert eventually(paused, 60)
+        grown_mb = rss_mb() - before_mb
+        assert grown_mb < n * 1.0  # 500 MB for 500
+        assert service.speak("And who listens is served.").status_code == 200
+        for reader in readers:
+            leave(reader, abruptly=True)
+        assert eventually(service.idle, 60)

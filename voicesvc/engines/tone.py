@@ -10,6 +10,7 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 
 import numpy as np
+from numpy.typing import NDArray
 
 from voicesvc.audio import Pcm
 from voicesvc.errors import BadPlan
@@ -29,6 +30,8 @@ from voicesvc.plan import (
 CHUNK_FRAMES = (12, 48, 64, 128, 256)  # the last one repeats
 _LOWEST_HZ, _PITCHES = 110, 400  # a symbol's pitch is 110 to 509 Hz
 _LEVEL = 0.3
+Ints = NDArray[np.int64]
+Floats = NDArray[np.float64]
 _TURN = 2**32  # one period of the phase, counted in integers so that chunks add up exactly
 
 
@@ -138,15 +141,22 @@ class Tone:
             end = min(plan.frames, done + chunks[min(number, len(chunks) - 1)])
             number += 1
             self._compute(number)
-            turns = phase + np.cumsum(np.repeat(steps[done:end], self.hop))  # [samples]
-            phase = int(turns[-1]) % _TURN
-            before = np.concatenate([[level], levels[done : end - 1]])  # [frames]
-            slope = np.arange(1, self.hop + 1) / self.hop
-            loud = before[:, None] + (levels[done:end] - before)[:, None] * slope
+            around = np.append(level, levels[done:end])
+            pcm, phase = self._sound(steps[done:end], around, phase)
             level = float(levels[end - 1])
             done = end
-            sine = np.sin((turns % _TURN) * (2 * np.pi / _TURN))
-            yield (loud.reshape(-1) * sine).astype(np.float32)
+            yield pcm
+
+    def _sound(self, steps: Ints, levels: Floats, phase: int) -> tuple[Pcm, int]:
+        """The samples of frames with these `steps`, [n], and the phase that they end with.
+
+        `levels`, [n + 1], are those that each frame begins and ends with.
+        """
+        turns = phase + np.cumsum(np.repeat(steps, self.hop))  # [samples]
+        slope = np.arange(1, self.hop + 1) / self.hop
+        loud = levels[:-1, None] + np.diff(levels)[:, None] * slope
+        sine = np.sin((turns % _TURN) * (2 * np.pi / _TURN))
+        return (loud.reshape(-1) * sine).astype(np.float32), int(turns[-1]) % _TURN
 
     def _step(self, symbol: str) -> int:
         """How far the phase moves in a sample."""
