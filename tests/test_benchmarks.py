@@ -275,3 +275,11 @@ def test_the_lists_of_the_store_find_what_they_say(tmp_path):
         "lines that are empty": 97,
         "productions, with counts": 1,
     }
+
+
+def test_voices_of_mere_bytes_come_and_go():
+    from voices import churn
+
+    found = churn(200)
+    assert found["loads"] == 200
+    assert found["loads_per_s"] > 0

@@ -25,7 +25,7 @@ from voicesvc.errors import (
     UnknownActor,
     VoiceError,
 )
-from voicesvc.voices import Lease, Prepared, Voices, VoiceState
+from voicesvc.voices import Lease, Needs, Prepared, Voices, VoiceState
 
 LoadEngine = Callable[[packs.Pack, Settings, Callable[[str], None]], Engine]
 PrepareEngine = Callable[[packs.Pack, Settings, Callable[[str], None]], Prepared[Engine]]
@@ -124,7 +124,7 @@ class Cast:
             if isinstance(found, PackRefused):
                 self.voices.retire(actor)
             else:
-                self.voices.declare(actor, found.resident_bytes, found.manifest_sha256)
+                self.voices.declare(actor, _needs(found), found.manifest_sha256)
 
     def actors(self) -> list[dict[str, Any]]:
         """Every actor there is a folder for, and where its voice stands."""
@@ -283,6 +283,13 @@ class Cast:
             for phonemizer in self._phonemizers.values():
                 phonemizer.close()
             self._phonemizers.clear()
+
+
+def _needs(pack: packs.Pack) -> Needs:
+    base = pack.base
+    if base is None or pack.engine != "xtts":  # other engines lay all of their tensors out anew
+        return Needs(pack.resident_bytes)
+    return Needs(pack.resident_bytes, base.sha256, base.resident_bytes)
 
 
 def told(state: VoiceState) -> dict[str, Any]:

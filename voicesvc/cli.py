@@ -15,14 +15,13 @@ from typing import TYPE_CHECKING, Annotated, BinaryIO, NoReturn
 import typer
 from pydantic import ValidationError
 
-from voicesvc import ledger_cli
+from voicesvc import ledger_cli, pack_cli
 from voicesvc.config import Settings
 from voicesvc.errors import InvalidRequest, VoiceError
 
 if TYPE_CHECKING:
     from voicesvc.line import Line
     from voicesvc.lineplan import LinePlan
-    from voicesvc.packs import Licence
     from voicesvc.takes import Take
 
 app = typer.Typer(
@@ -31,8 +30,7 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
-pack_app = typer.Typer(help="Actor packs: import voices made elsewhere.", no_args_is_help=True)
-app.add_typer(pack_app, name="pack")
+app.add_typer(pack_cli.app, name="pack")
 app.add_typer(ledger_cli.app, name="ledger")
 
 _ALONE_S = 3600.0  # that a command waits for its voice: nobody else asks for room
@@ -47,10 +45,6 @@ Ask = Annotated[
     list[str] | None,
     typer.Option(help="NAME=VALUE: any other field of a request, as pitch_st=2 or breaths=auto"),
 ]
-Out = Annotated[Path, typer.Option("--out", "-o", help="folder of the new pack")]
-Name = Annotated[str | None, typer.Option(help="the actor's name, for people")]
-LicenceWeights = Annotated[str | None, typer.Option(help="what the weights may be used under")]
-LicenceData = Annotated[str | None, typer.Option(help="what the recordings may be used under")]
 
 
 def _tell(message: str) -> None:
@@ -315,85 +309,6 @@ def verify(
         _end(e)
     print(json.dumps(asdict(found), indent=1))
     raise typer.Exit({"marked": 0, "not marked": 3}.get(found.verdict, 4))
-
-
-def _licence(weights: str | None, data: str | None, base: str | None = None) -> "Licence | None":
-    """The licence that the options say; None where they say nothing.
-
-    Raises:
-        InvalidRequest: only one of the first two is said, or it is empty or too long.
-    """
-    from voicesvc.packs import Licence
-
-    if weights is None and data is None and base is None:
-        return None
-    if weights is None or data is None:
-        raise InvalidRequest("--licence-weights and --licence-data go together", where="licence")
-    try:
-        return Licence(weights=weights, data=data, base_granted=base or "")
-    except ValidationError as e:
-        first = e.errors(include_url=False)[0]
-        raise InvalidRequest(first["msg"], where=f"licence_{first['loc'][0]}") from e
-
-
-@pack_app.command("import-piper")
-def import_piper(
-    onnx: Annotated[Path, typer.Argument(help="a Piper voice, with its .onnx.json beside it")],
-    actor: Actor,
-    out: Out,
-    name: Name = None,
-    licence_weights: LicenceWeights = None,
-    licence_data: LicenceData = None,
-) -> None:
-    """Turn a Piper voice into a pack for coqui-tts's Vits."""
-    try:
-        licence = _licence(licence_weights, licence_data)
-        from voicesvc.engines.convert import import_piper
-
-        pack = import_piper(onnx, actor, out, name=name, licence=licence)
-    except VoiceError as e:
-        _end(e)
-    _tell(f"{pack.folder}: {pack.actor_id}, weights sha256 {pack.model_sha256}")
-
-
-@pack_app.command("import")
-def import_coqui(
-    folder: Annotated[
-        Path, typer.Argument(help="config.json and model.pth of a coqui-tts VITS or XTTS v2")
-    ],
-    actor: Actor,
-    out: Out,
-    name: Name = None,
-    language: Annotated[
-        str | None, typer.Option(help="en-us; needed where the config says none")
-    ] = None,
-    reference: Annotated[
-        list[Path] | None, typer.Option(help="XTTS: a recording of the voice; may be repeated")
-    ] = None,
-    speaker: Annotated[
-        str | None, typer.Option(help="XTTS: a speaker of speakers_xtts.pth instead")
-    ] = None,
-    licence_weights: LicenceWeights = None,
-    licence_data: LicenceData = None,
-    licence_base: Annotated[
-        str | None, typer.Option(help="XTTS: what else was granted for the base model, by whom")
-    ] = None,
-) -> None:
-    """Turn a VITS or XTTS v2 checkpoint fine-tuned with coqui-tts into a pack."""
-    try:
-        licence = _licence(licence_weights, licence_data, licence_base)
-        from voicesvc.engines.convert import Reference, import_coqui
-
-        said = Reference(tuple(reference or ()), speaker) if reference or speaker else None
-        pack = import_coqui(
-            folder, actor, out, name=name, language=language, licence=licence, reference=said
-        )
-    except VoiceError as e:
-        _end(e)
-    _tell(f"{pack.folder}: {pack.actor_id}, weights sha256 {pack.model_sha256}")
-    withheld = pack.licence.withheld(())
-    if withheld is not None:
-        _tell(f"{pack.actor_id}: {withheld}; to be acknowledged before it speaks (docs/packs.md)")
 
 
 def main() -> None:

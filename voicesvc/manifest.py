@@ -230,6 +230,14 @@ class Source(Strict):
     weights_sha256: Sha256
 
 
+class Base(Strict):
+    """The pack whose weights these add to; what is equal in both is in memory once."""
+
+    pack: Slug  # a folder beside this one
+    sha256: Sha256  # of its weights
+    resident_bytes: Annotated[int, Field(ge=1)]  # of it on the device
+
+
 class EmotionOverride(Strict):
     """What this voice does for an emotion where that differs from the table of `delivery`."""
 
@@ -270,6 +278,7 @@ class Description(Strict):
     demonstration: bool
     resident_bytes: Annotated[int, Field(ge=1)]  # on the device, after load
     licence: Licence
+    base: Base | None = None
     text: Text
     vits: Vits | None = None
     xtts: Xtts | None = None

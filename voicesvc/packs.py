@@ -75,6 +75,14 @@ class Pack(_Manifest):
 
     @property
     def model_sha256(self) -> str:
+        """What its samples depend on: the sha256 of the weights file; with a base, of both's."""
+        if self.base is None:
+            return self.weights_sha256
+        both = f"{self.base.sha256} {self.weights_sha256}"
+        return hashlib.sha256(both.encode()).hexdigest()
+
+    @property
+    def weights_sha256(self) -> str:
         """The sha256 of the weights file."""
         if self.weights is not None:
             return self.weights.sha256
@@ -185,7 +193,7 @@ def verify(pack: Pack) -> None:
     Raises:
         PackRefused: the file is missing or its sha256 is another.
     """
-    check_sha256(pack.folder, pack.weights_path, pack.model_sha256)
+    check_sha256(pack.folder, pack.weights_path, pack.weights_sha256)
     if pack.xtts is not None:
         words = pack.xtts.vocabulary
         check_sha256(pack.folder, pack.folder / words.file, words.sha256)
@@ -254,6 +262,7 @@ def write(
             pack = pack.model_copy(update={"manifest_sha256": hashlib.sha256(said).hexdigest()})
             (scratch / MANIFEST).write_bytes(said)
             for name, content in (files or {}).items():
+                (scratch / name).parent.mkdir(parents=True, exist_ok=True)
                 (scratch / name).write_bytes(content)
             for path in (*(scratch / name for name in (files or {})), scratch / WEIGHTS):
                 _fsync(path)

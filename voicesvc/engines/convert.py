@@ -10,11 +10,13 @@ from contextlib import contextmanager
 from importlib.util import find_spec
 from pathlib import Path
 
-from voicesvc import packs
+from voicesvc import deltas, packs
 from voicesvc.engines.coqui import from_coqui, model_of
 from voicesvc.engines.coqui_xtts import About, Reference, from_coqui_xtts
 from voicesvc.engines.piper import from_piper
+from voicesvc.engines.xtts_network import speaking
 from voicesvc.errors import PackRefused
+from voicesvc.manifest import Base
 from voicesvc.packs import Licence, Pack, Tensors
 
 __all__ = ["Reference", "ensure", "from_coqui", "from_piper", "import_coqui", "import_piper"]
@@ -68,6 +70,54 @@ def import_coqui(
     return packs.write(description, values, out)
 
 
+def to_delta(folder: Path, base_folder: Path, out: Path, kind: deltas.Kind, rank: int) -> Pack:
+    """Write the pack in `folder` as what it adds to the weights of the one in `base_folder`.
+
+    `out` lies beside `base_folder`, where it is looked for. Both are read whole.
+
+    Raises:
+        PackRefused: one cannot be read, they are of different networks, the base is made on another
+            itself, or `out` is there already or elsewhere.
+    """
+    full, base = packs.read(folder), packs.read(base_folder)
+    if out.resolve().parent != base_folder.resolve().parent:
+        raise PackRefused(
+            f"{out}: a base is looked for beside the pack",
+            where="out",
+            valid=str(base_folder.resolve().parent),
+        )
+    for pack, name in ((full, "pack"), (base, "base")):
+        if pack.base is not None:
+            raise PackRefused(f"{pack.folder}: is made on a base itself", where=name)
+    if base.engine != full.engine:
+        raise PackRefused(
+            f"{base_folder}: is for {base.engine}, not {full.engine}", where="base.engine"
+        )
+    before, values = packs.tensors(base), packs.tensors(full)
+    made = deltas.split(values, before, kind, rank)
+    named = {deltas.target(n) for n in made}
+    spoken = set(speaking(values) if full.engine == "xtts" else values)
+    own_bytes = sum(values[n].nbytes for n in spoken & named)
+    said = {name: getattr(full, name) for name in packs.Description.model_fields}
+    described = packs.Description(
+        **said
+        | {
+            "resident_bytes": max(own_bytes, 1) if full.engine == "xtts" else full.resident_bytes,
+            "base": Base(
+                pack=base.folder.resolve().name,
+                sha256=base.weights_sha256,
+                resident_bytes=base.resident_bytes,
+            ),
+        }
+    )
+    beside = {
+        str(p.relative_to(folder)): p.read_bytes()
+        for p in sorted(folder.rglob("*"))
+        if p.is_file() and p.name not in (packs.MANIFEST, full.weights_path.name)
+    }
+    return packs.write(described, made, out, beside)
+
+
 def ensure(pack: Pack, cache_dir: Path, progress: Progress = print) -> Pack:
     """The pack with its weights on disk and verified; a recipe is imported once into `cache_dir`.
 
@@ -86,7 +136,7 @@ def ensure(pack: Pack, cache_dir: Path, progress: Progress = print) -> Pack:
         update={
             "folder": folder,
             "source": None,
-            "weights": packs.Weights(file=packs.WEIGHTS, sha256=pack.model_sha256),
+            "weights": packs.Weights(file=packs.WEIGHTS, sha256=pack.weights_sha256),
         }
     )
     with _locked(folder):

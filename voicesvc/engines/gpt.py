@@ -15,6 +15,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from voicesvc.engines.products import Product, in_huge_pages
+from voicesvc.engines.shared import Share, alone
 from voicesvc.errors import EngineFailed
 from voicesvc.packs import Xtts
 
@@ -53,11 +54,16 @@ class _Norm:
 
 
 class _Block:
-    def __init__(self, values: Mapping[str, Tensor], name: str) -> None:
+    def __init__(self, values: Mapping[str, Tensor], name: str, share: Share) -> None:
         def product(part: str) -> Product:  # GPT-2 keeps its matrices the other way round
-            made = Product(values[f"{name}.{part}.weight"].t(), values[f"{name}.{part}.bias"])
-            in_huge_pages(made)
-            return made
+            weight, bias = (f"{name}.{part}.{half}" for half in ("weight", "bias"))
+
+            def made() -> Product:
+                laid = Product(values[weight].t(), values[bias])
+                in_huge_pages(laid)
+                return laid
+
+            return share(f"{name}.{part}", (weight, bias), made)
 
         self.before, self.between = (_Norm(values, f"{name}.ln_{i}") for i in (1, 2))
         self.attend, self.attended = product("attn.c_attn"), product("attn.c_proj")
@@ -134,15 +140,24 @@ class Gpt:
     numbers only (`widths`) as give each row the same sums to the bit, and each attends alone.
     """
 
-    def __init__(self, shape: Xtts, values: Mapping[str, Tensor], conditioning: Tensor) -> None:
+    def __init__(
+        self,
+        shape: Xtts,
+        values: Mapping[str, Tensor],
+        conditioning: Tensor,
+        share: Share = alone,
+    ) -> None:
         """`values` are coqui's tensors, those of the GPT and its tables, on their device.
 
         `conditioning` [32, C] is the voice.
         """
         self.shape = shape
-        self.blocks = [_Block(values, f"gpt.gpt.h.{i}") for i in range(shape.gpt_layers)]
+        self.blocks = [_Block(values, f"gpt.gpt.h.{i}", share) for i in range(shape.gpt_layers)]
         self.norm, self.last_norm = _Norm(values, "gpt.gpt.ln_f"), _Norm(values, "gpt.final_norm")
-        self.head = Product(values["gpt.mel_head.weight"], values["gpt.mel_head.bias"])
+        weight, bias = "gpt.mel_head.weight", "gpt.mel_head.bias"
+        self.head = share(
+            "gpt.mel_head", (weight, bias), lambda: Product(values[weight], values[bias])
+        )
         self.audio, self.audio_at, self.text, self.text_at = (
             values[f"gpt.{name}.weight"]
             for name in (

@@ -3,17 +3,21 @@
 Imported when the first voice is loaded.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import replace
+from functools import partial
 
 import torch
 from torch import Tensor
 
 from voicesvc.config import Settings
 from voicesvc.engines import Engine, convert, vits, xtts
+from voicesvc.engines.shared import Parts, Weights
 from voicesvc.packs import Pack
 
-OfTensors = Callable[[Pack, dict[str, Tensor], torch.device, str], Engine]
+OfTensors = Callable[[Pack, Mapping[str, Tensor], torch.device, str], Engine]
+_PARTS = Parts()  # what voices on one base have in common: of this process, as its memory is
 
 
 class Prepared:
@@ -25,14 +29,14 @@ class Prepared:
     def __init__(
         self,
         pack: Pack,
-        values: dict[str, Tensor],
+        read: Weights,
         of_tensors: OfTensors,
         where: torch.device,
         precision: str,
     ) -> None:
-        self._pack, self._values, self._of_tensors = pack, values, of_tensors
+        self._pack, self._values, self._of_tensors = pack, read.values, of_tensors
         self._where, self._precision = where, precision
-        self.host_bytes = sum(v.nbytes for v in values.values())
+        self.host_bytes = read.own_bytes
 
     def place(self) -> Engine:
         """An engine on the device.
@@ -58,12 +62,21 @@ def prepare(pack: Pack, settings: Settings, say: Callable[[str], None]) -> Prepa
         PackRefused: the weights are not what the pack says, or not what the engine needs.
     """
     imported = convert.ensure(pack, settings.cache_path / "packs", say)
-    engine = xtts if pack.engine == "xtts" else vits
     where = vits.pin(settings.device)
-    values = engine.read(imported)
+    of_tensors: OfTensors = vits.of_tensors
+    if pack.engine == "xtts":
+        found, of_tensors = xtts.read(imported), xtts.of_tensors
+        if found.base is not None:
+            laid_out = f"{found.base} {where} {settings.precision}"
+            of_tensors = partial(xtts.of_tensors, share=_PARTS.of(laid_out, found.own))
+    else:
+        found = vits.read(imported)
     if where.type == "cuda" and settings.host_budget_mb:
-        values = {name: value.pin_memory() for name, value in values.items()}
-    return Prepared(imported, values, engine.of_tensors, where, settings.precision)
+        own = {
+            n: v.pin_memory() for n, v in found.values.items() if not found.base or n in found.own
+        }
+        found = replace(found, values={**found.values, **own})
+    return Prepared(imported, found, of_tensors, where, settings.precision)
 
 
 @contextmanager

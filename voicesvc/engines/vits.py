@@ -9,13 +9,11 @@ import ctypes
 import math
 import os
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, cast
 
 import torch
-from safetensors import SafetensorError
-from safetensors.torch import load_file
 from torch import Tensor
 from torch.nn.utils import parametrize
 
@@ -26,6 +24,8 @@ from voicesvc.engines.cells import CELL_FRAMES, TAIL_FRAMES, Decoder, Flow, Spee
 from voicesvc.engines.convs import pack as pack_weights
 from voicesvc.engines.front import Durations, Encoder, StochasticDurations
 from voicesvc.engines.products import rows_to_warm
+from voicesvc.engines.read import weights
+from voicesvc.engines.shared import Weights
 from voicesvc.errors import BadPlan, EngineFailed, PackRefused
 from voicesvc.packs import Pack
 from voicesvc.plan import (
@@ -340,22 +340,22 @@ def pick_dtype(precision: str, device: torch.device) -> torch.dtype:
     return torch.bfloat16 if cpu.get("amx_bf16") or cpu.get("avx512_bf16") else torch.float32
 
 
-def read(pack: Pack) -> dict[str, Tensor]:
+def read(pack: Pack) -> Weights:
     """The tensors of a verified pack, which are exactly those of its network.
 
     Raises:
         PackRefused: a tensor is missing, unknown or of another shape; the message names it.
     """
-    try:
-        values = load_file(pack.weights_path)
-    except (OSError, SafetensorError) as e:
-        raise PackRefused(f"{pack.weights_path}: not a safetensors file: {e}") from e
-    tensors.check(tensors.expected(pack.vits_network), values, pack.weights_path)
-    return values
+    wanted = tensors.expected(pack.vits_network)
+    found = weights(pack, wanted, wanted)
+    tensors.check(wanted, found.values, pack.weights_path)
+    return found
 
 
-def of_tensors(pack: Pack, values: dict[str, Tensor], where: torch.device, precision: str) -> Vits:
-    """The voice of tensors that have been read, which it shares where it can.
+def of_tensors(
+    pack: Pack, values: Mapping[str, Tensor], where: torch.device, precision: str
+) -> Vits:
+    """The voice of tensors that have been read, which it uses where it can.
 
     Raises:
         PackRefused: the network has a layer that cannot be run.
@@ -364,7 +364,7 @@ def of_tensors(pack: Pack, values: dict[str, Tensor], where: torch.device, preci
     for module in model.modules():
         if parametrize.is_parametrized(module, "weight"):
             parametrize.remove_parametrizations(module, "weight")
-    model.load_state_dict(values, strict=True, assign=True)
+    model.load_state_dict(dict(values), strict=True, assign=True)
     model.to(where)
     return Vits(pack, model, where, pick_dtype(precision, where))
 
@@ -375,4 +375,4 @@ def load(pack: Pack, device: str = "auto", precision: str = "auto") -> Vits:
     Raises: as `read`, and EngineFailed where the device is not there.
     """
     where = pin(device)
-    return of_tensors(pack, read(pack), where, precision)
+    return of_tensors(pack, read(pack).values, where, precision)

@@ -9,14 +9,13 @@ Knows nothing of text normalisation, HTTP or files but the pack's.
 
 import math
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import cache
+from functools import cache, partial
 from typing import cast
 
 import numpy as np
 import torch
-from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
 from voicesvc import phonemes
@@ -27,6 +26,8 @@ from voicesvc.engines.batch import Batch
 from voicesvc.engines.cells import Decoder
 from voicesvc.engines.convs import pack as pack_weights
 from voicesvc.engines.gpt import Bounds, Gpt, Sampling, Saying
+from voicesvc.engines.read import weights
+from voicesvc.engines.shared import Share, Weights, alone
 from voicesvc.engines.vits import device_class, pick_dtype, pin
 from voicesvc.engines.vocoder import CELL_FRAMES, Positions, Vocoder
 from voicesvc.errors import BadPlan, EngineFailed, InvalidRequest, PackRefused
@@ -76,7 +77,6 @@ class Xtts:
     """One loaded XTTS voice. Stateless between calls; every call carries its own state."""
 
     native: frozenset[str] = frozenset()
-    warm_key: str | None = None
 
     def __init__(self, pack: Pack, gpt: Gpt, vocoder: Vocoder, conditioning: Tensor) -> None:
         self.pack, self.shape = pack, pack.xtts_network
@@ -85,6 +85,8 @@ class Xtts:
         self.device = device_class(self.where)
         dtypes = dict.fromkeys((conditioning.dtype, vocoder.decoder.dtype))
         self.precision = " ".join(str(d).partition(".")[2] for d in dtypes)  # GPT, then decoder
+        kind = self.shape.model_dump_json(exclude={"vocabulary", "references_sha256", "f0_hz"})
+        self.warm_key: str | None = f"{self.device} {self.precision} {kind}"
         self.sample_rate_hz, self.hop = pack.sample_rate_hz, self.shape.hop
         self.f0_hz = self.shape.f0_hz
         self.resident_bytes = pack.resident_bytes
@@ -355,43 +357,56 @@ def load(pack: Pack, device: str = "auto", precision: str = "auto") -> Xtts:
         EngineFailed: the device is not there.
     """
     where = pin(device)
-    return of_tensors(pack, read(pack), where, precision)
+    return of_tensors(pack, read(pack).values, where, precision)
 
 
-def of_tensors(pack: Pack, values: dict[str, Tensor], where: torch.device, precision: str) -> Xtts:
+def of_tensors(
+    pack: Pack,
+    values: Mapping[str, Tensor],
+    where: torch.device,
+    precision: str,
+    share: Share = alone,
+) -> Xtts:
     """The voice of tensors that have been read, those that speaking needs. Raises as `load`."""
     shape = pack.xtts_network
     exact = torch.float32 if precision == "auto" else pick_dtype(precision, where)
-    spoken = {n: v.to(where, exact) for n, v in values.items() if n.startswith("gpt.")}
-    generator = network.generator(network.coqui(shape), values)
-    try:
-        decoder = Decoder(generator, pick_dtype(precision, where)).to(where)
-    except ValueError as e:
-        raise PackRefused(f"{pack.folder}: this decoder has a layer we cannot run: {e}") from e
-    pack_weights(decoder)
+    spoken = {
+        n: share(n, (n,), partial(v.to, where, exact))
+        for n, v in values.items()
+        if n.startswith("gpt.")
+    }
+    decoder = share(
+        "decoder",
+        network.decoding(values),
+        lambda: _decoder(pack, values, where, pick_dtype(precision, where)),
+    )
     factors: tuple[float, ...] = (shape.gpt_code_stride_len / shape.output_hop_length,)
     if shape.output_sample_rate != shape.input_sample_rate:
         factors += (shape.output_sample_rate / shape.input_sample_rate,)
     vocoder = Vocoder(decoder, values[network.SPEAKER].to(where), factors)
     conditioning = values[network.CONDITIONING].to(where, exact)
-    return Xtts(pack, Gpt(shape, spoken, conditioning), vocoder, conditioning)
+    return Xtts(pack, Gpt(shape, spoken, conditioning, share), vocoder, conditioning)
 
 
-def read(pack: Pack) -> dict[str, Tensor]:
+def _decoder(
+    pack: Pack, values: Mapping[str, Tensor], where: torch.device, dtype: torch.dtype
+) -> Decoder:
+    generator = network.generator(network.coqui(pack.xtts_network), values)
+    try:
+        decoder = Decoder(generator, dtype).to(where)
+    except ValueError as e:
+        raise PackRefused(f"{pack.folder}: this decoder has a layer we cannot run: {e}") from e
+    pack_weights(decoder)
+    return decoder
+
+
+def read(pack: Pack) -> Weights:
     """The tensors that speaking needs; of the others, that they are as they should be.
 
     Raises: as `load`.
     """
-    path, wanted = pack.weights_path, network.expected(pack.xtts_network)
-    needed = set(network.speaking(wanted))
-    try:
-        with safe_open(path, "pt") as file:
-            names = set(file.keys())
-            values = {n: file.get_tensor(n) for n in needed & names}
-            rest = {n: file.get_slice(n) for n in names - needed}
-            shapes = {n: tuple(part.get_shape()) for n, part in rest.items()}
-    except (OSError, SafetensorError) as e:
-        raise PackRefused(f"{path}: not a safetensors file: {e}") from e
-    tensors.check_shapes(wanted, {n: tuple(v.shape) for n, v in values.items()} | shapes, path)
-    tensors.check({n: wanted[n] for n in needed}, values, path)
-    return values
+    wanted = network.expected(pack.xtts_network)
+    needed = network.speaking(wanted)
+    found = weights(pack, wanted, needed)
+    tensors.check({n: wanted[n] for n in needed}, found.values, pack.weights_path)
+    return found

@@ -4,6 +4,7 @@ Weight norm folded into `weight`, float32; beside them the voice's own latents.
 """
 
 from collections.abc import Iterable, Mapping
+from functools import lru_cache
 from typing import Any
 
 from torch import Tensor
@@ -82,8 +83,13 @@ def coqui(xtts: Xtts) -> Any:
     return model
 
 
-def expected(xtts: Xtts) -> dict[str, tuple[int, ...]]:
+def expected(xtts: Xtts) -> Mapping[str, tuple[int, ...]]:
     """Name -> shape of every tensor of a pack."""
+    return _expected(xtts.model_copy(update={"references_sha256": (), "f0_hz": None}))
+
+
+@lru_cache(maxsize=16)
+def _expected(xtts: Xtts) -> dict[str, tuple[int, ...]]:
     state = coqui(xtts).state_dict()
     found = {k: tuple(v.shape) for k, v in state.items() if not k.endswith(_COUNTERS)}
     found[CONDITIONING] = (PERCEIVER_LATENTS, xtts.gpt_n_model_channels)
@@ -94,6 +100,11 @@ def expected(xtts: Xtts) -> dict[str, tuple[int, ...]]:
 def speaking(names: Iterable[str]) -> list[str]:
     """Those of them that speaking needs."""
     return [name for name in names if name.startswith(_SPEAKING)]
+
+
+def decoding(names: Iterable[str]) -> list[str]:
+    """Those of them that the decoder is made of."""
+    return [name for name in names if name.startswith(_DECODER)]
 
 
 def plain_names(state: Mapping[str, Any]) -> dict[str, Any]:

@@ -9,15 +9,16 @@ another version: streams that hold the old one keep it until they end.
 import threading
 import time
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from concurrent.futures import Executor, Future, ThreadPoolExecutor
+from dataclasses import replace
 from functools import partial
 from typing import Generic
 
 from voicesvc import metrics
 from voicesvc.errors import NotReady, UnknownActor
 from voicesvc.voices.shelf import Prepared, Shelf
-from voicesvc.voices.state import Held, Lease, Tier, V, VoiceState, anew
+from voicesvc.voices.state import Held, Lease, Needs, Tier, V, VoiceState, anew, together_bytes
 
 LOADS_AT_ONCE = 2  # one is read while another is placed; more would only slow the first
 
@@ -53,15 +54,14 @@ class Voices(Generic[V]):
         self._changed = threading.Condition()
         self._told: list[Callable[[], None]] = []
 
-    def declare(self, actor: str, needs_bytes: int, version: str = "") -> None:
+    def declare(self, actor: str, needs: int | Needs, version: str = "") -> None:
         """Make a voice known, or say that it is another version from now on."""
         with self._changed:
             before = self._current.get(actor)
             if before is not None and before.version == version:
                 return
-            self._current[actor] = self._known((actor, version)) or Held(
-                actor, version, needs_bytes
-            )
+            needs = Needs(needs) if isinstance(needs, int) else needs
+            self._current[actor] = self._known((actor, version)) or Held(actor, version, needs)
             self._current[actor].leaving = False
             if before is not None:
                 self._leave(before)
@@ -87,7 +87,7 @@ class Voices(Generic[V]):
     def held_bytes(self) -> int:
         """Bytes on the device: of loaded voices, and kept free for those being loaded."""
         with self._changed:
-            return self._held()
+            return together_bytes(self._needs())
 
     def state(self, actor: str) -> VoiceState | None:
         """Where a voice stands now; None where there is no such voice."""
@@ -113,8 +113,9 @@ class Voices(Generic[V]):
         """Whether the voice can be loaded without another leaving."""
         with self._changed:
             voice = self._current[actor]
-            here = voice.engine is not None or voice.stage is not None
-            return here or self._budget is None or self._held() + voice.needs_bytes <= self._budget
+            if voice.engine is not None or voice.stage is not None or self._budget is None:
+                return True
+            return together_bytes([*self._needs(), voice.needs]) <= self._budget
 
     def _state(self, voice: Held[V]) -> VoiceState:
         tier: Tier = "host" if self._shelf.has(voice.key) else "disk"
@@ -233,9 +234,9 @@ class Voices(Generic[V]):
         """Make room and begin to load; why that cannot be now, if it cannot."""
         if len(self._loading) >= LOADS_AT_ONCE:
             return f"{len(self._loading)} other voices are being loaded"
-        if self._budget is not None and not self._make_room(voice.needs_bytes, self._budget):
-            if voice.needs_bytes > self._budget:
-                needs = f"{voice.actor} needs {voice.needs_bytes} bytes"
+        if self._budget is not None and not self._make_room(voice.needs, self._budget):
+            if (needs_bytes := together_bytes([voice.needs])) > self._budget:
+                needs = f"{voice.actor} needs {needs_bytes} bytes"
                 raise NotReady(f"{needs}, the budget is {self._budget}", where="actor")
             return "every loaded voice is in use"
         voice.stage, voice.begun_s = "reading", self._now()
@@ -247,18 +248,15 @@ class Voices(Generic[V]):
         loaders.submit(self._load, voice).add_done_callback(partial(self._loaded, voice))
         return None
 
-    def _make_room(self, needs_bytes: int, budget_bytes: int) -> bool:
-        """Evict idle voices until the bytes fit; none where that would not be enough."""
-        over = self._held() + needs_bytes - budget_bytes
+    def _make_room(self, needs: Needs, budget_bytes: int) -> bool:
+        """Evict idle voices until what is needed fits; none where that would not be enough."""
         leaving: list[Held[V]] = []
-        for voice in self._placed.values():
-            if over <= 0:
-                break
-            if voice.idle and voice.engine is not None:
-                leaving.append(voice)
-                over -= voice.engine.resident_bytes
-        if over > 0:
-            return False
+        idle = (voice for voice in self._placed.values() if voice.idle)
+        while together_bytes([*self._needs(leaving), needs]) > budget_bytes:
+            voice = next(idle, None)
+            if voice is None:
+                return False
+            leaving.append(voice)
         for voice in leaving:
             self._evict(voice)
             metrics.VOICE_EVICTIONS.labels("device").inc()
@@ -270,7 +268,7 @@ class Voices(Generic[V]):
         prepared = self._shelf.take(key)
         metrics.VOICE_LOADS.labels("disk" if prepared is None else "host").inc()
         if prepared is None:
-            self._shelf.reserve(key, voice.needs_bytes)
+            self._shelf.reserve(key, voice.needs.own_bytes)
             try:
                 prepared = self._prepare(voice.actor, voice.version)
             finally:
@@ -301,8 +299,8 @@ class Voices(Generic[V]):
         Then it is loaded again, with its true size, once there is that room.
         """
         metrics.VOICE_LOAD.labels(voice.actor).observe(voice.took_s)
-        voice.needs_bytes = engine.resident_bytes
-        if self._budget is not None and not self._make_room(engine.resident_bytes, self._budget):
+        voice.needs = replace(voice.needs, own_bytes=engine.resident_bytes)
+        if self._budget is not None and not self._make_room(voice.needs, self._budget):
             engine.close()
             return
         voice.engine = engine
@@ -332,15 +330,14 @@ class Voices(Generic[V]):
         assert engine is not None, "only what is placed is evicted"
         engine.close()
 
-    def _held(self) -> int:
-        placed = (v.engine.resident_bytes for v in self._placed.values() if v.engine is not None)
-        return sum(placed) + sum(v.needs_bytes for v in self._loading.values())
+    def _needs(self, without: Collection[Held[V]] = ()) -> list[Needs]:
+        """Of all that is on the device or on its way there."""
+        there = (*self._placed.values(), *self._loading.values())
+        return [voice.needs for voice in there if voice not in without]
 
     def _report(self) -> None:
         metrics.VOICES_LOADED.set(len(self._placed))
-        metrics.VOICE_BYTES.set(
-            sum(v.engine.resident_bytes for v in self._placed.values() if v.engine is not None)
-        )
+        metrics.VOICE_BYTES.set(together_bytes(v.needs for v in self._placed.values()))
         metrics.VOICE_HOST_BYTES.set(self._shelf.held_bytes)
         self._changed.notify_all()
         for told in self._told:

@@ -1,6 +1,6 @@
 """What is said of a voice, and a hold on one."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Generic, Literal, Protocol, TypeVar
 
@@ -55,12 +55,31 @@ class Lease(Generic[V]):
             done()
 
 
+@dataclass(frozen=True, slots=True)
+class Needs:
+    """What a voice takes on the device: its own bytes, and those of the base that it is made on.
+
+    A base's bytes are there once, however many voices on it.
+    """
+
+    own_bytes: int
+    base: str | None = None  # its hash
+    base_bytes: int = 0
+
+
+def together_bytes(needs: Iterable[Needs]) -> int:
+    """Bytes of several voices on one device."""
+    listed = list(needs)
+    bases = {n.base: n.base_bytes for n in listed if n.base is not None}
+    return sum(n.own_bytes for n in listed) + sum(bases.values())
+
+
 class Held(Generic[V]):
     """One version of a voice. Guarded by the lock of the `Voices` that it is in."""
 
-    def __init__(self, actor: str, version: str, needs_bytes: int) -> None:
+    def __init__(self, actor: str, version: str, needs: Needs) -> None:
         self.actor, self.version = actor, version
-        self.needs_bytes = needs_bytes  # as declared, then as the engine turned out
+        self.needs = needs  # as declared, then as the engine turned out
         self.engine: V | None = None
         self.stage: Stage | None = None  # while it is being loaded
         self.error: BaseException | None = None
