@@ -232,6 +232,7 @@ def test_a_word_of_another_sound_in_place_of_another_does_not_say_so_twice() -> 
         ),
         ({"pivot_hz": 110.5}, "range about 110.5 Hz in place of 120"),
         ({"room_tone": True}, "with room tone"),
+        ({"style": {"sad": 0.5}}, "style sad 0.5 in place of none"),
         ({"extreme": True}, "large shifts of pitch are meant"),
         ({"length": Length(samples=52920, at_hz=22050)}, "length 2.4 s in place of none"),
     ],
@@ -267,7 +268,7 @@ def test_every_field_of_a_sentence(changes: dict[str, Any], said: str) -> None:
 
 def test_no_field_of_line_and_sentence_goes_uncompared() -> None:
     head = {"actor", "model_sha256", "sample_rate_hz", "seed", "variability", "pivot_hz"}
-    head |= {"room_tone", "extreme", "length"}
+    head |= {"room_tone", "extreme", "length", "style"}
     assert set(LinePlan.model_fields) == head | {"version", "sentences"}  # one version is read
     said = {"seed", "lead_ms", "tail_ms", "pause_ms", "breath", "jitter_st", "marks"}
     assert set(SentencePlan.model_fields) == said | {"words"}

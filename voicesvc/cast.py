@@ -160,7 +160,7 @@ class Cast:
         (listed,) = (a for a in self.actors() if a["actor_id"] == actor_id)
         voice = self._calibrations.get(actor_id)
         return listed | {
-            "emotions": delivery.emotions_of(pack.emotion, pack.measured.emotion),
+            "emotions": delivery.emotions_of(pack.emotion, pack.measured.emotion, pack.styles),
             "voice": None if voice is None else voice.model_dump(exclude={"version"}),
         }
 

@@ -329,7 +329,7 @@ def _plain(value: Any) -> Any:
 
 
 def _shown(value: Any) -> str:
-    if value is None or value == [] or value == "":
+    if value is None or value in ([], "", {}):
         return "none"
     if isinstance(value, dict):
         if "at_hz" in value:

@@ -10,6 +10,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from voicesvc import plan
+from voicesvc.directions import EmotionName
 from voicesvc.errors import BadPlan
 from voicesvc.phonemes import Word
 from voicesvc.plan import Plan, PlannedWord, Unit
@@ -105,6 +106,9 @@ class LineHead(_Strict):
     sample_rate_hz: int = Field(ge=8000, le=96000)
     seed: int = Field(ge=0, le=MAX_SEED)
     variability: VariabilityPlan = VariabilityPlan()
+    style: dict[EmotionName, Annotated[float, _in(0.0, 1.0)]] = Field(
+        {}, description="how much of which of the voice's styles, for all of the line"
+    )
     pivot_hz: Annotated[float, _in(20.0, 1000.0)] = Field(
         120.0, description="the pitch that `range` scales around"
     )

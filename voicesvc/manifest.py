@@ -238,6 +238,14 @@ class Base(Strict):
     resident_bytes: Annotated[int, Field(ge=1)]  # of it on the device
 
 
+class StyleFile(Strict):
+    """How the voice sounds in an emotion: its latents of recordings made in it."""
+
+    file: InsidePath
+    sha256: Sha256
+    references_sha256: tuple[Sha256, ...] = ()
+
+
 class EmotionOverride(Strict):
     """What this voice does for an emotion where that differs from the table of `delivery`."""
 
@@ -284,6 +292,7 @@ class Description(Strict):
     xtts: Xtts | None = None
     emotion: dict[EmotionName, EmotionOverride] = {}
     measured: Measured = Measured()
+    styles: dict[EmotionName, StyleFile] = {}
 
     @model_validator(mode="after")
     def _is_whole(self) -> "Description":
@@ -295,6 +304,8 @@ class Description(Strict):
                 f"text.symbols has {len(self.text.symbols)} symbols,"
                 f" vits.num_chars is {self.vits.num_chars}"
             )
+        if self.styles and (self.engine != "xtts" or "neutral" in self.styles):
+            raise ValueError("styles are for xtts, and what is neutral is the voice itself")
         if self.xtts is not None and self.xtts.output_sample_rate != self.sample_rate_hz:
             raise ValueError("sample_rate_hz is not xtts.output_sample_rate")
         return self

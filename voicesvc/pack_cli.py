@@ -138,6 +138,21 @@ def delta(
     _tell(f"{pack.folder}: {size_mb:.1f} MB, {pack.resident_bytes / 1e6:.1f} MB beside its base")
 
 
+@app.command("add-style")
+def add_style(
+    folder: Folder,
+    name: Annotated[str, typer.Argument(help="an emotion, as sad")],
+    wav: Annotated[list[Path], typer.Argument(help="recordings of the voice in it")],
+) -> None:
+    """Give an XTTS pack a style: recordings of the voice in an emotion, used in place of rules."""
+    with _failing():
+        from voicesvc import packs
+        from voicesvc.engines.styles import add_style
+
+        pack = add_style(packs.read(folder), name, wav)
+    _tell(f"{folder}: styles {', '.join(sorted(pack.styles))}")
+
+
 @app.command()
 def check(folder: Folder) -> None:
     """Read a pack as serving would: manifest, hashes, every tensor; its voice is not made."""

@@ -275,6 +275,32 @@ def write(
     return pack
 
 
+def amend(pack: Pack, changes: Mapping[str, Any], files: Mapping[str, bytes]) -> Pack:
+    """Put files into a pack's folder, then a manifest with these changes in the old one's place.
+
+    The manifest comes last, and all at once: a service that has the pack loaded reads it then.
+
+    Raises:
+        PackRefused: the folder cannot be written.
+    """
+    changed = pack.model_copy(update=dict(changes))
+    said = tomli_w.dumps(changed.model_dump(mode="json", exclude=_NOT_SAID, exclude_none=True))
+    path = pack.folder / MANIFEST
+    try:
+        for name, content in files.items():
+            (pack.folder / name).parent.mkdir(parents=True, exist_ok=True)
+            (pack.folder / name).write_bytes(content)
+            _fsync(pack.folder / name)
+        scratch = path.with_suffix(".new")
+        scratch.write_text(said, "utf-8")
+        _fsync(scratch)
+        scratch.replace(path)
+        _fsync(pack.folder)
+    except OSError as e:
+        raise PackRefused(f"pack {pack.folder}: cannot be written: {e.strerror}") from e
+    return read(pack.folder)
+
+
 @contextmanager
 def _scratch(folder: Path) -> Iterator[Path]:
     path = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", dir=folder.parent))

@@ -81,10 +81,14 @@ class PlannedWord:
 
 @dataclass(frozen=True, slots=True)
 class Variability:
-    """How much two seeds differ: factors of the model's own noise, 1.0 as it was made."""
+    """How much two seeds differ: factors of the model's own noise, 1.0 as it was made.
+
+    `style` is how much of which of the voice's styles, each 0 to 1, by name.
+    """
 
     sound: float = 1.0
     timing: float = 1.0
+    style: tuple[tuple[str, float], ...] = ()
 
 
 AS_MADE = Variability()

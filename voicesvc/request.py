@@ -1,14 +1,14 @@
 """A line that has been checked: what is left is to plan and to render it."""
 
 import itertools
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass, replace
 
 from voicesvc import delivery, lineplan, markup, packs, reading, score, script
 from voicesvc.delivery import Delivery, Prosody
-from voicesvc.directions import Directed, Ignored, Style
+from voicesvc.directions import Directed, EmotionName, Ignored, Style
 from voicesvc.engines import Engine
-from voicesvc.errors import NothingSpeakable, TextTooLong
+from voicesvc.errors import BadPlan, NothingSpeakable, TextTooLong
 from voicesvc.lexicon import Lexicon
 from voicesvc.line import Line
 from voicesvc.lineplan import LineHead, LinePlan, VariabilityPlan
@@ -66,12 +66,13 @@ def of_text(line: Line, seed: int, voice: Voice) -> Request:
             valid="letters, digits and words of " + pack.language,
         )
     stretches = _stretches(line, directed, pack)
+    styles = _styles(stretches, line, pack)
     if line.fit is not None or needs_whole(stretches):
         _check_short(line.text or "")
 
     def planned(engine: Engine) -> Score:
         pivot_hz = voice.median_hz()
-        rows = delivery.rows_of(pack.emotion)
+        rows = delivery.rows_of(pack.emotion, styles)
         asked = Asked(directed, stretches, line.breaths, line.extreme, pivot_hz, rows)
         head = LineHead(
             actor=pack.actor_id,
@@ -79,6 +80,7 @@ def of_text(line: Line, seed: int, voice: Voice) -> Request:
             sample_rate_hz=pack.sample_rate_hz,
             seed=seed,
             variability=VariabilityPlan(**line.variability.model_dump()),
+            style=delivery.styled(line.emotion, styles),
             pivot_hz=pivot_hz,
             room_tone=line.room_tone,
             extreme=line.extreme,
@@ -86,7 +88,7 @@ def of_text(line: Line, seed: int, voice: Voice) -> Request:
         spoken = itertools.chain((first,), texts)
         return score.of_text(engine, head, spoken, Performer(asked), line.fit)
 
-    sources = _sources(line, stretches, pack)
+    sources = _sources(line, stretches, pack, styles)
     lexicons = tuple(voice.lexicons)
     return Request(pack, seed, planned, cleaned.skipped, directed.ignored, sources, lexicons)
 
@@ -110,6 +112,12 @@ def of_plan(line: Line, document: LinePlan, pack: packs.Pack) -> Request:
     """
     symbols = frozenset(s for s in pack.text.symbols if s)
     lineplan.check(document, line.actor, pack.model_sha256, symbols)
+    if unknown := sorted(document.style.keys() - pack.styles.keys()):
+        raise BadPlan(
+            f"{pack.actor_id} has no style {unknown[0]!r}",
+            where="plan.style",
+            valid=sorted(pack.styles),
+        )
 
     def planned(engine: Engine) -> Score:
         return score.of_document(engine, document, line.fit)
@@ -136,7 +144,21 @@ def _asked(asks: Prosody | Style) -> Iterable[str]:
     return (name for name in names if getattr(asks, name, None) is not None)
 
 
-def _sources(line: Delivery, stretches: Sequence[Stretch], pack: packs.Pack) -> dict[str, str]:
+def _styles(stretches: Sequence[Stretch], line: Line, pack: packs.Pack) -> Collection[EmotionName]:
+    """The styles that may be used: all of the pack's, if no part of the line has an emotion.
+
+    A style is of a whole line; where parts are to differ, all of it is done by rules.
+    """
+    parts = (s.asks for s in stretches if s.asks is not line)
+    return () if any(delivery.emotion_of(asks) is not None for asks in parts) else pack.styles
+
+
+def _sources(
+    line: Delivery,
+    stretches: Sequence[Stretch],
+    pack: packs.Pack,
+    styles: Collection[EmotionName],
+) -> dict[str, str]:
     """What does each thing that was asked for, and how good that is for emotions."""
     sources: dict[str, str] = {}
     for stretch in stretches:
@@ -147,7 +169,7 @@ def _sources(line: Delivery, stretches: Sequence[Stretch], pack: packs.Pack) -> 
                 sources["pitch_st" if name.startswith("pitch") else name] = "dsp"
         emotion = delivery.emotion_of(stretch.asks)
         if emotion is not None:
-            found = delivery.source_of(emotion, pack.measured.emotion)
+            found = delivery.source_of(emotion, pack.measured.emotion, styles)
             sources["emotion"] = str(found["source"])
             if found["quality"] is not None and sources.get("quality") != "experimental":
                 sources["quality"] = str(found["quality"])

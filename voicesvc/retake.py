@@ -10,7 +10,7 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from voicesvc import lineplan
+from voicesvc import lineplan, score
 from voicesvc.delivery import Delivery, Prosody, Span
 from voicesvc.delivery.emotions import Rows
 from voicesvc.directions import Directed, Emphasis
@@ -19,7 +19,6 @@ from voicesvc.errors import InvalidRequest
 from voicesvc.lineplan import LinePlan, SentencePlan, WordPlan
 from voicesvc.perform import BREATH_MS, Asked, Performer, Stretch
 from voicesvc.phonemes import Word
-from voicesvc.plan import Variability
 
 _OF_WORDS = ("say", "ipa", "pause_ms", "breath", "emphasis", *Prosody.model_fields)
 # A few words as the voice's phonemizer says them, or as one word that sounds as IPA says.
@@ -152,7 +151,7 @@ class Editor:
 
     def _neutral(self, line: LinePlan, sentence: SentencePlan) -> SentencePlan:
         """What the model itself plans for the sentence's words."""
-        variability = Variability(line.variability.sound, line.variability.timing)
+        variability = score.variability_of(line)
         natural = self.engine.plan(lineplan.words_of(sentence), sentence.seed, variability)
         return lineplan.describe(natural, sentence.pause_ms)
 

@@ -189,8 +189,10 @@ def _seed(seed: int, number: int) -> int:
     return seed if number == 0 else derive_seed(seed, "sentence", number) & lineplan.MAX_SEED
 
 
-def _variability(head: LineHead) -> Variability:
-    return Variability(head.variability.sound, head.variability.timing)
+def variability_of(head: LineHead) -> Variability:
+    """What of a line the model itself is told, beside its words and seed."""
+    varied = head.variability
+    return Variability(varied.sound, varied.timing, tuple(sorted(head.style.items())))
 
 
 @dataclass(frozen=True, slots=True)
@@ -212,7 +214,7 @@ def _spoken(
     while current is not None:
         span, words = current
         current = next(texts, None)
-        natural = plan(words, _seed(head.seed, number), _variability(head))
+        natural = plan(words, _seed(head.seed, number), variability_of(head))
         yield _Spoken(natural, span.pause_s, None if current is None else current[1][0].start)
         number += 1
 
@@ -257,7 +259,7 @@ def _documented(engine: Engine, line: LinePlan) -> Iterator[Planned]:
     before_ms = 0.0
     for i, sentence in enumerate(line.sentences):
         words = lineplan.words_of(sentence)
-        natural = engine.plan(words, sentence.seed, _variability(line))
+        natural = engine.plan(words, sentence.seed, variability_of(line))
         yield Planned(sentence, natural, before_ms, i + 1 == len(line.sentences))
         before_ms = sentence.pause_ms
 

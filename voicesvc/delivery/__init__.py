@@ -3,7 +3,15 @@
 Knows nothing of engines, durations in frames or sound.
 """
 
-from voicesvc.delivery.emotions import EMOTIONS, Row, emotions_of, rows_of, shape_of, source_of
+from voicesvc.delivery.emotions import (
+    EMOTIONS,
+    Row,
+    emotions_of,
+    rows_of,
+    shape_of,
+    source_of,
+    styled,
+)
 from voicesvc.delivery.emphasis import EMPHASIS, Accent
 from voicesvc.delivery.fields import Delivery, Emotion, Prosody, Span, Variability, check, place_of
 from voicesvc.delivery.layers import Layer, emotion_of, shape_at
@@ -31,5 +39,6 @@ __all__ = [
     "shape_at",
     "shape_of",
     "source_of",
+    "styled",
     "within",
 ]

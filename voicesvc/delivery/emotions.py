@@ -3,7 +3,7 @@
 How sizes were chosen, and what they give, is in docs/emotion.md and docs/decisions.md.
 """
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import asdict, dataclass, replace
 from math import dist
 from typing import Any, Literal
@@ -95,13 +95,20 @@ EMOTIONS: dict[EmotionName, Row] = {
 }
 
 
-def rows_of(overrides: Mapping[EmotionName, EmotionOverride]) -> Rows:
-    """The table with a pack's own numbers in it."""
+def styled(emotion: Emotion | None, styles: Collection[EmotionName]) -> dict[EmotionName, float]:
+    """How much of each style: of those emotions that the voice has one for, up to all of it."""
+    return {n: min(w, 1.0) for n, w in weights_of(emotion).items() if n in styles and w > 0}
+
+
+def rows_of(
+    overrides: Mapping[EmotionName, EmotionOverride], styles: Collection[EmotionName] = ()
+) -> Rows:
+    """The table with a pack's own numbers in it; what a style does needs no rule."""
     rows = dict(EMOTIONS)
     for name, override in overrides.items():
         row, own = rows[name], override.model_dump(exclude_none=True)
         rows[name] = replace(row, shape=replace(row.shape, **own))
-    return rows
+    return rows | {name: replace(rows[name], shape=Shape()) for name in styles}
 
 
 def weights_of(emotion: Emotion | None) -> dict[EmotionName, float]:
@@ -147,27 +154,37 @@ def quality_of(name: EmotionName, measured: Mapping[EmotionName, Change]) -> Qua
 
 
 def source_of(
-    emotion: Emotion | None, measured: Mapping[EmotionName, Change]
+    emotion: Emotion | None,
+    measured: Mapping[EmotionName, Change],
+    styles: Collection[EmotionName] = (),
 ) -> dict[str, str | None]:
     """What made the emotion, and how good that is: `{"source": "prosody", "quality": "good"}`.
 
-    A mixture is as good as the worst in it that weighs 5 % or more.
+    A mixture is as good as the worst in it that weighs 5 % or more. A style is experimental until
+    it is measured.
     """
     names = [n for n, weight in weights_of(emotion).items() if n != "neutral" and weight >= 0.05]
     if not names:
         return {"source": "none", "quality": None}
-    worst = any(quality_of(name, measured) == "experimental" for name in names)
-    return {"source": "prosody", "quality": "experimental" if worst else "good"}
+    worst = any(
+        quality_of(name, measured) == "experimental" or (name in styles and name not in measured)
+        for name in names
+    )
+    made = ["style"] * any(n in styles for n in names)
+    made += ["prosody"] * any(n not in styles for n in names)
+    return {"source": ", ".join(made), "quality": "experimental" if worst else "good"}
 
 
 def emotions_of(
-    overrides: Mapping[EmotionName, EmotionOverride], measured: Mapping[EmotionName, Change]
+    overrides: Mapping[EmotionName, EmotionOverride],
+    measured: Mapping[EmotionName, Change],
+    styles: Collection[EmotionName] = (),
 ) -> dict[str, dict[str, Any]]:
     """What a voice can do: each emotion's source, quality, what was measured, and its rule."""
     told: dict[str, dict[str, Any]] = {}
-    for name, row in rows_of(overrides).items():
+    for name, row in rows_of(overrides, styles).items():
         change = measured.get(name)
-        told[name] = source_of(name, measured) | {
+        told[name] = source_of(name, measured, styles) | {
             "measured": None if change is None else change.model_dump(),
             "rule": asdict(row.shape),
         }

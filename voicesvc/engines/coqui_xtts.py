@@ -113,7 +113,7 @@ def from_coqui_xtts(
     wanted = network.expected(shape)
     own = {k: v for k, v in wanted.items() if k not in (network.CONDITIONING, network.SPEAKER)}
     check(own, values, checkpoint)
-    voice = _voice(folder, reference or Reference(), _Listener(shape, values, config))
+    voice = _voice(folder, reference or Reference(), Listener(shape, values, config))
     values[network.CONDITIONING] = np.ascontiguousarray(voice.conditioning, np.float32)
     values[network.SPEAKER] = np.ascontiguousarray(voice.speaker, np.float32)
     check(wanted, values, checkpoint)
@@ -236,7 +236,7 @@ def _text(vocabulary: Mapping[str, int], language: str) -> Text:
     )
 
 
-class _Listener:
+class Listener:
     """coqui's own encoders, with a checkpoint's weights: recordings into latents."""
 
     def __init__(self, shape: Xtts, values: Tensors, config: Mapping[str, Any]) -> None:
@@ -292,7 +292,7 @@ class _Listener:
         return mono.numpy()
 
 
-def _voice(folder: Path, reference: Reference, listener: _Listener) -> _Voice:
+def _voice(folder: Path, reference: Reference, listener: Listener) -> _Voice:
     if reference.speaker is not None:
         return _stored(folder / SPEAKERS, reference.speaker)
     clips = reference.clips or tuple(

@@ -110,6 +110,7 @@ class Saying:
     ) -> None:
         self.text, self.how, self.generator, self.bounds = text, how, generator, bounds
         self.before, self.tokens = before, list[int]()
+        self.voice: Said | None = None  # what it is said after; None: the voice's own part
         self.ended = False
 
     def begin(self, said: Said, heard: Tensor) -> None:
@@ -170,9 +171,16 @@ class Gpt:
         self.channels = conditioning.shape[1]
         with torch.inference_mode():
             self.widths = self._widths()
-            size = shape.gpt_layers, shape.gpt_n_heads, 0, self.channels // shape.gpt_n_heads
-            self.voice = Said(conditioning.new_empty(size), conditioning.new_empty(size))
-            self._hear(conditioning, self.voice)
+        self.voice = self.heard(conditioning)
+
+    def heard(self, conditioning: Tensor) -> Said:
+        """A voice's own part [32, C], as what is said before any text."""
+        shape = self.shape
+        size = shape.gpt_layers, shape.gpt_n_heads, 0, self.channels // shape.gpt_n_heads
+        with torch.inference_mode():
+            said = Said(conditioning.new_empty(size), conditioning.new_empty(size))
+            self._hear(conditioning, said)
+        return said
 
     def _widths(self) -> tuple[int, ...]:
         """Numbers of rows at which every row's products are what they are among `ROWS`."""
@@ -206,7 +214,7 @@ class Gpt:
             words, sounds = (torch.tensor(i, device=self.text.device) for i in (ids, begun))
             text = self.text[words] + self.text_at[: len(ids)]
             x = torch.cat([text, self.audio[sounds] + self.audio_at[: len(begun)]])
-            saying.begin(self.voice.copy(), heard)
+            saying.begin((saying.voice or self.voice).copy(), heard)
             latent = self._hear(x, saying.said)[-1:]
             odds = self._odds(latent)[0]
             saying.hear(odds, shape.gpt_stop_audio_token)

@@ -12,10 +12,12 @@ from typing import Any
 
 import torch
 from safetensors import SafetensorError, safe_open
+from safetensors.torch import load_file
 
 from voicesvc import deltas, packs
 from voicesvc.engines import tensors
 from voicesvc.engines.shared import Weights
+from voicesvc.engines.xtts_network import latents
 from voicesvc.errors import PackRefused
 from voicesvc.packs import Pack
 
@@ -85,3 +87,21 @@ def _base(pack: Pack) -> Path:
 def _verified(folder: Path, path: Path, sha256: str, _: tuple[int, int, int]) -> None:
     """Check a base's file, once for all voices on it while it is the same file."""
     packs.check_sha256(folder, path, sha256)
+
+
+def style_files(pack: Pack) -> dict[str, dict[str, torch.Tensor]]:
+    """The latents of each of the pack's styles, verified.
+
+    Raises:
+        PackRefused: a file is missing, another one, or has not the shapes of the voice's own.
+    """
+    found: dict[str, dict[str, torch.Tensor]] = {}
+    for name, style in pack.styles.items():
+        path = pack.folder / style.file
+        packs.check_sha256(pack.folder, path, style.sha256)
+        try:
+            found[name] = load_file(path)
+        except (OSError, SafetensorError) as e:
+            raise PackRefused(f"{path}: not a safetensors file: {e}") from e
+        tensors.check(latents(pack.xtts_network), found[name], path)
+    return found

@@ -11,7 +11,7 @@ import math
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import cache, partial
+from functools import cache, lru_cache, partial
 from typing import cast
 
 import numpy as np
@@ -25,8 +25,8 @@ from voicesvc.engines import xtts_network as network
 from voicesvc.engines.batch import Batch
 from voicesvc.engines.cells import Decoder
 from voicesvc.engines.convs import pack as pack_weights
-from voicesvc.engines.gpt import Bounds, Gpt, Sampling, Saying
-from voicesvc.engines.read import weights
+from voicesvc.engines.gpt import Bounds, Gpt, Said, Sampling, Saying
+from voicesvc.engines.read import style_files, weights
 from voicesvc.engines.shared import Share, Weights, alone
 from voicesvc.engines.vits import device_class, pick_dtype, pin
 from voicesvc.engines.vocoder import CELL_FRAMES, Positions, Vocoder
@@ -50,7 +50,19 @@ _USUAL_TOKENS = 1.5  # 14 letters a second
 _MOST_BEGUN = 24  # for a sentence of no letters: 1.1 s
 # How long a symbol is taken to last, next to a letter: nothing in the model says so.
 _WEIGHTS = {" ": 0.4, ",": 2.5, ";": 3.0, ":": 3.0, ".": 3.0, "?": 3.0, "!": 3.0}
+_STYLES_KEPT = 32  # mixtures that are worked out
 _RESERVED = 3  # places that coqui keeps free behind the audio tokens
+
+
+Styled = tuple[tuple[str, float], ...]  # how much of which style
+
+
+@dataclass(frozen=True, slots=True)
+class Latents:
+    """A style: conditioning [32, C] and speaker [D]."""
+
+    conditioning: Tensor
+    speaker: Tensor
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,6 +105,8 @@ class Xtts:
         self._ids = {s: i for i, s in enumerate(pack.text.symbols) if s}
         self.symbols = frozenset(self._ids)
         self._tokens = _Tokens(pack)
+        self.styles: Mapping[str, Latents] = {}
+        self._styled = lru_cache(_STYLES_KEPT)(self._style)
 
     def plan(
         self, words: Sequence[phonemes.Word], seed: int, variability: Variability = AS_MADE
@@ -250,7 +264,24 @@ class Xtts:
             repetition_penalty=shape.repetition_penalty,
         )
         bounds = Bounds(math.floor(_LEAST_TOKENS * len(text)), min(wanted, room - len(before)))
-        return Saying(tokens, how, generator, bounds, before)
+        saying = Saying(tokens, how, generator, bounds, before)
+        saying.voice, _ = self._styled(variability.style)
+        return saying
+
+    def _style(self, style: Styled) -> tuple[Said | None, Vocoder]:
+        """The voice in a mixture of its styles: its part of the GPT, and what makes its sound.
+
+        Latents are mixed as they are: what the weights lack to 1 is the voice as it is.
+        """
+        if not style:
+            return None, self.vocoder
+        rest = 1.0 - sum(weight for _, weight in style)
+        conditioning, speaker = rest * self.conditioning, rest * self.vocoder.speaker[0, 0]
+        for name, weight in style:
+            conditioning = conditioning + weight * self.styles[name].conditioning
+            speaker = speaker + weight * self.styles[name].speaker
+        sounding = Vocoder(self.vocoder.decoder, speaker, self.vocoder.factors)
+        return self.batch.gpt.heard(conditioning), sounding
 
     def stream(self, line: Plan, cells: tuple[int, ...] = CELL_FRAMES) -> Iterator[Pcm]:
         """The plan's samples, cell by cell.
@@ -265,8 +296,9 @@ class Xtts:
             known = line.hidden.parts
         else:
             known = self._decoding(parts, line.seed, line.variability)
+        _, vocoder = self._styled(line.variability.style)
         for part, latents in zip(parts, known, strict=True):
-            for samples in self.vocoder.stream(latents, _positions(part), cells):
+            for samples in vocoder.stream(latents, _positions(part), cells):
                 pcm = cast(Pcm, samples.cpu().numpy())
                 if not math.isfinite(float(pcm.sum(dtype="float64"))):
                     raise EngineFailed("the decoder produced samples that are not numbers")
@@ -285,7 +317,7 @@ class Xtts:
 
     def close(self) -> None:
         """Drop the weights; the device's cache is given back where it has one."""
-        del self.batch, self.vocoder, self.conditioning
+        del self.batch, self.vocoder, self.conditioning, self.styles, self._styled
         if self.where.type == "cuda":
             torch.cuda.empty_cache()
 
@@ -385,7 +417,14 @@ def of_tensors(
         factors += (shape.output_sample_rate / shape.input_sample_rate,)
     vocoder = Vocoder(decoder, values[network.SPEAKER].to(where), factors)
     conditioning = values[network.CONDITIONING].to(where, exact)
-    return Xtts(pack, Gpt(shape, spoken, conditioning, share), vocoder, conditioning)
+    voice = Xtts(pack, Gpt(shape, spoken, conditioning, share), vocoder, conditioning)
+    voice.styles = {
+        name: Latents(
+            found[network.CONDITIONING].to(where, exact), found[network.SPEAKER].to(where)
+        )
+        for name, found in style_files(pack).items()
+    }
+    return voice
 
 
 def _decoder(

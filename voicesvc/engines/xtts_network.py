@@ -92,9 +92,15 @@ def expected(xtts: Xtts) -> Mapping[str, tuple[int, ...]]:
 def _expected(xtts: Xtts) -> dict[str, tuple[int, ...]]:
     state = coqui(xtts).state_dict()
     found = {k: tuple(v.shape) for k, v in state.items() if not k.endswith(_COUNTERS)}
-    found[CONDITIONING] = (PERCEIVER_LATENTS, xtts.gpt_n_model_channels)
-    found[SPEAKER] = (xtts.d_vector_dim,)
-    return found
+    return found | latents(xtts)
+
+
+def latents(xtts: Xtts) -> dict[str, tuple[int, ...]]:
+    """Name -> shape of what says whose voice it is."""
+    return {
+        CONDITIONING: (PERCEIVER_LATENTS, xtts.gpt_n_model_channels),
+        SPEAKER: (xtts.d_vector_dim,),
+    }
 
 
 def speaking(names: Iterable[str]) -> list[str]:
