@@ -28,8 +28,9 @@ from voicesvc.engines.convs import pack as pack_weights
 from voicesvc.engines.gpt import Bounds, Gpt, Said, Sampling, Saying
 from voicesvc.engines.read import style_files, weights
 from voicesvc.engines.shared import Share, Weights, alone
+from voicesvc.engines.spelt import Tokens, lasting, positions, text_of
 from voicesvc.engines.vits import device_class, pick_dtype, pin
-from voicesvc.engines.vocoder import CELL_FRAMES, Positions, Vocoder
+from voicesvc.engines.vocoder import CELL_FRAMES, Vocoder
 from voicesvc.errors import BadPlan, EngineFailed, InvalidRequest, PackRefused
 from voicesvc.packs import Pack
 from voicesvc.plan import (
@@ -48,8 +49,6 @@ from voicesvc.plan import (
 _LEAST_TOKENS, _MOST_TOKENS = 0.35, 5.0  # for each letter
 _USUAL_TOKENS = 1.5  # 14 letters a second
 _MOST_BEGUN = 24  # for a sentence of no letters: 1.1 s
-# How long a symbol is taken to last, next to a letter: nothing in the model says so.
-_WEIGHTS = {" ": 0.4, ",": 2.5, ";": 3.0, ":": 3.0, ".": 3.0, "?": 3.0, "!": 3.0}
 _STYLES_KEPT = 32  # mixtures that are worked out
 _RESERVED = 3  # places that coqui keeps free behind the audio tokens
 
@@ -104,7 +103,7 @@ class Xtts:
         self.resident_bytes = pack.resident_bytes
         self._ids = {s: i for i, s in enumerate(pack.text.symbols) if s}
         self.symbols = frozenset(self._ids)
-        self._tokens = _Tokens(pack)
+        self._tokens = Tokens(pack)
         self.styles: Mapping[str, Latents] = {}
         self._styled = lru_cache(_STYLES_KEPT)(self._style)
 
@@ -163,7 +162,7 @@ class Xtts:
     ) -> tuple[PlannedWord, ...]:
         """All words, where each part is so many tokens long."""
         pairs = zip(parts, tokens, strict=True)
-        return tuple(w for part, n in pairs for w in _lasting(part, self.vocoder.frames(n)))
+        return tuple(w for part, n in pairs for w in lasting(part, self.vocoder.frames(n)))
 
     def _lay_out(self, words: Sequence[phonemes.Word]) -> tuple[list[PlannedWord], tuple[str, ...]]:
         """Words as units without durations yet; a unit is a letter."""
@@ -298,7 +297,7 @@ class Xtts:
             known = self._decoding(parts, line.seed, line.variability)
         _, vocoder = self._styled(line.variability.style)
         for part, latents in zip(parts, known, strict=True):
-            for samples in vocoder.stream(latents, _positions(part), cells):
+            for samples in vocoder.stream(latents, positions(part), cells):
                 pcm = cast(Pcm, samples.cpu().numpy())
                 if not math.isfinite(float(pcm.sum(dtype="float64"))):
                     raise EngineFailed("the decoder produced samples that are not numbers")
@@ -320,62 +319,6 @@ class Xtts:
         del self.batch, self.vocoder, self.conditioning, self.styles, self._styled
         if self.where.type == "cuda":
             torch.cuda.empty_cache()
-
-
-class _Tokens:
-    """A part's text as the model's tokens, by coqui's own tokenizer. Safe for many threads."""
-
-    def __init__(self, pack: Pack) -> None:
-        from TTS.tts.layers.xtts.tokenizer import VoiceBpeTokenizer
-
-        self._language = pack.language.partition("-")[0]
-        self._bpe = VoiceBpeTokenizer(pack.folder / pack.xtts_network.vocabulary.file)
-        self.most_letters = int(self._bpe.char_limits[self._language]) - 1
-
-    def __call__(self, text: str) -> list[int]:
-        clean = self._bpe.preprocess_text(text, self._language)
-        said = f"[{self._language}]{clean}".replace(" ", "[SPACE]")
-        return list(self._bpe.tokenizer.encode(said).ids)
-
-
-def text_of(words: Iterable[PlannedWord]) -> str:
-    """What is said, as it is spelt to the model."""
-    return "".join(u.symbol for w in words for u in w.units).strip()
-
-
-def _lasting(part: Sequence[PlannedWord], frames: int) -> list[PlannedWord]:
-    """The part's words with their share of its frames, by the letters that they have."""
-    weights = [_WEIGHTS.get(u.symbol, 1.0) for w in part for u in w.units]
-    ends = np.rint(np.cumsum(weights) * (frames / sum(weights))).astype(int)
-    lasts = iter(np.diff(ends, prepend=0).tolist())
-    return [
-        replace(
-            w,
-            units=tuple(
-                replace(u, frames_model=float(n), frames=n)
-                for u, n in zip(w.units, lasts, strict=False)
-            ),
-        )
-        for w in part
-    ]
-
-
-def _positions(part: Sequence[PlannedWord]) -> Positions | None:
-    """Where each frame lies among those that the model said; None where nothing was moved.
-
-    A unit that is to last longer or shorter has its frames spread over the same stretch.
-    """
-    units = [u for w in part for u in w.units]
-    if all(u.frames == u.frames_model for u in units):
-        return None
-    at: list[Positions] = []
-    begin = 0.0
-    for u in units:
-        if u.frames:
-            steps = (np.arange(u.frames) + 0.5) * (u.frames_model / u.frames) - 0.5
-            at.append((begin + steps).astype(np.float32))
-        begin += u.frames_model
-    return np.concatenate(at).clip(0, max(begin - 1, 0))
 
 
 def load(pack: Pack, device: str = "auto", precision: str = "auto") -> Xtts:
