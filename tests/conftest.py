@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import grants
 import httpx
 import numpy as np
 import postgres
@@ -147,8 +148,11 @@ def served(
     tones: dict[str, Tone] | None = None,
     *,
     warmed: bool = True,
+    granted: bool = True,
 ) -> Iterator[Service]:
     """The studio behind a real socket, until the block ends; its voices `warmed` at the start.
+
+    Each voice without a grant gets one, unless it is to have none.
 
     Where it has no archive it gets one in a folder of its own.
     """
@@ -156,6 +160,8 @@ def served(
         if studio.archive is None:
             studio.archive = archived(lent.enter_context(tempfile.TemporaryDirectory()))
             lent.callback(setattr, studio, "archive", None)
+        if granted:
+            grants.give(studio)
         yield from _served(studio, workers, tones, warmed)
 
 

@@ -7,8 +7,12 @@ from typing import Any
 
 from joserfc.jwk import OKPKey
 
-from voicesvc.rights import Grant, Trust, Verified, keys, sign, verify
+from voicesvc.packs import Pack
+from voicesvc.rights import Grant, Permit, Standing, Trust, Use, Verified, check, keys, sign, verify
+from voicesvc.rights.demonstration import demonstration
 from voicesvc.rights.grant import parse
+from voicesvc.rights.register import Trusted
+from voicesvc.studio import Studio
 
 ESTATE, COUNSEL, UNION = (
     keys.read({"kty": "OKP", "crv": "Ed25519", "x": x, "d": d})
@@ -94,3 +98,51 @@ def signed(given: Grant, by: Iterable[OKPKey] = SIGNERS) -> str:
 def verified(before: Verified | None = None, **changes: Any) -> Verified:
     """A grant that was signed by all its signers."""
     return verify(signed(grant(**changes)), TRUST, before)
+
+
+def demo_permit(
+    actor: str = "joe", model_sha256: str = "0" * 64, line: str | None = None
+) -> Permit:
+    """That a demonstration voice may speak a line, under any key."""
+    key = keys.new()
+    given = demonstration(actor, model_sha256, "en-us", (key, NOW_MS))
+    ours = keys.kid(key)
+    found = verify(signed(given, (key,)), Trust({ours: key}, ours))
+    use = Use(actor, model_sha256, "demo", "en-us", "A line.", line=line)
+    permit = check(use, [found], Standing(NOW_MS), NOW_MS)
+    assert isinstance(permit, Permit)
+    return permit
+
+
+def give(studio: Studio, **changes: Any) -> None:
+    """A grant for each voice that has none yet, by an estate that the operator trusts."""
+    for pack in studio.cast.packs.values():
+        if not isinstance(pack, Pack) or studio.door.register.of(pack.actor_id):
+            continue
+        trust(studio, ESTATE, "estate")
+        estate = {"kid": keys.kid(ESTATE), "role": "estate", "name": "Estate"}
+        wide: dict[str, Any] = {
+            "id": f"g-{pack.actor_id}",
+            "signers": [estate],
+            "threshold": 1,
+            "voice": {"actor": pack.actor_id, "model_sha256": [pack.model_sha256]},
+            "production": {"id": "demo", "title": "Demonstration"},
+            "use__characters": [],
+            "use__languages": [pack.language.split("-")[0]],
+            "territory": [],
+            "term": {
+                "not_before": "2020-01-01T00:00:00Z",
+                "expires": "2050-01-01T00:00:00Z",
+                "retain_until": "2050-01-01T00:00:00Z",
+            },
+            "limits": {},
+        }
+        given = grant(**{**wide, **changes})
+        studio.door.enter("grant", given.id, signed(given, (ESTATE,)), None)
+
+
+def trust(studio: Studio, key: OKPKey, role: Any, trusted: bool = True) -> None:
+    """Have the operator trust a key, or no longer."""
+    at = datetime(2026, 1, 1, tzinfo=UTC)
+    said = Trusted(jwk=keys.public(key), name=role, role=role, trusted=trusted, at=at)
+    studio.door.enter("trust", keys.kid(key), said.signed(studio.door.key), None)

@@ -11,6 +11,7 @@ import time
 from contextlib import closing
 from pathlib import Path
 
+import grants
 import numpy as np
 import pytest
 
@@ -241,7 +242,17 @@ def test_the_lists_of_the_store_find_what_they_say(tmp_path):
     from store import BY, Ending, NewTake, Spoken, take_rows, takes
 
     with closing(store.Database(f"sqlite:///{tmp_path}/takes.db")) as database:
-        one = NewTake("tk_1", "speech", "open", "joe", "A line.", 1, "0" * 64, {"asked": {}})
+        one = NewTake(
+            "tk_1",
+            "speech",
+            "open",
+            "joe",
+            "A line.",
+            1,
+            "0" * 64,
+            {"asked": {}},
+            grants.demo_permit(),
+        )
         plain = {"plan": b"{}"}
         database.write(lambda c: takes.add(c, [one], BY))
         database.write(lambda c: takes.close(c, "tk_1", Ending("complete", documents=plain), BY))

@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import grants
 import httpx
 import numpy as np
 import pytest
@@ -20,6 +21,7 @@ from voicesvc.errors import BadSetting
 from voicesvc.store import takes as rows
 from voicesvc.store.takes import Ending, NewTake
 
+ANN = grants.demo_permit("ann")
 TEXT = "Hold the line."
 
 
@@ -665,7 +667,17 @@ def test_take_that_clips_is_flagged(tmp_path: Path) -> None:
             writer.feed(loud.tobytes())
             sha256 = writer.commit()
         by, facts = archive.by(), {"asked": {}}
-        new = NewTake("tk_loud", "speech", "complete", "ann", TEXT, 1, "0" * 64, facts)
+        new = NewTake(
+            "tk_loud",
+            "speech",
+            "complete",
+            "ann",
+            TEXT,
+            1,
+            "0" * 64,
+            facts,
+            grants.demo_permit("ann"),
+        )
         ending = Ending("complete", pcm_sha256=sha256, sample_rate_hz=22050, samples=22050)
         archive.database.write(lambda c: rows.add(c, [new], by))
         archive.database.write(lambda c: rows.close(c, "tk_loud", ending, by))
@@ -679,7 +691,17 @@ def test_take_that_cannot_be_measured_does_not_keep_the_others(tmp_path: Path) -
         archive = service.studio.archive
         assert archive is not None
         by = archive.by()
-        lost = NewTake("tk_lost", "speech", "complete", "ann", TEXT, 1, "0" * 64, {"asked": {}})
+        lost = NewTake(
+            "tk_lost",
+            "speech",
+            "complete",
+            "ann",
+            TEXT,
+            1,
+            "0" * 64,
+            {"asked": {}},
+            grants.demo_permit("ann"),
+        )
         ending = Ending("complete", pcm_sha256="0" * 64, sample_rate_hz=22050, samples=9)
         archive.database.write(
             lambda c: (rows.add(c, [lost], by), rows.close(c, "tk_lost", ending, by))

@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
+import grants
 import pytest
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
@@ -79,6 +80,7 @@ def new(i: int, **given: Any) -> NewTake:
         "seed": 2**53 - 1,
         "model_sha256": "0" * 64,
         "facts": {"asked": {}},
+        "permit": grants.demo_permit(line=given.get("line")),
     }
     return NewTake(**values | given)
 
@@ -274,7 +276,7 @@ def test_closed_take_has_its_documents(script: Database) -> None:
     closed = script.read(lambda c: takes.get(c, "tk_1"))
     assert closed.json()["duration_s"] == 2.0
     assert closed.json()["device"] == "any"
-    assert closed.facts == {"asked": {}, "device": "any"}
+    assert closed.facts == {"asked": {}, "device": "any", "grant": "demo-joe"}
     assert script.read(lambda c: takes.document(c, "tk_1", "plan")) == b'{"version": 1}'
     assert script.read(lambda c: takes.document(c, "tk_1", "peaks")) is None
 

@@ -34,6 +34,7 @@ from voicesvc.errors import (
     VoiceError,
 )
 from voicesvc.rights import keys
+from voicesvc.rights.stated import Stated
 from voicesvc.store import By, Database, StoredTake, queue
 from voicesvc.store import takes as rows
 from voicesvc.store.takes import Ending, NewTake
@@ -46,9 +47,15 @@ _ORPHAN_S = 24 * 3600.0
 _TEMPORARY_S = 3600.0  # a temporary file of another process may still be written to for this long
 
 
+NOTHING = Stated()
+
+
 @dataclass(frozen=True, slots=True)
 class Origin:
-    """Where a take comes from; `take_id` names it, `queued` says that its row is there already."""
+    """Where a take comes from; `take_id` names it, `queued` says that its row is there already.
+
+    `production` is its id or its slug; `stated` what the caller said of the use.
+    """
 
     who: str | None = None
     made_by: str = "speech"
@@ -57,6 +64,7 @@ class Origin:
     parent: str | None = None
     take_id: str | None = None
     queued: bool = False
+    stated: Stated = NOTHING
     facts: Mapping[str, Any] = field(default_factory=dict)
     traceparent: str | None = None  # the caller's trace, by W3C Trace Context
 
@@ -108,13 +116,17 @@ class Recording:
             )
             return self._archive.end(self._take_id, ending)
 
-    def drop(self, state: Any, reason: str | None) -> None:
+    def drop(self, state: Any, reason: str | None, spoken_s: float = 0.0) -> None:
         """It ends here; what there is of it is not kept. Never raises: something else went wrong.
+
+        `spoken_s` is how much of it was heard, for what is owed for it.
 
         A row that cannot be written now is ended when the service next starts.
         """
         self._writer.abort()
         facts = {"reason": reason} if reason else {}
+        if spoken_s:
+            facts["spoken_s"] = f"{spoken_s:.3f}"
         try:
             self._archive.end(self._take_id, Ending(state, facts))
         except (StoreFailed, UnknownTake) as e:

@@ -75,6 +75,7 @@ class Cast:
         self._phonemizers: dict[tuple[str, str, bool], phonemes.Phonemizer] = {}
         self._warm: set[str] = set()  # kinds of engines that have been run through
         self.warmed = False  # whether `warm` is done
+        self.stands: Callable[[str], bool] = lambda _: True  # whether a grant is for an actor
         self.voices: Voices[Engine] = Voices(
             self._prepare,
             (settings.device_budget_mb or 0) * 2**20 or None,
@@ -96,6 +97,9 @@ class Cast:
         A pack that fails is in `actors()`.
         """
         for actor in self.settings.actors or tuple(self.packs):
+            if not self.stands(actor):
+                self._say(f"{actor}: no grant for this voice stands, so it is not loaded")
+                continue
             try:
                 self.pack(actor)
                 if self.voices.fits(actor):

@@ -103,6 +103,16 @@ class Settings(BaseModel):
         description="where takes' audio is kept: a folder, or s3://bucket/prefix; "
         "unset: a folder in the data folder",
     )
+    production: str = Field(
+        "demo",
+        pattern=r"^[a-z0-9][a-z0-9_-]{0,98}$",
+        description="slug of the production that a request is for that names none",
+    )
+    territory: str | None = Field(
+        None,
+        pattern=r"^[A-Z]{2}$",
+        description="where what is made is used, as ISO 3166-1 alpha-2; unset: not known",
+    )
     rights_key: Path | None = Field(
         None,
         description="file with the service's own Ed25519 key as a JWK, made where it is missing; "

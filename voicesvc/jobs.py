@@ -16,6 +16,7 @@ from voicesvc import markup, measure, qc, remake
 from voicesvc.archive import HEARTBEAT_MS, Archive
 from voicesvc.audio import Pcm
 from voicesvc.compute import Compute, Seat
+from voicesvc.door import REFRESH_MS, Door
 from voicesvc.errors import BlobsFailed, StoreFailed, VoiceError
 from voicesvc.line import Line
 from voicesvc.lineplan import MAX_SEED
@@ -240,6 +241,24 @@ class Measurer(_Loop):
             both = {**figures["not_measured"], **heard["not_measured"]}
             figures |= {**heard, "not_measured": both}
         return figures, qc.flags(levels, verdict)
+
+
+class Watcher(_Loop):
+    """Keeps the register of grants up to date, whichever process a paper was entered by."""
+
+    name = "watcher"
+
+    def __init__(self, door: Door) -> None:
+        super().__init__(REFRESH_MS / 1000)
+        self._door = door
+
+    def work(self) -> bool:
+        """Read what came; False, so that the next time waits."""
+        try:
+            self._door.refresh()
+        except StoreFailed as e:
+            _log.error("the register of grants: %s", e)
+        return False
 
 
 class Keeper(_Loop):

@@ -65,7 +65,8 @@ def begin(studio: Studio, take: StoredTake) -> Rendering:
     output = encode.choose("pcm_f32le", native_rate_hz=line_rate(studio, take))
     making = Take(take.id, take.actor, line, take.seed, output)
     making.model_sha256, making.mark = take.model_sha256, studio.mark
-    return Rendering(making, _retaken(studio, take, making))
+    making.permit = studio.door.again(take, "speak")
+    return Rendering(making, _retaken(studio, take, making), studio.demand)
 
 
 def line_rate(studio: Studio, take: StoredTake) -> int:
@@ -128,6 +129,8 @@ def by_model(studio: Studio, take: StoredTake, *, allow_drift: bool, who: str | 
         VoiceError: the model cannot make it.
     """
     archive = _archive(studio)
+    studio.cast.pack(take.actor)
+    permit = studio.door.again(take, "speak")
     drifted = differences(studio, take)
     if drifted and not allow_drift:
         raise _drift(drifted)
@@ -137,7 +140,8 @@ def by_model(studio: Studio, take: StoredTake, *, allow_drift: bool, who: str | 
     if not allow_drift:
         raise _drift(["pcm_sha256"])
     with studio.cast.leased(take.actor) as engine:
-        facts = {"asked": take.facts["asked"], "drifted": drifted}
+        asked, use = take.facts["asked"], take.facts.get("use", {})
+        facts = {"asked": asked, "use": use, "drifted": drifted}
         made = _made(studio, engine, take, planned, (timings, pcm))
     new = NewTake(
         id=studio.new_id("tk"),
@@ -146,8 +150,9 @@ def by_model(studio: Studio, take: StoredTake, *, allow_drift: bool, who: str | 
         actor=take.actor,
         text=take.text,
         seed=take.seed,
-        model_sha256=planned.model_sha256,
+        model_sha256=permit.use.model_sha256,
         facts=facts,
+        permit=permit,
         production=take.production,
         line=take.line,
         parent=take.id,
@@ -234,6 +239,7 @@ def _retaken(studio: Studio, take: StoredTake, making: Take) -> Generator[bytes]
         new = edited(studio, take, old)
         parts: list[Pcm] = []
         for pcm in _sounding(studio, making, new):
+            studio.demand(making)
             parts.append(pcm)
             yield pcm.tobytes()
         joint = _Joint(old, new, archive.json_document(parent.id, "timings"), making)

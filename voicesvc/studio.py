@@ -11,6 +11,7 @@ import logging
 import random
 import time
 from collections.abc import Callable, Generator, Iterator
+from dataclasses import replace
 from functools import partial
 from http import HTTPStatus
 
@@ -28,6 +29,7 @@ from voicesvc.archive import FROM_SPEECH, Archive, Origin, Recording
 from voicesvc.audio import Exactly, Resampler
 from voicesvc.cast import ENGINE_ERRORS, Cast, LoadEngine, at_once, prepare_engine
 from voicesvc.config import Settings
+from voicesvc.door import Door
 from voicesvc.engines import Engine
 from voicesvc.errors import (
     EngineFailed,
@@ -38,9 +40,10 @@ from voicesvc.errors import (
 from voicesvc.line import Line
 from voicesvc.lineplan import LinePlan
 from voicesvc.request import Request, Voice
+from voicesvc.rights import Permit, stated
 from voicesvc.score import Score
 from voicesvc.store import StoredTake
-from voicesvc.takes import Kept, Outcome, Rendering, Take, line_of_take
+from voicesvc.takes import Kept, Outcome, Rendering, Take, line_of_take, permit_of
 from voicesvc.voices import Lease
 
 _log = logging.getLogger(__name__)
@@ -63,9 +66,10 @@ class Studio:
         archive: Archive | None = None,
         traced: Callable[[Take], None] | None = None,
     ) -> None:
-        self.settings, self.archive, self._traced = settings, archive, traced
+        self.settings, self._traced = settings, traced
         self.cast = Cast(settings, at_once(load) if load else prepare_engine, say)
         self.mark = marks.PERTH if settings.watermark == "on" else None
+        self.archive = archive
         self._entropy = entropy or random.SystemRandom()
         self.lexicons = lexicon.Lexicons(settings.data_path / "lexicons")
         self.takes = Kept(settings.takes_kept)
@@ -74,6 +78,16 @@ class Studio:
         """Load what marks, and the voices that are to be ready at start."""
         marks.warm(self.mark)
         self.cast.warm()
+
+    @property
+    def archive(self) -> Archive | None:
+        """Where takes are kept, if they are; with another one there are other grants."""
+        return self._archive
+
+    @archive.setter
+    def archive(self, archive: Archive | None) -> None:
+        self._archive = archive
+        self.door = Door(self.cast, self.settings, archive)
 
     def is_ready(self, line: Line) -> bool:
         """Whether the line's voice would be leased without waiting for a load."""
@@ -100,10 +114,11 @@ class Studio:
             line.bit_depth,
             native_rate_hz=asked.pack.sample_rate_hz,
         )
+        permit = self.door.speak(asked.pack, line, origin or FROM_SPEECH)
         named = origin.take_id if origin is not None else None
         take = Take(named or self.new_id("tk"), actor, line, asked.seed, output)
         take.note(asked)
-        take.mark = self.mark
+        take.mark, take.permit = self.mark, permit
         if origin is not None:
             take.kind = "batch" if origin.queued else "audition"
             take.traceparent = origin.traceparent
@@ -115,7 +130,7 @@ class Studio:
         recording = None
         if self.archive is not None and origin is not None:
             recording = self.archive.open(take.opened(origin), origin)
-        rendering = Rendering(take, self._render(take, lease, asked, recording))
+        rendering = Rendering(take, self._render(take, lease, asked, recording), self.demand)
         self._kept(rendering, recording)
         self.takes.add(take)
         take.first_audio_s = time.perf_counter() - received_s
@@ -142,13 +157,21 @@ class Studio:
         """A seed for a line that names none."""
         return self._entropy.randrange(2**32)
 
-    def check(self, line: Line) -> str:
-        """Every check that needs no model; the hash of the weights that would speak it.
+    def check_text(self, line: Line) -> str:
+        """Every check that needs neither a model nor a grant; whose voice it asks for.
 
         Raises:
             VoiceError: the line cannot be spoken.
         """
-        return self._request(line).pack.model_sha256
+        return self._request(line).pack.actor_id
+
+    def check(self, line: Line, origin: Origin, takes: int = 1) -> Permit:
+        """Every check that needs no model; the permit to have so many takes made of the line.
+
+        Raises:
+            VoiceError: the line cannot be spoken.
+        """
+        return self.door.speak(self._request(line).pack, line, origin, takes)
 
     def begin(self, take: StoredTake) -> Rendering:
         """Make a take that was queued.
@@ -156,7 +179,9 @@ class Studio:
         Raises:
             VoiceError: it cannot be made.
         """
-        return self.open(line_of_take(take), origin=Origin(take_id=take.id, queued=True))
+        origin = Origin(take_id=take.id, queued=True, production=take.production, line=take.line)
+        said = stated.kept(take.facts.get("use", {}))
+        return self.open(line_of_take(take), origin=replace(origin, stated=said))
 
     def plan(self, line: Line) -> tuple[LinePlan, Score, Request]:
         """The line made explicit, what was found out on the way, and what was asked.
@@ -165,6 +190,7 @@ class Studio:
             VoiceError: the line cannot be planned.
         """
         asked = self._request(line)
+        self.door.demand_actor(asked.pack.actor_id)
         with self.cast.leased(asked.pack.actor_id) as engine:
             found = asked.plan(engine)
             return score.document(found), found, asked
@@ -196,6 +222,7 @@ class Studio:
         reason: str | None = None
         metrics.ACTIVE.inc()
         try:
+            self.demand(take)
             yield from self._encode(take, lease.engine, asked, recording)
             outcome = "complete"
         except GeneratorExit:
@@ -212,8 +239,17 @@ class Studio:
             take.outcome = outcome
             lease.release()
             self._count(take)
+            self.door.done(permit_of(take))
             if recording is not None and outcome != "complete":
-                recording.drop(outcome, reason)
+                recording.drop(outcome, reason, take.audio_s)
+
+    def demand(self, take: Take) -> None:
+        """That the permit of a take that is made still stands.
+
+        Raises:
+            Unlicensed: it does not; the take ends here.
+        """
+        self.door.demand(permit_of(take), take.audio_s)
 
     def _count(self, take: Take) -> None:
         metrics.ACTIVE.dec()
@@ -255,6 +291,7 @@ class Studio:
                 if recording is not None:
                     recording.feed(marked)
                     take.heard(marked)
+                self.demand(take)
                 if len(marked):  # or a file's head would be taken for its first audio
                     yield encoder.feed(exactly.feed(resampler.feed(marked)))
             if guessed:

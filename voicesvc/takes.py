@@ -1,12 +1,13 @@
 """Takes: one rendering of a line each, while it is made and as long as it is remembered."""
 
+import contextlib
 import io
 import json
 import math
 import threading
 import time
 from collections import OrderedDict
-from collections.abc import Generator, Mapping
+from collections.abc import Callable, Generator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
@@ -15,12 +16,13 @@ from voicesvc.archive import Made, Origin
 from voicesvc.audio import Pcm
 from voicesvc.directions import Ignored
 from voicesvc.engines import Engine
-from voicesvc.errors import UnknownTake
+from voicesvc.errors import UnknownTake, VoiceError
 from voicesvc.fit import Report
 from voicesvc.line import Line
 from voicesvc.lineplan import Length, LinePlan
 from voicesvc.measure import Peaks
 from voicesvc.request import Request
+from voicesvc.rights import Permit
 from voicesvc.script import Skipped
 from voicesvc.sounding import Sounding
 from voicesvc.store import StoredTake
@@ -44,6 +46,7 @@ class Take:
     skipped: tuple[Skipped, ...] = ()
     outcome: Outcome = "open"
     kind: Kind = "audition"
+    permit: Permit | None = None
     words_json: list[bytes] = field(default_factory=list)  # one for each sentence planned so far
     marks: list[dict[str, Any]] = field(default_factory=list)
     dropped: list[str] = field(default_factory=list)
@@ -114,6 +117,7 @@ class Take:
 
     def opened(self, origin: Origin) -> NewTake:
         """What is kept of it from the beginning."""
+        permit = permit_of(self)
         return NewTake(
             id=self.id,
             made_by=origin.made_by,
@@ -125,9 +129,11 @@ class Take:
             facts={
                 "asked": asked_of(self.line),
                 "from_plan": self.line.plan is not None,
+                "use": origin.stated.json(),
                 **origin.facts,
             },
-            production=origin.production,
+            permit=permit,
+            production=permit.use.production_id,
             line=origin.line,
             parent=origin.parent,
         )
@@ -177,6 +183,12 @@ class Take:
             file.write(words)
         file.write(b"]}")
         return file.getvalue()
+
+
+def permit_of(take: Take) -> Permit:
+    """What the take is made under."""
+    assert take.permit is not None, "the door was asked before"
+    return take.permit
 
 
 def peaks_json(peaks: Peaks) -> bytes:
@@ -265,16 +277,44 @@ class Stream:
 
 
 class Rendering(Stream):
-    """A take being made; closing it gives its voice back."""
+    """A take being made; closing it gives its voice back.
 
-    def __init__(self, take: Take, chunks: Generator[bytes]) -> None:
-        self.take = take
+    `stands` raises once its permit no longer stands: the listener is cut off at once, and what is
+    to be put in order is left to `close`.
+    """
+
+    def __init__(
+        self, take: Take, chunks: Generator[bytes], stands: Callable[[Take], None]
+    ) -> None:
+        self.take, self._stands = take, stands
+        self._cut: VoiceError | None = None
         super().__init__(chunks)
 
     @property
     def audio_s(self) -> float:
         """Seconds of speech that were made so far."""
         return self.take.audio_s
+
+    def chunk(self) -> bytes | None:
+        """The next bytes of the file, None at its end. From any thread.
+
+        Raises:
+            Unlicensed: the take's permit no longer stands.
+        """
+        try:
+            self._stands(self.take)
+        except VoiceError as e:
+            self._cut = e
+            raise
+        return super().chunk()
+
+    def close(self) -> None:
+        """Stop the work and give back what it holds; waits for the chunk that is being computed."""
+        if self._cut is not None:
+            self.stop()
+            with self._lock, contextlib.suppress(VoiceError, StopIteration):
+                self._chunks.throw(self._cut)
+        super().close()
 
     def _next(self) -> bytes | None:
         begin = time.perf_counter()

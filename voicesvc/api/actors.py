@@ -51,9 +51,15 @@ async def load(
     """Load a voice before it is needed, a failed one anew: 200 ready, 202 while it is loading."""
     studio: Studio = request.app.state.studio
     pools: Pools = request.app.state.pools
-    began = partial(studio.cast.load, actor_id, wait_s)
+    began = partial(_load, studio, actor_id, wait_s)
     stands = await asyncio.get_running_loop().run_in_executor(pools.loading, began)
     return JSONResponse(stands, 200 if stands["state"] == "ready" else 202)
+
+
+def _load(studio: Studio, actor_id: str, wait_s: float) -> dict[str, Any]:
+    studio.cast.pack(actor_id)
+    studio.door.demand_actor(actor_id)
+    return studio.cast.load(actor_id, wait_s)
 
 
 @router.post("/v1/actors/{actor_id}/unload")

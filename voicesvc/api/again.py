@@ -8,31 +8,36 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from voicesvc import again, encode
-from voicesvc.api.changes import archive_of, key_of, make_once, who
-from voicesvc.api.stream import respond, streamed
+from voicesvc.api.changes import archive_of, key_of, make_once, stated_of, who
+from voicesvc.api.stream import hearing, respond, streamed
 from voicesvc.archive import Archive, Origin
 from voicesvc.errors import KeyInUse, UnknownTake
 from voicesvc.line import Line
-from voicesvc.store import StoredTake, lines, record
+from voicesvc.store import StoredTake, lines, productions, record
 from voicesvc.studio import Studio
 
 _GOING_ON = ("queued", "open")
 
 
-async def speak(request: Request, line: Line, of_line: str | None = None) -> Response:
+async def speak(
+    request: Request, line: Line, of_line: str | None = None, production: str | None = None
+) -> Response:
     """Speak a line as a take of its own; or answer with the take that its key already made.
 
     Raises:
         KeyInUse: that take is still being made.
         KeyReused: the key came with another request before.
-        UnknownLine: there is no line of this id.
+        UnknownLine, UnknownProduction: there is none of this id.
     """
     archive = archive_of(request)
     body = await request.body()
+    by, said = who(request), stated_of(request)
     trace = request.headers.get("traceparent")
-    origin = Origin(who=who(request), line=of_line, traceparent=trace)
+    origin = Origin(who=by, line=of_line, production=production, stated=said, traceparent=trace)
     if of_line is not None:
         await asyncio.to_thread(archive.database.read, lambda c: lines.get(c, of_line))
+    elif production is not None:
+        await asyncio.to_thread(archive.database.read, lambda c: productions.get(c, production))
     if key_of(request, body) is None:
         return await respond(request, line, origin)
     return await _keyed(request, archive, line, origin, body)
@@ -87,4 +92,5 @@ async def _same(request: Request, archive: Archive, take: StoredTake, line: Line
         "Voicesvc-Sample-Rate-Hz": str(output.sample_rate_hz),
         "Cache-Control": "no-store",
     }
-    return await streamed(request, lambda: again.stored(archive, take, output), output, headers)
+    heard = await asyncio.to_thread(hearing, request, take, output)
+    return await streamed(request, heard, output, headers)

@@ -14,6 +14,7 @@ from voicesvc.api import (
     actors,
     events,
     exports,
+    grants,
     health,
     ledger,
     lexicons,
@@ -33,12 +34,12 @@ from voicesvc.api.limits import BodyLimit, CountRequests
 from voicesvc.api.stream import Pools
 from voicesvc.compute import Compute
 from voicesvc.config import Settings
-from voicesvc.jobs import Keeper, Maker, Measurer
+from voicesvc.jobs import Keeper, Maker, Measurer, Watcher
 from voicesvc.schedule import Limits
 from voicesvc.studio import Studio
 
 _SPOKEN = (speech, live, plans, openai, actors, lexicons, health, page)
-_KEPT = (productions, lines, takes, exports, events, ledger)
+_KEPT = (productions, lines, takes, exports, events, ledger, grants)
 _WAITERS = 32  # threads that may wait for voices being loaded
 
 
@@ -60,18 +61,19 @@ def create_app(studio: Studio, workers: int) -> FastAPI:
         keeper = Keeper(archive, round(studio.settings.deleted_kept_days * 86_400_000))
         archive.database.on_commit(feed.changed)
         untold = studio.cast.voices.on_change(feed.changed)
-        for loop in (maker, measurer, keeper):
+        loops = (maker, measurer, keeper, Watcher(studio.door))
+        for loop in loops:
             loop.start()
         warming = asyncio.get_running_loop().run_in_executor(loading, studio.warm)
         yield
         await warming
         untold()
         feed.close()
-        for loop in (maker, measurer, keeper):
+        for loop in loops:
             loop.end()
         if inspector is not None:
             inspector.close()
-        for loop in (maker, measurer, keeper):
+        for loop in loops:
             await asyncio.to_thread(loop.stop)
         loading.shutdown()
         compute.shutdown()

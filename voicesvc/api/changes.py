@@ -13,6 +13,8 @@ from starlette.responses import JSONResponse, Response
 
 from voicesvc.archive import Archive
 from voicesvc.errors import ChangedMeanwhile, InvalidRequest, VersionNeeded
+from voicesvc.rights import stated
+from voicesvc.rights.stated import Stated
 from voicesvc.store import By, Cut, Page, record
 from voicesvc.studio import Studio
 
@@ -47,6 +49,15 @@ def who(request: HTTPConnection) -> str | None:
             f"{len(name)} characters", where="Voicesvc-User", valid=f"up to {LONGEST_WHO}"
         )
     return name or None
+
+
+def stated_of(request: Request) -> Stated:
+    """What `Voicesvc-Use` states of the use.
+
+    Raises:
+        InvalidRequest: it is not valid.
+    """
+    return stated.read(request.headers.get("Voicesvc-Use", ""))
 
 
 def seen_version(request: Request) -> int:

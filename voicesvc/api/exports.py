@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Iterator
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from fractions import Fraction
 from functools import partial
@@ -12,11 +13,13 @@ from pydantic import BaseModel, ConfigDict, Field
 from starlette.responses import Response
 
 from voicesvc import provenance
-from voicesvc.api.changes import archive_of
+from voicesvc.api.changes import archive_of, who
 from voicesvc.api.stream import AudioStream, Beside, Pools
 from voicesvc.archive import Archive
+from voicesvc.audio import Pcm
 from voicesvc.bwf import Loudness
 from voicesvc.export import DEFAULT_TEMPLATE, ExportItem, Options, zipped
+from voicesvc.rights import Permit
 from voicesvc.store import Cut, Production, ScriptLine, StoredTake, lines, productions
 from voicesvc.store import takes as take_rows
 from voicesvc.store.lines import LineFilter
@@ -66,8 +69,9 @@ async def export(
         bit_depth=asked.bit_depth,
     )
     pools: Pools = request.app.state.pools
-    items = partial(_items, archive, found, asked.takes == "circled")
-    stream = await asyncio.to_thread(lambda: Stream(zipped(items(), options)))
+    wanted = _Wanted(studio, found, asked.takes == "circled", who(request))
+    await asyncio.to_thread(wanted.check)
+    stream = await asyncio.to_thread(lambda: Stream(zipped(_items(wanted), options)))
     headers = {
         "Content-Disposition": f'attachment; filename="{found.slug}.zip"',
         "Cache-Control": "no-store",
@@ -75,13 +79,46 @@ async def export(
     return AudioStream(stream, ZIP, headers, Beside(pools.loading), studio.settings.stall_s)
 
 
-def _items(archive: Archive, production: Production, circled: bool) -> Iterator[ExportItem]:
+@dataclass(frozen=True, slots=True)
+class _Wanted:
+    """The takes of a production that are asked for, by whom."""
+
+    studio: Studio
+    production: Production
+    circled: bool
+    who: str | None
+
+    @property
+    def archive(self) -> Archive:
+        assert self.studio.archive is not None, "asked before"
+        return self.studio.archive
+
+    def check(self) -> None:
+        """Every voice, model and character among them is covered, before anything is sent.
+
+        Raises:
+            Unlicensed: one is not.
+        """
+        which = partial(take_rows.one_of_each, production=self.production.id, circled=self.circled)
+        for take in self.archive.database.read(which):
+            self.studio.door.again(take, "export")
+
+
+def _items(wanted: _Wanted) -> Iterator[ExportItem]:
     """The takes in the order of the script."""
-    for line in _lines(archive, production.id):
-        which = TakeFilter(line=line.id, states=("complete",), circled=True if circled else None)
+    archive, circled = wanted.archive, True if wanted.circled else None
+    for line in _lines(archive, wanted.production.id):
+        which = TakeFilter(line=line.id, states=("complete",), circled=circled)
         read = partial(take_rows.find, which=which, cut=Cut(None, _PAGE))
         for take in archive.database.read(read).items:
-            yield _item(archive, production, line, take)
+            permit = wanted.studio.door.again(take, "export")
+            wanted.studio.door.enter_use("exported", take, permit, wanted.who)
+            pcm = partial(_pcm, wanted, take, permit)
+            yield replace(_item(archive, wanted.production, line, take), pcm=pcm)
+
+
+def _pcm(wanted: _Wanted, take: StoredTake, permit: Permit) -> Iterator[Pcm]:
+    return wanted.studio.door.guarded(permit, wanted.archive.pcm(take))
 
 
 def _lines(archive: Archive, production: str) -> Iterator[ScriptLine]:

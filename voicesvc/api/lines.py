@@ -19,9 +19,11 @@ from voicesvc.api.changes import (
     given_fields,
     listed,
     make_once,
+    stated_of,
     told,
     who,
 )
+from voicesvc.archive import Origin
 from voicesvc.delivery import Delivery
 from voicesvc.errors import InvalidRequest
 from voicesvc.lineplan import MAX_SEED
@@ -208,13 +210,15 @@ def make_takes(line: str, body: NewTakes, raw: Body, request: Request) -> JSONRe
     delivery = body.delivery or spoken
     seed = studio.draw_seed() if body.seed is None else body.seed
     by = archive.by(who(request))
-    model_sha256 = studio.check(spoken)
+    origin = Origin(who=by.who, line=found.id, stated=stated_of(request))
+    permit = studio.check(spoken, origin, body.count)
+    use = origin.stated.json()
     new = []
     for variant in vary(body.count, body.vary, seed, delivery):
         fields = {n: getattr(variant.delivery, n) for n in Delivery.model_fields}
         whole = spoken.model_copy(update=fields)
         speech_lines.check(whole)
-        facts = {"asked": asked_of(whole), "varied": variant.varied}
+        facts = {"asked": asked_of(whole), "varied": variant.varied, "use": use}
         if body.quality is not None:
             facts["quality"] = body.quality.model_dump()
         new.append(
@@ -225,8 +229,9 @@ def make_takes(line: str, body: NewTakes, raw: Body, request: Request) -> JSONRe
                 actor=found.actor,
                 text=found.text,
                 seed=variant.seed,
-                model_sha256=model_sha256,
+                model_sha256=permit.use.model_sha256,
                 facts=facts,
+                permit=permit,
                 line=found.id,
             )
         )

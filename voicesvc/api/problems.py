@@ -44,7 +44,7 @@ def response(error: VoiceError, path: str = "") -> JSONResponse:
     if path.startswith(OPENAI_PREFIX):
         where = _OPENAI_NAMES.get(error.where or "", error.where)
         given, error = error, type(error)(error.detail, where=where, valid=error.valid)
-        error.retry_after_s = given.retry_after_s
+        error.retry_after_s, error.extra = given.retry_after_s, given.extra
     body = problem(error)
     if path.startswith(OPENAI_PREFIX):
         body["error"] = {

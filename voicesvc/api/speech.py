@@ -17,9 +17,12 @@ async def speak(
     body: Line,
     request: Request,
     line: Annotated[str | None, Query(description="id of a line that it is a take of")] = None,
+    production: Annotated[
+        str | None, Query(description="id or slug of the production it is for, without a line")
+    ] = None,
 ) -> Response:
     """Speak one line; the audio starts as soon as its first part is made.
 
     Takes `Idempotency-Key`: sent again, it is answered with the same take.
     """
-    return await speak_once(request, body, line)
+    return await speak_once(request, body, line, production)

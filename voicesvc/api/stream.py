@@ -12,7 +12,8 @@ from starlette.requests import HTTPConnection, Request
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
-from voicesvc.api.changes import who
+from voicesvc import again
+from voicesvc.api.changes import archive_of, who
 from voicesvc.archive import FROM_SPEECH, Origin
 from voicesvc.compute import Compute, Seat, Turns
 from voicesvc.encode import FORMATS, Output
@@ -20,6 +21,7 @@ from voicesvc.errors import InvalidRequest
 from voicesvc.line import Line
 from voicesvc.schedule import Asked, Kind
 from voicesvc.script import skipped_header
+from voicesvc.store import StoredTake
 from voicesvc.studio import Studio
 from voicesvc.takes import Rendering, Stream, said
 
@@ -98,7 +100,7 @@ def begin(request: HTTPConnection, seat: Seat, line: Line, work: Callable[[], T]
 
 
 def _once_loaded(studio: Studio, seat: Seat, line: Line, work: Callable[[], T]) -> T:
-    studio.check(line)
+    studio.door.demand_actor(studio.check_text(line))
     with studio.cast.leased(actor_of(line)):
         return seat.submit(work).result()
 
@@ -147,6 +149,19 @@ async def respond(request: Request, line: Line, origin: Origin = FROM_SPEECH) ->
     opening.cancel()
     future.add_done_callback(partial(_drop, seat))
     return Response(status_code=_CLIENT_LEFT)
+
+
+def hearing(request: Request, take: StoredTake, output: Output) -> Callable[[], Generator[bytes]]:
+    """Opens a take that is kept as a file, for as long as a grant covers that it is heard.
+
+    Raises:
+        Unlicensed: none does.
+    """
+    studio: Studio = request.app.state.studio
+    archive, door = archive_of(request), studio.door
+    permit = door.again(take, "hear")
+    door.enter_use("heard", take, permit, who(request))
+    return lambda: door.guarded(permit, again.stored(archive, take, output))
 
 
 async def streamed(

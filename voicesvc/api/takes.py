@@ -23,7 +23,7 @@ from voicesvc.api.changes import (
     told,
     who,
 )
-from voicesvc.api.stream import AUDIO, Pools, streamed
+from voicesvc.api.stream import AUDIO, Pools, hearing, streamed
 from voicesvc.errors import Drift, UnknownTake
 from voicesvc.retake import Retake
 from voicesvc.retake import check as check_retake
@@ -125,6 +125,7 @@ async def audio(take: str, asked: Annotated[FormAsked, Query()], request: Reques
     output = encode.choose(
         asked.format, asked.sample_rate_hz, asked.bit_depth, native_rate_hz=again.rate_of(found)
     )
+    heard = await asyncio.to_thread(hearing, request, found, output)
     form = f"{asked.format}-{output.sample_rate_hz}-{output.bit_depth}"
     tag = f'"{found.pcm_sha256}-{form}"'
     headers = {"ETag": tag, "Cache-Control": "private, max-age=31536000, immutable"}
@@ -133,7 +134,7 @@ async def audio(take: str, asked: Annotated[FormAsked, Query()], request: Reques
     n_bytes = again.plain_bytes(output, again.samples_at(found, output.sample_rate_hz))
     if n_bytes is not None:
         headers["Content-Length"] = str(n_bytes)
-    return await streamed(request, partial(again.stored, archive, found, output), output, headers)
+    return await streamed(request, heard, output, headers)
 
 
 class RenderAsked(BaseModel):
@@ -167,7 +168,7 @@ async def render(take: str, body: RenderAsked, request: Request) -> Response:
     has_audio = await asyncio.to_thread(archive.has_audio, found)
     if body.source == "stored" or (body.source == "auto" and has_audio):
         names = await loop.run_in_executor(pools.loading, remake.known_differences, studio, found)
-        heard = partial(again.stored, archive, found, output)
+        heard = await asyncio.to_thread(hearing, request, found, output)
         return await streamed(request, heard, output, _told_drift(found, names))
     asked = partial(remake.by_model, studio, found, allow_drift=body.allow_drift, who=who(request))
     made = await loop.run_in_executor(pools.loading, asked)
@@ -203,7 +204,8 @@ def retake(take: str, body: Retake, raw: Body, request: Request) -> JSONResponse
         text=parent.text,
         seed=parent.seed,
         model_sha256=parent.model_sha256,
-        facts={"asked": parent.facts["asked"], "edits": edits},
+        facts={"asked": parent.facts["asked"], "use": parent.facts.get("use", {}), "edits": edits},
+        permit=studio.door.again(parent, "speak"),
         production=parent.production,
         line=parent.line,
         parent=parent.id,

@@ -42,11 +42,6 @@ class Use:
     certain: bool = True  # whether what is heard is what `text` says
     takes: int = 1
 
-    @property
-    def of_line(self) -> str:
-        """Names the line that it counts as."""
-        return self.line or canonical.text_sha256(self.text)
-
 
 class Permit:
     """That a grant covers a use. Made by `check` alone."""
@@ -95,7 +90,8 @@ def check(
 ) -> Permit | NotLicensed:
     """Whether one of the grants covers the use now, UTC milliseconds since 1970.
 
-    A demonstration grant is looked at last. What is not known, such as whether a grant was revoked
+    A demonstration grant is looked at last. To hear or export what was made, how it was made is not
+    asked again. What is not known, such as whether a grant was revoked
     in the last seconds, is refused.
     """
     newest_ms = max(standing.newest_ms, standing.as_of_ms)
@@ -238,7 +234,8 @@ class _Case:
 
     def lines(self) -> str | None:
         most, lines = self.grant.limits.lines, self.used.lines
-        over = most is not None and len(lines | {self.use.of_line}) > most
+        fresh = self.use.line is None or self.use.line not in lines
+        over = most is not None and len(lines) + fresh > most
         return _more(most, "lines") if over else None
 
     def takes(self) -> str | None:
@@ -258,7 +255,6 @@ _ALWAYS: tuple[tuple[str, Clause], ...] = (
     ("production.media", _Case.media),
     ("production.episodes", _Case.episodes),
     ("use.characters", _Case.characters),
-    ("use.languages", _Case.languages),
     ("territory", _Case.territory),
     ("use.prohibited", _Case.prohibited),
     ("use.realtime", _Case.realtime),
@@ -266,6 +262,7 @@ _ALWAYS: tuple[tuple[str, Clause], ...] = (
     ("use.promo", _Case.promo),
 )
 _MAKING: tuple[tuple[str, Clause], ...] = (
+    ("use.languages", _Case.languages),
     ("use.new_dialogue", _Case.new_dialogue),
     ("approvals", _Case.approvals),
     ("limits.seconds", _Case.seconds),

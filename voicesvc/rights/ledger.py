@@ -37,7 +37,6 @@ KINDS = {
     "approval": "lines were approved",
     "script": "a script was imported",
     "trust": "a signer's key was trusted, or no longer is",
-    "model": "a voice was loaded",
     "erased": "the salt of an entry was erased",
     "before": "the takes that were here before there was a ledger",
 }

@@ -67,7 +67,7 @@ class Used:
 
     seconds: float = 0.0
     takes: int = 0
-    lines: frozenset[str] = frozenset()  # each names a line, or a text that belongs to none
+    lines: frozenset[str] = frozenset()  # ids of lines, and of takes that belong to none
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,3 +148,10 @@ def suspended(notices: Iterable[Given], threshold: int) -> Notice | None:
                 if kids == given.kids or (kids and (kids <= given.kids or enough)):
                     del by[kids]
     return next(iter(by.values()), None)
+
+
+def stopped(notices: Sequence[Given], threshold: int) -> str | None:
+    """Why a grant does not stand now; None where no notice stops it."""
+    if revoked(notices) is not None:
+        return "it was revoked"
+    return None if suspended(notices, threshold) is None else "it is suspended"

@@ -14,6 +14,8 @@ WAITING: tuple[State, ...] = ("queued", "open")
 _FACTS: dict[str, Any] = {  # of a take that does not have them
     "reason": None,
     "varied": {},
+    "use": {},
+    "grant": None,
     "edits": [],
     "attempts": [],
     "splice": None,
@@ -156,6 +158,7 @@ class StoredTake(_Changed):
     parent: str | None
     made_by: MadeBy
     state: State
+    permit: int | None
     instance: str | None
     actor: str
     text: str

@@ -97,6 +97,8 @@ takes = Table(
     Column("parent", _ID, ForeignKey("takes.id")),
     Column("made_by", String(10), nullable=False),
     Column("state", String(10), nullable=False),
+    # Which entry of the ledger it was opened by; a trigger demands one of its own.
+    Column("permit", BigInteger, ForeignKey("ledger.seq"), index=True),
     Column("instance", String(40)),  # the process that is making it
     Column("actor", String(100), nullable=False),
     Column("text", Text, nullable=False),

@@ -9,7 +9,8 @@ from typing import Any
 from sqlalchemy import ColumnElement, Connection, String, cast, func, insert, select, update
 from sqlalchemy import delete as sql_delete
 
-from voicesvc.errors import NotEmpty, TakeGone, UnknownLine, UnknownTake
+from voicesvc.errors import NotEmpty, TakeGone, UnknownLine, UnknownTake, Unlicensed
+from voicesvc.rights import Permit
 from voicesvc.rights.ledger import Entry
 from voicesvc.store import ledger
 from voicesvc.store.changes import (
@@ -59,6 +60,7 @@ class NewTake:
     seed: int
     model_sha256: str
     facts: Mapping[str, Any]
+    permit: Permit
     production: str | None = None
     line: str | None = None
     parent: str | None = None
@@ -85,15 +87,18 @@ def add(connection: Connection, new: Sequence[NewTake], by: By) -> list[StoredTa
     """Open takes, or put them on the list of those to be made; a line's takes are numbered.
 
     Raises:
+        Unlicensed: the permit of one is for another voice or line.
         UnknownLine: one is for a line that is not there.
     """
     made = []
     for take in new:
+        permit = _permitted(connection, take, by)
         number, production = None, take.production
         if take.line is not None:
             number, production = _next_number(connection, take.line)
         values = {name: getattr(take, name) for name in NewTake.__slots__}
-        values |= {"production": production, "facts": dict(take.facts), "number": number}
+        facts = {**take.facts, "grant": take.permit.grant}
+        values |= {"production": production, "facts": facts, "number": number, "permit": permit}
         row = connection.execute(
             insert(takes).values(**values, flags=[], tags=[], **created(by)).returning(takes)
         ).one()
@@ -101,6 +106,30 @@ def add(connection: Connection, new: Sequence[NewTake], by: By) -> list[StoredTa
         tell(connection, by, "take", "created", stored, {"state": stored.state})
         made.append(stored)
     return made
+
+
+def _permitted(connection: Connection, take: NewTake, by: By) -> int:
+    """Enter what a take is opened by; gives the number of the entry."""
+    permit, use = take.permit, take.permit.use
+    mine = (take.actor, take.model_sha256, take.line)
+    if (use.actor, use.model_sha256, use.line) != mine or use.kind != "speak":
+        raise Unlicensed("the permit is for another voice, line or use", where="permit")
+    facts = {
+        "actor": take.actor,
+        "model_sha256": take.model_sha256,
+        "production": use.production,
+        "line": take.line,
+        "version": permit.version,
+        "grant_sha256": permit.sha256,
+        "made_by": take.made_by,
+        "characters": len(take.text),
+    }
+    entry = Entry("permit", take.id, facts, {"text": take.text, **_who(by)}, permit.grant)
+    return ledger.add(connection, entry, by)
+
+
+def _who(by: By) -> dict[str, str]:
+    return {} if by.who is None else {"who": by.who}
 
 
 def get(connection: Connection, id: str, *, deleted: bool = True) -> StoredTake:
@@ -133,6 +162,17 @@ def find(connection: Connection, which: TakeFilter, cut: Cut) -> Page[StoredTake
     rows = connection.execute(query.limit(cut.limit + 1)).all()
     page = paged(rows, cut.limit)
     return Page([row_as(StoredTake, r._mapping) for r in page.items], page.next)
+
+
+def one_of_each(connection: Connection, production: str, circled: bool) -> list[StoredTake]:
+    """A complete take for each actor, model and character of a production."""
+    voice = (takes.c.actor, takes.c.model_sha256, lines.c.character)
+    query = select(func.min(takes.c.id)).select_from(takes.join(lines, takes.c.line == lines.c.id))
+    query = query.where(takes.c.production == production, takes.c.state == "complete")
+    query = query.where(takes.c.deleted_ms.is_(None), lines.c.deleted_ms.is_(None))
+    if circled:
+        query = query.where(takes.c.circled)
+    return [get(connection, id) for id in connection.execute(query.group_by(*voice)).scalars()]
 
 
 def _conditions(which: TakeFilter) -> list[ColumnElement[bool]]:
@@ -192,9 +232,8 @@ def _enter(connection: Connection, kind: str, take: StoredTake, by: By) -> None:
         made = ("model_sha256", "plan_sha256", "pcm_sha256", "sample_rate_hz", "samples")
         facts |= {name: getattr(take, name) for name in made}
     elif kind == "ended":
-        facts["state"] = take.state
-    secrets = {} if by.who is None else {"who": by.who}
-    ledger.add(connection, Entry(kind, take.id, facts, secrets), by)
+        facts |= {"state": take.state, "spoken_s": take.facts.get("spoken_s")}
+    ledger.add(connection, Entry(kind, take.id, facts, _who(by), take.facts.get("grant")), by)
 
 
 def keep(connection: Connection, id: str, content: Mapping[str, bytes]) -> None:

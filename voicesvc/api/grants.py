@@ -1,0 +1,150 @@
+"""`/v1/grants`: licences for voices, imported as they were signed, stopped, read and printed."""
+
+import json
+from typing import Annotated, Any, Literal
+
+from fastapi import APIRouter, Query, Request
+from pydantic import BaseModel, ConfigDict, Field
+from starlette.responses import HTMLResponse, JSONResponse, Response
+
+from voicesvc.api.changes import who
+from voicesvc.door import Door
+from voicesvc.rights import Verified
+from voicesvc.rights import page as pages
+from voicesvc.rights import register as registers
+from voicesvc.rights.register import Kind
+from voicesvc.rights.standing import Action
+from voicesvc.studio import Studio
+
+router = APIRouter(tags=["grants"])
+_POLICY = (
+    "default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; form-action 'none'; "
+    "frame-ancestors 'none'"
+)
+
+
+def door_of(request: Request) -> Door:
+    """The door of this service."""
+    studio: Studio = request.app.state.studio
+    return studio.door
+
+
+def told(found: Verified, door: Door) -> dict[str, Any]:
+    """A version of a grant as an answer."""
+    grant = found.grant
+    return {
+        "id": grant.id,
+        "version": grant.version,
+        "state": registers.state_of(found, door.register, door.now_ms()),
+        "actor": grant.voice.actor,
+        "production": grant.production.id,
+        "demonstration": grant.demonstration,
+        "sha256": found.sha256,
+        "signed_by": sorted(found.kids),
+        "grant": grant.model_dump(mode="json", exclude_none=True),
+    }
+
+
+class GrantsAsked(BaseModel):
+    """Which grants; what is left out does not matter."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    actor: str | None = Field(None, description="actor id")
+    production: str | None = Field(None, description="as the grant names it")
+
+
+@router.get("/v1/grants")
+def grants(request: Request, asked: Annotated[GrantsAsked, Query()]) -> dict[str, Any]:
+    """The newest version of each grant, and whether it stands."""
+    door = door_of(request)
+    newest = [versions[-1] for versions in door.register.grants.values()]
+    items = [
+        told(v, door)
+        for v in newest
+        if asked.actor in (None, v.grant.voice.actor)
+        and asked.production in (None, v.grant.production.id)
+    ]
+    signers = {
+        kid: {"name": s.name, "role": s.role, "trusted": s.trusted}
+        for kid, s in door.register.signers.items()
+    }
+    return {"items": items, "signers": signers, "problems": list(door.register.problems)}
+
+
+class Paper(BaseModel):
+    """Something that was signed: JWS in general JSON; a script is its JSON alone."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+
+    kind: Literal["grant", "notice", "approval", "script", "trust"] = Field(
+        "grant", description="grant, notice, approval, script or trust"
+    )
+    content: dict[str, Any] = Field(description="the envelope: payload and signatures")
+
+
+@router.post("/v1/grants", status_code=201)
+def enter(body: Paper, request: Request) -> JSONResponse:
+    """Import a grant, its next version, a notice, an approval, a script or a signer's key."""
+    door, kind = door_of(request), body.kind
+    content = json.dumps(body.content, separators=(",", ":"), ensure_ascii=False)
+    subject = entered(door, kind, content, who(request))
+    return JSONResponse({"kind": kind, "subject": subject}, 201)
+
+
+def entered(door: Door, kind: Kind, content: str, by: str | None) -> str:
+    """Check a paper and enter it; gives what it is about.
+
+    Raises:
+        BadGrant, UnknownGrant: it does not hold.
+    """
+    door.refresh()
+    subject = registers.subject_of(kind, content, door.register, door.key)
+    door.enter(kind, subject, content, by)
+    return subject
+
+
+@router.get("/v1/grants/{grant}")
+def grant(grant: str, request: Request) -> dict[str, Any]:
+    """One grant: every version, and what it was signed as."""
+    door = door_of(request)
+    registers.newest(door.register.grants, grant)
+    versions = [told(v, door) for v in door.register.grants[grant]]
+    signed = json.loads(door.register.grants[grant][-1].envelope)
+    notices = [
+        {**g.notice.model_dump(mode="json"), "by": sorted(g.kids) or "operator"}
+        for g in door.register.notices.get(grant, ())
+    ]
+    return {**versions[-1], "signed": signed, "notices": notices, "versions": versions}
+
+
+@router.get("/v1/grants/{grant}/page", response_class=Response)
+def page(grant: str, request: Request) -> HTMLResponse:
+    """The newest version as a page, to be read and printed."""
+    door = door_of(request)
+    found = registers.newest(door.register.grants, grant)
+    html = pages.page(
+        found.grant,
+        registers.state_of(found, door.register, door.now_ms()),
+        found.sha256,
+        found.kids,
+    )
+    return HTMLResponse(html, headers={"Content-Security-Policy": _POLICY})
+
+
+class Stop(BaseModel):
+    """What the operator does to a grant, and why."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+
+    action: Action = Field(description="revoke, for good; suspend; or resume what was suspended")
+    reason: str = Field("", max_length=4000, description="for the record")
+
+
+@router.post("/v1/grants/{grant}/notices", status_code=201)
+def notice(grant: str, body: Stop, request: Request) -> dict[str, Any]:
+    """Revoke, suspend or resume as the operator; streams under it are cut at once."""
+    door = door_of(request)
+    door.refresh()
+    door.notice(grant, body.action, body.reason, who(request))
+    return told(registers.newest(door.register.grants, grant), door)
