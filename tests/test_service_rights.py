@@ -17,6 +17,7 @@ from conftest import Service, eventually, served, tone_studio, tones_served, wri
 from grants import ESTATE
 from sqlalchemy import create_engine, text
 from typer.testing import CliRunner
+from websockets.sync.client import connect
 
 from voicesvc import archive as archives
 from voicesvc.archive import Origin
@@ -128,6 +129,34 @@ def test_grant_of_one_production_is_not_for_another(service: Service) -> None:
         (f"/v1/lines/{line}/takes", "{}"),
     ):
         assert service.post(content, path).json()["grants"][0]["clause"] == "use.characters"
+
+
+def typed(service: Service, query: str = "") -> dict[str, Any]:
+    """What a conversation of one line ends with."""
+    with connect(f"{service.url.replace('http', 'ws')}/v1/speech/live{query}") as socket:
+        socket.send(json.dumps({"actor": "ben", "text": LINE}))
+        socket.send(json.dumps({"text": ""}))
+        while True:
+            told = socket.recv(timeout=30)
+            event: dict[str, Any] = {} if isinstance(told, bytes) else json.loads(told)
+            if event.get("event") in ("problem", "ended"):
+                return event
+
+
+def test_what_is_spoken_while_it_is_typed_is_a_use_in_real_time(service: Service) -> None:
+    grant(service, use__realtime=False)
+    assert service.speak(LINE, actor="ben").status_code == 200
+    assert typed(service)["grants"][0]["clause"] == "use.realtime"
+
+
+def test_what_is_typed_is_for_a_production_and_a_use(service: Service) -> None:
+    harbour = {"id": "harbour", "title": "The Harbour"}
+    grant(service, production=harbour, use__characters=["Joe"], use__realtime=True)
+    production(service, "ben")
+    assert typed(service)["grants"][0]["clause"] == "production.id"
+    assert typed(service, "?production=harbour")["grants"][0]["clause"] == "use.characters"
+    assert typed(service, "?production=harbour&use=character=Joe")["event"] == "ended"
+    assert typed(service, "?production=none")["status"] == 404
 
 
 def test_limits_count_what_was_made_and_what_was_broken_off(service: Service) -> None:

@@ -6,25 +6,27 @@ nothing of HTTP.
 
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 import numpy as np
 from pydantic import ConfigDict, Field
 
 from voicesvc import encode
-from voicesvc.archive import Origin
+from voicesvc.archive import FROM_SPEECH, Origin
 from voicesvc.audio import Pcm, Resampler
 from voicesvc.delivery import Delivery
 from voicesvc.errors import InvalidRequest
 from voicesvc.line import Line
 from voicesvc.lineplan import MAX_SEED
+from voicesvc.rights.grant import Purpose
 from voicesvc.studio import Studio
 from voicesvc.takes import Rendering, moved
 from voicesvc.typed import Piece
 
 FORMATS = ("pcm_s16le", "pcm_f32le", "opus")
 _NATIVE = "pcm_f32le"
+REALTIME: Purpose = "realtime"
 
 
 class Start(Delivery):
@@ -76,12 +78,14 @@ class Sound:
 class Speech:
     """The audio of one conversation. Its methods are called one after another, from any thread.
 
+    `origin` says for whom and what use; that it is spoken in real time is added.
+
     Raises:
         InvalidRequest: the rate is none of the format's, or spans are asked for.
         UnknownActor, PackRefused: there is no such voice.
     """
 
-    def __init__(self, studio: Studio, start: Start) -> None:
+    def __init__(self, studio: Studio, start: Start, origin: Origin = FROM_SPEECH) -> None:
         if start.spans:
             raise InvalidRequest(
                 "spans are places in a text that is not known yet",
@@ -89,6 +93,8 @@ class Speech:
                 valid="light marks in the text, with markup: marks",
             )
         self._studio, self.start = studio, start
+        purpose: frozenset[Purpose] = origin.stated.purpose | {REALTIME}
+        self._origin = replace(origin, stated=replace(origin.stated, purpose=purpose))
         self.rate_hz = studio.cast.pack(start.actor).sample_rate_hz
         self.output = encode.choose(
             start.format, start.sample_rate_hz, None, native_rate_hz=self.rate_hz
@@ -107,7 +113,8 @@ class Speech:
             VoiceError: it cannot be spoken.
         """
         seed = (self.seed + self.pieces) & MAX_SEED
-        origin = Origin(facts={"live": {"piece": self.pieces, "start": piece.start}})
+        facts = {**self._origin.facts, "live": {"piece": self.pieces, "start": piece.start}}
+        origin = replace(self._origin, facts=facts)
         rendering = self._studio.open(self.start.line(piece, seed), received_s, origin)
         rendering.take.kind = "live"
         self.pieces += 1

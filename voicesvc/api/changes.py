@@ -51,13 +51,14 @@ def who(request: HTTPConnection) -> str | None:
     return name or None
 
 
-def stated_of(request: Request) -> Stated:
-    """What `Voicesvc-Use` states of the use.
+def stated_of(request: HTTPConnection) -> Stated:
+    """What `Voicesvc-Use` states of the use; a socket's browser sends no headers, but `?use=`.
 
     Raises:
         InvalidRequest: it is not valid.
     """
-    return stated.read(request.headers.get("Voicesvc-Use", ""))
+    asked = request.query_params.get("use", "") if request.scope["type"] == "websocket" else ""
+    return stated.read(request.headers.get("Voicesvc-Use", asked))
 
 
 def seen_version(request: Request) -> int:

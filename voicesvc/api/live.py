@@ -19,6 +19,7 @@ from pydantic import BaseModel, ValidationError
 from starlette.requests import HTTPConnection
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
+from voicesvc.api.changes import stated_of, who
 from voicesvc.api.live_messages import (
     PATH,
     Audio,
@@ -36,10 +37,12 @@ from voicesvc.api.live_messages import (
 from voicesvc.api.page import STATIC
 from voicesvc.api.problems import problem
 from voicesvc.api.stream import Pools, begin, key_of
+from voicesvc.archive import Origin
 from voicesvc.compute import Seat
 from voicesvc.errors import VoiceError
 from voicesvc.live import Sound, Speech, Spoken
 from voicesvc.schedule import Asked, Kind
+from voicesvc.store import productions
 from voicesvc.studio import Studio
 from voicesvc.typed import Piece, Typed
 
@@ -108,7 +111,7 @@ class Conversation:
         start = await self._receive(Begin)
         limit = self._studio.settings.max_text_chars
         self._typed = Typed(limit, clauses=start.markup == "plain")
-        self._speech = Speech(self._studio, start)
+        self._speech = Speech(self._studio, start, await self._origin())
         output = self._speech.output
         await self.tell(
             Started(
@@ -131,6 +134,15 @@ class Conversation:
                 task.cancel()
             await asyncio.gather(listening, speaking, return_exceptions=True)
         await self._socket.close()
+
+    async def _origin(self) -> Origin:
+        """Who speaks, for which production and use."""
+        wanted = self._socket.query_params.get("production")
+        archive = self._studio.archive
+        if wanted is not None and archive is not None:
+            await asyncio.to_thread(archive.database.read, lambda c: productions.get(c, wanted))
+        said = stated_of(self._socket)
+        return Origin(who=who(self._socket), production=wanted, stated=said)
 
     async def _receive(self, kind: type[T]) -> T:
         try:
