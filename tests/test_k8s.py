@@ -6,6 +6,7 @@ import shutil
 import subprocess
 import sys
 import tomllib
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,7 @@ import kubernetes_validate
 import promql_parser
 import pytest
 import yaml
-from conftest import tone_studio
+from conftest import archived, tone_studio
 from prometheus_client.metrics import MetricWrapperBase
 
 from voicesvc import metrics
@@ -152,8 +153,9 @@ def test_variables_named_in_any_file_exist() -> None:
 def test_probes_ask_routes_that_exist(documents: list[Document], tmp_path: Path) -> None:
     (tmp_path / "models").mkdir()
     studio = tone_studio(tmp_path / "models", {}, {})
-    studio.archive = object()  # type: ignore[assignment] - its routes are all that is asked for
-    routes = create_app(studio, workers=1).openapi()["paths"]
+    with closing(archived(tmp_path)) as archive:
+        studio.archive = archive
+        routes = create_app(studio, workers=1).openapi()["paths"]
     probes = {n: p["httpGet"] for n, p in container(documents).items() if n.endswith("Probe")}
     assert {name: probe["path"] for name, probe in probes.items()} == {
         "startupProbe": "/readyz",

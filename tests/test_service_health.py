@@ -37,7 +37,8 @@ def test_alive_at_once_and_ready_when_the_voices_are_warmed(tmp_path: Path) -> N
         ready = http.get("/readyz")
         assert ready.status_code == 503
         assert ready.headers["Cache-Control"] == "no-store"
-        assert ready.json()["voices"] == {"ann": "loading", "eve": "idle"}
+        at_first = {"ann": "loading", "eve": "idle"}
+        assert eventually(lambda: http.get("/readyz").json()["voices"] == at_first)
         waiting = threading.Thread(target=service.speak, kwargs={"actor": "ann"})
         waiting.start()
         slow.let["ann"].set()

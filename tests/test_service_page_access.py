@@ -76,6 +76,7 @@ def test_nothing_is_wider_than_a_narrow_screen(page: Page, script: Script) -> No
 
 def test_the_list_of_keys_has_every_key_that_is_handled(page: Page, service: Service) -> None:
     page.goto(service.url)
+    expect(page.locator("#speak")).to_be_enabled()
     page.locator("#take-title").click()
     page.keyboard.press("?")
     dialog = page.get_by_role("dialog", name="Keys")
@@ -92,6 +93,7 @@ def test_the_list_of_keys_has_every_key_that_is_handled(page: Page, service: Ser
 
 def test_the_guide_has_every_key(page: Page, service: Service) -> None:
     page.goto(service.url)
+    expect(page.locator("#speak")).to_be_enabled()
     page.locator("#keys-open").click()
     shown = set(page.locator("#key-list kbd").all_inner_texts()) - {"…"}
     guide = (ROOT / "docs" / "page.md").read_text("utf-8")

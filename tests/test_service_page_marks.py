@@ -50,6 +50,7 @@ def test_keys_circle_and_rate_and_are_undone(page: Page, script: Script) -> None
 
 def test_a_note_and_tags_are_typed(page: Page, script: Script) -> None:
     page.goto(script.service.url)
+    expect(page.locator("#speak")).to_be_enabled()
     page.get_by_label("You", exact=True).fill("Zoë")
     page.get_by_label("You", exact=True).press("Enter")
     script.open_takes(page)

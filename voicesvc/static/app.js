@@ -332,6 +332,8 @@ $("retake").addEventListener("click", () => desk.retake());
 $("level").replaceChildren(...LEVELS.map((level) => new Option(LEVEL_NAMES[level], level)));
 $("level").value = LEVELS.includes(localStorage.getItem(LEVEL)) ? localStorage.getItem(LEVEL) : LEVELS[0];
 $("level").addEventListener("change", () => setLevel($("level").value));
+const typedEarly = $("editor").value.trim(); // before this ran
+if (typedEarly) localStorage.setItem(EDITOR, typedEarly);
 $("editor").value = localStorage.getItem(EDITOR) ?? "";
 signAs($("editor").value);
 $("editor").addEventListener("change", ({ target }) => {

@@ -116,13 +116,15 @@ class Database:
 
     async def _open(self) -> None:
         self._writer, self._reader = self._engine(1, "IMMEDIATE"), self._engine(_READERS, "")
+        migrated = False
         try:
             async with self._writer.begin() as connection:
                 await connection.run_sync(_migrate)
-        except (DBAPIError, OSError):
-            await self._writer.dispose()
-            await self._reader.dispose()
-            raise
+            migrated = True
+        finally:
+            if not migrated:
+                await self._writer.dispose()
+                await self._reader.dispose()
         self._writing = asyncio.create_task(self._write_all())
 
     def _engine(self, connections: int, begin: str) -> AsyncEngine:
