@@ -28,6 +28,7 @@ from pathlib import Path
 from typing import Any
 
 from common import LINES, arguments, median, report, say
+from ledger_rows import permits
 from playwright.sync_api import Browser, Page, sync_playwright
 from servers import Service
 from sqlalchemy import Connection, insert, select, update
@@ -113,6 +114,8 @@ def _copy(c: Connection, n_lines: int) -> None:
         for line in made
         for k in range(TAKES_EACH)
     ]
+    for taken, seq in zip(rows, permits(c, BY, [str(r["id"]) for r in rows]), strict=True):
+        taken["permit"] = seq
     kept = [d | {"take": take["id"]} for take in rows for d in documents]
     for table, values in ((take_rows, rows), (document_rows, kept)):
         for at in range(0, len(values), AT_ONCE):

@@ -35,6 +35,7 @@ from typing import Any
 
 import sqlalchemy
 from common import LINES, ROOT, arguments, interleaved, median, report, say
+from ledger_rows import permits
 from sqlalchemy import Connection, insert, select, text, update
 
 from voicesvc.archive import Archive, Origin
@@ -43,13 +44,10 @@ from voicesvc.config import Settings
 from voicesvc.line import Line
 from voicesvc.rights import Permit, Standing, Trust, Use, check, keys, sign, verify
 from voicesvc.rights.demonstration import demonstration
-from voicesvc.rights.ledger import Entry, Row
-from voicesvc.rights.ledger import row as ledger_row
-from voicesvc.store import By, Cut, Database, ledger, lines, productions, takes
+from voicesvc.store import By, Cut, Database, lines, productions, takes
 from voicesvc.store.lines import LineFilter
 from voicesvc.store.tables import documents as document_rows
 from voicesvc.store.tables import events as event_rows
-from voicesvc.store.tables import ledger as ledger_rows
 from voicesvc.store.tables import lines as line_rows
 from voicesvc.store.tables import takes as take_rows
 from voicesvc.store.takes import Ending, NewTake, TakeFilter
@@ -138,26 +136,13 @@ def _production(c: Connection, model: Spoken, first: int, n: int) -> str:
                 for name, content in model.documents.items()
             ]
             told += [_event(rows[-1], action) for action in ("created", "closed", "measured")]
-    for taken, seq in zip(rows, _permits(c, [str(r["id"]) for r in rows]), strict=True):
+    for taken, seq in zip(rows, permits(c, BY, [str(r["id"]) for r in rows]), strict=True):
         taken["permit"] = seq
     c.execute(insert(take_rows), rows)
     c.execute(update(line_rows).values(takes_made=TAKES_EACH))
     c.execute(insert(document_rows), kept)
     c.execute(insert(event_rows), told)
     return made.id
-
-
-def _permits(c: Connection, ids: list[str]) -> list[int]:
-    """Entries of the ledger for takes, all at once; their numbers."""
-    n = ledger.size(c)
-    before = ledger.get(c, n - 1) if n else None
-    made = []
-    for id in ids:
-        before = ledger_row(Entry("permit", id, {"actor": "joe"}), BY.now_ms, b"", before)
-        made.append(before)
-    values = [{name: getattr(row, name) for name in Row.__slots__} for row in made]
-    c.execute(insert(ledger_rows), values)
-    return [row.seq for row in made]
 
 
 def _permit(row: dict[str, Any], line: str) -> Permit:
