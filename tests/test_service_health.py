@@ -82,7 +82,7 @@ def test_no_room_beside_a_voice_in_use_is_told_with_when_to_ask_again(tmp_path: 
     for actor in ("ann", "eve"):  # each declares 59.7 MiB
         write_pack(tmp_path / "models", actor)
     tones: dict[str, Tone] = {}
-    given = {"actors": "ann", "device_budget_mb": 60}
+    given = {"actors": "ann", "device_budget_mb": 60, "load_wait_s": 2}
     with served(tone_studio(tmp_path / "models", tones, {}, **given)) as service:
         held = service.studio.cast.voices.lease("ann")
         answer = service.speak(actor="eve")

@@ -420,7 +420,7 @@ def test_memory_is_flat_over_many_loads_and_evictions() -> None:
     after, _ = tracemalloc.get_traced_memory()
     tracemalloc.stop()
     assert metric("voicesvc_voice_evictions_total", tier="device") >= 3 * rounds - 2
-    assert abs(after - before) < 20_000
+    assert after - before < 100 * rounds  # bytes: other threads of the process allocate, too
 
 
 ACTORS = st.sampled_from(["ann", "bea", "cid", "big", "fat"])
