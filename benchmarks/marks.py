@@ -166,7 +166,7 @@ def alarms(lines: Sequence[Pcm], folder: Path | None, most: int) -> dict[str, An
     """How much that is not marked is called so."""
     own = [detector.find(pcm, RATE_HZ).verdict for pcm in lines]
     told: dict[str, Any] = {"own_lines": len(own), "own_alarms": own.count("marked")}
-    people = []
+    people: list[detector.Finding] = []
     for path in sorted(folder.rglob("*.wav")) if folder is not None else ():
         pcm, rate_hz = soundfile.read(path, dtype="float32", always_2d=True)
         if len(pcm) >= 2 * rate_hz and len(people) < most:
