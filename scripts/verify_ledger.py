@@ -1,6 +1,6 @@
 """Checks what a voicesvc hands out about its ledger. Needs Python 3.9 and nothing else.
 
-    verify_ledger.py KEY PROOF...        proofs: /v1/ledger/7, /v1/ledger/consistency?old=7
+    verify_ledger.py KEY PROOF...  /v1/ledger/7, /v1/ledger/consistency?old=7, /v1/statements?…
     verify_ledger.py KEY HEAD ENTRIES    all of it: /v1/ledger/head, and /v1/ledger/entries
 
 KEY is an answer of /v1/ledger/head, or its "key" alone, kept from the first day on. Prints what
@@ -127,7 +127,9 @@ def _main(paths: list[str]) -> int:
         said, *answers = [Path(path).read_text("utf-8") for path in paths]
         key = _decoded(json.loads(said).get("key", json.loads(said))["x"])
         first = json.loads(answers[0])
-        if "path" in first:
+        if "proofs" in first:
+            answers = [json.dumps({**proof, "head": first["head"]}) for proof in first["proofs"]]
+        if "path" in first or "proofs" in first:
             print("\n".join(_checked(json.loads(answer), key) for answer in answers))
             return 0
         size, root = _head(first, key)

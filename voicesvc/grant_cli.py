@@ -60,7 +60,7 @@ class _Papers(AbstractContextManager["_Papers"]):
 
         self.settings = Settings.read()
         self._opened = opened(self.settings)
-        self._database = self._opened.__enter__()
+        self.database = self._opened.__enter__()
         self.key = keys.local(self.settings.key_path)
 
     def __exit__(self, *error: Any) -> bool | None:
@@ -71,7 +71,7 @@ class _Papers(AbstractContextManager["_Papers"]):
         from voicesvc.rights import register as registers
         from voicesvc.store import permits
 
-        return registers.made(self._database.read(permits.papers), self.key)
+        return registers.made(self.database.read(permits.papers), self.key)
 
     def enter(self, kind: Kind, text: str) -> str:
         """Check a paper and enter it; gives what it is about."""
@@ -82,7 +82,7 @@ class _Papers(AbstractContextManager["_Papers"]):
         subject = registers.subject_of(kind, text, self.register(), self.key)
         paper = permits.Paper(kind, subject, text, registers.facts(kind, text))
         by = By(getpass.getuser(), now_ms())
-        self._database.write(lambda c: permits.add_paper(c, paper, by))
+        self.database.write(lambda c: permits.add_paper(c, paper, by))
         return subject
 
 
@@ -259,6 +259,29 @@ def amend(id: Id, out: To) -> None:
         draft = found.grant.model_dump(mode="json", exclude_none=True)
         draft |= {"version": found.grant.version + 1, "supersedes": found.sha256}
         _put(out, json.dumps(draft, indent=2, ensure_ascii=False))
+
+
+@app.command()
+def statement(
+    id: Id,
+    period: Annotated[str, typer.Argument(help="2026-11, 2026-Q4, 2026, 2026-11-01/2026-11-15")],
+    form: Annotated[
+        Literal["json", "csv", "page"], typer.Option("--format", help="json, csv or page")
+    ] = "json",
+) -> None:
+    """Print what is owed under a grant for a period, with the proofs."""
+    from voicesvc.archive import now_ms
+    from voicesvc.rights import period as periods
+    from voicesvc.rights import statement_forms as forms
+    from voicesvc.store import statements
+
+    with _Papers() as papers:
+        asked = periods.read(period)
+        said = statements.statement(papers.database, id, asked, papers.key, now_ms())
+        if form == "json":
+            print(json.dumps(forms.json(said), indent=1, ensure_ascii=False))
+        else:
+            sys.stdout.write(forms.table(said) if form == "csv" else forms.page(said) + "\n")
 
 
 @app.command()

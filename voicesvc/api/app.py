@@ -27,6 +27,7 @@ from voicesvc.api import (
     productions,
     reference,
     speech,
+    statements,
     takes,
 )
 from voicesvc.api.events import Feed
@@ -39,7 +40,7 @@ from voicesvc.schedule import Limits
 from voicesvc.studio import Studio
 
 _SPOKEN = (speech, live, plans, openai, actors, lexicons, health, page)
-_KEPT = (productions, lines, takes, exports, events, ledger, grants)
+_KEPT = (productions, lines, takes, exports, events, ledger, grants, statements)
 _WAITERS = 32  # threads that may wait for voices being loaded
 
 

@@ -17,7 +17,7 @@ from voicesvc.rights.standing import Action
 from voicesvc.studio import Studio
 
 router = APIRouter(tags=["grants"])
-_POLICY = (
+PRINTED = (  # what a page that is read and printed may do
     "default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; form-action 'none'; "
     "frame-ancestors 'none'"
 )
@@ -129,7 +129,7 @@ def page(grant: str, request: Request) -> HTMLResponse:
         found.sha256,
         found.kids,
     )
-    return HTMLResponse(html, headers={"Content-Security-Policy": _POLICY})
+    return HTMLResponse(html, headers={"Content-Security-Policy": PRINTED})
 
 
 class Stop(BaseModel):

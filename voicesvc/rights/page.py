@@ -12,6 +12,8 @@ STYLE = (
     "th,td{text-align:left;vertical-align:top;padding:.2em .8em .2em 0;"
     "border-bottom:1px solid #ccc}th{font-weight:normal;color:#555;width:11em}"
     "td{overflow-wrap:anywhere}.state{font-weight:bold}@page{margin:2cm}"
+    ".items{font-size:8pt}.items th{width:auto}thead{display:table-header-group}"
+    "tr{break-inside:avoid}"
 )
 _PARTS = (
     *("grantor", "subject", "voice", "licensee", "production", "use", "term", "approvals"),
