@@ -106,7 +106,7 @@ def test_settings_page_gives_the_defaults() -> None:
 def test_variables_named_anywhere_exist() -> None:
     known = {PREFIX + n.upper() for n in Settings.model_fields}
     for path in [*PAGES, ROOT / "Dockerfile"]:
-        named = set(re.findall(r"VOICESVC_[A-Z_]*[A-Z]", path.read_text("utf-8")))
+        named = set(re.findall(r"VOICESVC_[A-Z0-9_]*[A-Z0-9]", path.read_text("utf-8")))
         assert named <= known, path.name
 
 

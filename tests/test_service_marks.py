@@ -10,12 +10,15 @@ import imageio_ffmpeg
 import numpy as np
 import pytest
 import soundfile
+from certificates import NOW, issued
 from conftest import Service, eventually, served
 from typer.testing import CliRunner
 
 from voicesvc.audio import Pcm
 from voicesvc.cli import app
 from voicesvc.config import Settings
+from voicesvc.credentials import Facts, Signing
+from voicesvc.credentials.identity import identity
 from voicesvc.line import Line
 from voicesvc.marks import detector
 from voicesvc.marks.watermark import Watermark
@@ -127,3 +130,25 @@ def test_the_command_tells_marked_from_not(service: Service, joe_pcm: Pcm, tmp_p
     other.write_text("no audio")
     told = CliRunner().invoke(app, ["verify", str(other)])
     assert told.exit_code == 1
+
+
+def test_the_command_reads_credentials(joe_pcm: Pcm, tmp_path: Path) -> None:
+    one, signed = issued(), tmp_path / "signed.wav"
+    plain = tmp_path / "plain.wav"
+    soundfile.write(plain, joe_pcm, RATE_HZ)
+    facts = Facts(take="tk_1", grant="0" * 32, model_sha256="0" * 64, version="1", watermark=False)
+    with plain.open("rb") as source, signed.open("w+b") as target:
+        Signing(identity(one.chain, one.key, NOW)).embed(source, target, "audio/wav", facts)
+    roots = tmp_path / "roots.pem"
+    roots.write_bytes(one.root)
+    asked = ["verify", "--no-speeds", str(signed)]
+    assert credentials_told(asked)["state"] == "valid"
+    assert credentials_told([*asked, "--trust", str(roots)])["state"] == "trusted"
+    assert credentials_told(["verify", "--no-speeds", str(plain)])["state"] == "none"
+    told = CliRunner().invoke(app, [*asked, "--trust", str(tmp_path / "none.pem")])
+    assert told.exit_code == 1
+
+
+def credentials_told(asked: list[str]) -> dict[str, Any]:
+    told: dict[str, Any] = json.loads(CliRunner().invoke(app, asked).stdout)["credentials"]
+    return told

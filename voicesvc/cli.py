@@ -300,15 +300,30 @@ def _format_of(target: str) -> str:
 def verify(
     file: Annotated[Path, typer.Argument(help="a recording that libsndfile reads")],
     speeds: Annotated[bool, typer.Option(help="look at other speeds too")] = True,
+    sidecar: Annotated[
+        Path | None, typer.Option(help="its .c2pa; default: what is in it, or <file>.c2pa")
+    ] = None,
+    trust: Annotated[
+        Path | None, typer.Option(help="roots as PEM; default: VOICESVC_C2PA_TRUST")
+    ] = None,
 ) -> None:
-    """Look for the watermark in a recording. Ends with 0 if it is marked, 3 if not, else 4."""
+    """Look for the watermark in a recording, and read its content credentials.
+
+    Ends with 0 if it is marked, 3 if not, else 4.
+    """
+    from voicesvc import credentials
     from voicesvc.marks import detector
 
     try:
+        roots = trust or Settings.read().c2pa_trust
+        anchors_pem = b"" if roots is None else roots.read_bytes()
         found = detector.find_in(file, detector.SPEEDS if speeds else ())
+        read = credentials.read(file, sidecar, anchors_pem)
     except VoiceError as e:
         _end(e)
-    print(json.dumps(asdict(found), indent=1))
+    except OSError as e:
+        _end(InvalidRequest(f"cannot read {e.filename}: {e.strerror}", where="file"))
+    print(json.dumps(asdict(found) | {"credentials": asdict(read)}, indent=1))
     raise typer.Exit({"marked": 0, "not marked": 3}.get(found.verdict, 4))
 
 

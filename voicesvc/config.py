@@ -62,6 +62,11 @@ class Settings(BaseModel):
         description="whether every sample that leaves is marked as synthetic, inaudibly; off is "
         "for measuring, and against the law where the EU AI Act's Article 50 holds",
     )
+    c2pa_trust: Path | None = Field(
+        None,
+        description="file with the root certificates, as PEM, whose content credentials are "
+        "trusted where files are verified; unset: none are",
+    )
     workers: int = Field(
         0, ge=0, le=256, description="compute threads; 0: one per core (one in all on a GPU)"
     )

@@ -253,6 +253,12 @@ class LedgerBroken(VoiceError):
     status, slug, title = 500, "ledger-broken", "The ledger is not what it was"
 
 
+class SigningFailed(VoiceError):
+    """A file could not be given its content credentials, so it does not leave."""
+
+    status, slug, title = 503, "signing-failed", "The file could not be signed"
+
+
 class UnknownEntry(VoiceError):
     """The ledger has no such entry."""
 
@@ -297,4 +303,5 @@ PROBLEMS: tuple[type[VoiceError], ...] = (
     Unlicensed,
     LedgerBroken,
     UnknownEntry,
+    SigningFailed,
 )
