@@ -75,24 +75,27 @@ class Postgres:
     def create(self) -> str:
         """The URL of a new, empty database."""
         name = f"test_{secrets.token_hex(6)}"
-        self._run(f'CREATE DATABASE "{name}"')
+        self.run(f'CREATE DATABASE "{name}"')
         return self.url(name)
 
     def drop(self, url: str) -> None:
         """Remove a database, whoever is connected to it."""
-        self._run(f'DROP DATABASE "{url.rpartition("/")[2]}" WITH (FORCE)')
+        self.run(f'DROP DATABASE "{url.rpartition("/")[2]}" WITH (FORCE)')
 
-    def _run(self, statement: str) -> None:
+    def run(self, *statements: str, database: str = "postgres") -> None:
+        """Do this in a database, as its owner."""
+
         async def run() -> None:
             connection: Any = await asyncpg.connect(
                 host="127.0.0.1",
                 port=self.port,
                 user=OWNER,
                 password=self.password,
-                database="postgres",
+                database=database,
             )
             try:
-                await connection.execute(statement)
+                for statement in statements:
+                    await connection.execute(statement)
             finally:
                 await connection.close()
 
@@ -174,7 +177,7 @@ def _await(server: Postgres, process: "subprocess.Popen[bytes]", log: Path) -> N
     until_s = time.monotonic() + START_WITHIN_S
     while True:
         try:
-            server._run("SELECT 1")
+            server.run("SELECT 1")
         except (OSError, asyncpg.CannotConnectNowError) as error:
             if process.poll() is not None or time.monotonic() > until_s:
                 said = log.read_text("utf-8", "replace")[-2000:]

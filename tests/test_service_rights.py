@@ -26,7 +26,7 @@ from voicesvc.config import Settings
 from voicesvc.errors import StoreFailed, Unlicensed
 from voicesvc.line import Line
 from voicesvc.rights import Notice, keys, sign
-from voicesvc.store import By, Database, takes
+from voicesvc.store import By, Cut, Database, takes
 from voicesvc.store.database import _migrate
 from voicesvc.store.takes import NewTake
 
@@ -390,6 +390,8 @@ def test_takes_that_were_there_before_have_an_entry(tmp_path: Path) -> None:
     database = Database(f"sqlite:///{path}")
     kept = database.read(lambda c: [takes.get(c, f"tk_{i}") for i in range(3)])
     assert [(t.id, t.permit) for t in kept] == [("tk_0", 0), ("tk_1", 0), ("tk_2", 0)]
+    searched = database.read(lambda c: takes.find(c, takes.TakeFilter(q="HOL"), Cut()))
+    assert len(searched.items) == 3
     database.write(lambda c: takes.add(c, [opened_take(id="tk_9")], By(None, 1)))
     database.close()
 

@@ -3,6 +3,7 @@
 import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from typing import Any
 
 import grants
@@ -23,7 +24,7 @@ from voicesvc.errors import (
     UnknownTake,
     VoiceError,
 )
-from voicesvc.store import By, Cut, Database, lines, productions, queue, record, takes
+from voicesvc.store import By, Cut, Database, lines, productions, queue, record, search, takes
 from voicesvc.store.lines import LineFilter
 from voicesvc.store.tables import metadata
 from voicesvc.store.takes import Ending, NewTake, TakeFilter
@@ -98,8 +99,14 @@ def listed(database: Database, cut: Cut | None = None, **which: Any) -> Any:
 
 
 def test_migrations_make_the_tables_that_the_code_has(database: Database) -> None:
+    def ours(thing: Any, name: str | None, kind: str, *_: Any) -> bool:
+        """What SQLite and pg_trgm keep of an index is theirs."""
+        of_sqlite = kind == "table" and "_search_" in str(name)
+        return not (of_sqlite or (kind == "index" and "_search_words" in str(name)))
+
     def differences(c: Any) -> Any:
-        return compare_metadata(MigrationContext.configure(c), metadata)
+        context = MigrationContext.configure(c, opts={"include_object": ours})
+        return compare_metadata(context, metadata)
 
     assert database.read(differences) == []
 
@@ -188,6 +195,87 @@ def test_search_finds_text_as_it_is_written(script: Database) -> None:
     assert found("100%") == ["ln_9"]
     assert found("f_i") == ["ln_9"]
     assert found("%o%") == []
+
+
+def test_search_finds_any_part_in_any_case_and_nothing_else(script: Database) -> None:
+    """Both databases, for terms that trigrams find and for shorter ones."""
+    texts = [
+        "Élan vital, 100% of_it",
+        "STRASSE, straße",
+        'Ὀδυσσεύς said "no"',
+        "e\u0301tude *AND* NOT (x",
+        "zq",
+        "back\\slash 'quoted'",
+    ]
+    rest = LINE | {"scene": "9", "cue": "", "character": "", "notes": "end"}
+    many = [(f"ln_x{i}", rest | {"text": text}) for i, text in enumerate(texts)]
+    script.write(lambda c: lines.add(c, "pr_1", many, ANN))
+    add(script, *(new(i, text=text) for i, text in enumerate(texts)))
+    parts = {t[at : at + n] for t in texts for n in (1, 2, 4) for at in (0, 3, 6, 9, len(t) - n)}
+    for q in {part.swapcase() for part in parts} | {"end", "nd", "dl", "%%%", "__", "*", "no\x1f"}:
+        has_it = [i for i, text in enumerate(texts) if search.folded(q) in search.folded(text)]
+        page = script.read(lambda c, q=q: lines.find(c, LineFilter(q=q, scene="9"), Cut()))
+        of_notes = range(len(texts)) if q.casefold() in "end" else has_it
+        assert ids(page) == [f"ln_x{i}" for i in of_notes], q
+        assert ids(listed(script, q=q)) == [f"tk_{i}" for i in reversed(has_it)], q
+
+
+def test_without_pg_trgm_search_says_so_and_finds_the_same(
+    postgres_server: Any, caplog: pytest.LogCaptureFixture
+) -> None:
+    url = postgres_server.create()
+    name = url.rpartition("/")[2]
+    postgres_server.run(
+        f"CREATE ROLE guest_of_{name} LOGIN PASSWORD 'guest'",
+        f'REVOKE CREATE ON DATABASE "{name}" FROM PUBLIC',
+    )
+    postgres_server.run(f"GRANT ALL ON SCHEMA public TO guest_of_{name}", database=name)
+    guest = url.replace(url.partition("://")[2].partition("@")[0], f"guest_of_{name}:guest")
+    indexed = "SELECT count(*) FROM pg_indexes WHERE indexname LIKE 'ix_%_search_words'"
+
+    def n_found_by(url: str) -> tuple[int, int]:
+        database = Database(url)
+        try:
+            if not database.read(lambda c: takes.find(c, TakeFilter(), Cut())).items:
+                add(database, new(1))
+            return database.read(
+                lambda c: (
+                    len(takes.find(c, TakeFilter(q="THE LI"), Cut()).items),
+                    c.exec_driver_sql(indexed).scalar_one(),
+                )
+            )
+        finally:
+            database.close()
+
+    assert n_found_by(guest) == (1, 0)
+    assert "CREATE EXTENSION pg_trgm" in caplog.text
+    postgres_server.run("CREATE EXTENSION pg_trgm", database=name)
+    assert n_found_by(guest) == (1, 2)
+
+
+def test_search_follows_what_is_changed(script: Database) -> None:
+    add(script, new(1))
+    script.write(lambda c: takes.edit(c, "tk_1", 1, {"note": "Mumbled"}, ANN))
+    assert ids(listed(script, q="mumb")) == ids(listed(script, q="mu")) == ["tk_1"]
+    script.write(lambda c: takes.edit(c, "tk_1", 2, {"note": "clear"}, ANN))
+    assert ids(listed(script, q="mumb")) == ids(listed(script, q="mu")) == []
+    script.write(lambda c: takes.close(c, "tk_1", replace(DONE, text="Quite another."), ANN))
+    assert ids(listed(script, q="other")) == ids(listed(script, q="clear")) == ["tk_1"]
+    assert ids(listed(script, q="hold")) == []
+    script.write(lambda c: lines.edit(c, "ln_1", 1, {"notes": "Shouted"}, ANN))
+    found = script.read(lambda c: lines.find(c, LineFilter(q="shout"), Cut()))
+    assert ids(found) == ["ln_1"]
+
+
+def test_search_for_what_most_have_goes_through_it_page_by_page(
+    script: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(search, "FEW", 2)
+    add(script, *(new(i, text="Not this." if i == 3 else "The line.") for i in range(6)))
+    for q in ("LINE", "li"):
+        page = listed(script, Cut(None, 3), q=q)
+        assert ids(page) == ["tk_5", "tk_4", "tk_2"]
+        assert ids(listed(script, Cut(page.next, 3), q=q)) == ["tk_1", "tk_0"]
 
 
 def test_pages_go_through_everything_once(script: Database) -> None:

@@ -95,9 +95,3 @@ def edited(by: By) -> dict[str, Any]:
 def created(by: By) -> dict[str, Any]:
     """Who made it, and when."""
     return {"created_ms": by.now_ms, "created_by": by.who, **edited(by)}
-
-
-def like(text: str) -> str:
-    """A pattern that finds `text` anywhere; `\\` is the escape."""
-    plain = text.lower().replace("\\", "\\\\").replace("%", "\\%").replace("_", "\\_")
-    return f"%{plain}%"

@@ -8,14 +8,16 @@ from sqlalchemy import ColumnElement, Connection, Row, and_, case, func, insert,
 
 from voicesvc.errors import NotEmpty, UnknownLine
 from voicesvc.store import productions as production_rows
-from voicesvc.store.changes import Cut, Page, change, created, edited, like, paged, tell
+from voicesvc.store import search
+from voicesvc.store.changes import Cut, Page, change, created, edited, paged, tell
 from voicesvc.store.objects import WAITING, By, Counts, ScriptLine, row_as
-from voicesvc.store.tables import lines, productions, takes
+from voicesvc.store.tables import line_search, lines, productions, takes
 
 EDITABLE = (
     *("scene", "cue", "character", "actor", "text", "markup", "delivery", "lexicons"),
     *("timecode_in", "timecode_out", "notes"),
 )
+SEARCHED = ("text", "cue", "character", "notes")
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +61,7 @@ def add(
         .order_by(lines.c.number)
     ).all()
     made: list[ScriptLine] = [row_as(ScriptLine, r._mapping) for r in rows]
+    search.add(connection, line_search, {line.seq: _searched(line) for line in made})
     for line in made:
         tell(connection, by, "line", "created", line)
     return made
@@ -94,9 +97,7 @@ def find(connection: Connection, which: LineFilter, cut: Cut) -> Page[ScriptLine
         if (wanted := getattr(which, name)) is not None:
             where.append(lines.c[name] == wanted)
     if which.q:
-        pattern = like(which.q)
-        looked = (lines.c.text, lines.c.cue, lines.c.character, lines.c.notes)
-        where.append(or_(*(func.lower(c).like(pattern, escape="\\") for c in looked)))
+        where.append(search.found(connection, line_search, lines.c.seq, which.q))
     if which.status is not None:
         where.append(_has_status(which.status))
     if cut.cursor is not None:
@@ -128,6 +129,8 @@ def edit(
     get(connection, id)
     change(connection, lines, id, expected, {**given, **edited(by)})
     now = get(connection, id)
+    if not given.keys().isdisjoint(SEARCHED):
+        search.change(connection, line_search, now.seq, _searched(now))
     tell(connection, by, "line", "updated", now)
     return now
 
@@ -145,6 +148,10 @@ def delete(connection: Connection, id: str, expected: int, by: By) -> None:
         raise NotEmpty(f"the line has {found.takes.total} takes", where="line")
     change(connection, lines, id, expected, {"deleted_ms": by.now_ms, **edited(by)})
     tell(connection, by, "line", "deleted", found)
+
+
+def _searched(line: ScriptLine) -> list[str]:
+    return [getattr(line, name) for name in SEARCHED]
 
 
 def _with_counts(connection: Connection, rows: Sequence[Row[Any]]) -> list[ScriptLine]:

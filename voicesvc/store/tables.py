@@ -139,6 +139,17 @@ takes = Table(
     ),
 )
 
+# What each is searched by, folded; `seq` is its row's. See `voicesvc.store.search`.
+line_search, take_search = (
+    Table(
+        f"{of}_search",
+        metadata,
+        Column("seq", Seq, ForeignKey(f"{of}s.seq"), primary_key=True, autoincrement=False),
+        Column("words", Text, nullable=False),
+    )
+    for of in ("line", "take")
+)
+
 documents = Table(
     "documents",
     metadata,

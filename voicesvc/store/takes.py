@@ -12,20 +12,19 @@ from sqlalchemy import delete as sql_delete
 from voicesvc.errors import NotEmpty, TakeGone, UnknownLine, UnknownTake, Unlicensed
 from voicesvc.rights import Permit
 from voicesvc.rights.ledger import Entry
-from voicesvc.store import ledger
+from voicesvc.store import ledger, search
 from voicesvc.store.changes import (
     Cut,
     Page,
     change,
     created,
     edited,
-    like,
     paged,
     progress,
     tell,
 )
 from voicesvc.store.objects import By, State, StoredTake, row_as
-from voicesvc.store.tables import documents, lines, takes
+from voicesvc.store.tables import documents, lines, take_search, takes
 
 EDITABLE = ("circled", "rating", "note", "tags")
 NO_LINE = "none"
@@ -103,6 +102,7 @@ def add(connection: Connection, new: Sequence[NewTake], by: By) -> list[StoredTa
             insert(takes).values(**values, flags=[], tags=[], **created(by)).returning(takes)
         ).one()
         stored: StoredTake = row_as(StoredTake, row._mapping)
+        search.add(connection, take_search, {stored.seq: (stored.text, stored.note)})
         tell(connection, by, "take", "created", stored, {"state": stored.state})
         made.append(stored)
     return made
@@ -150,7 +150,7 @@ def get(connection: Connection, id: str, *, deleted: bool = True) -> StoredTake:
 
 def find(connection: Connection, which: TakeFilter, cut: Cut) -> Page[StoredTake]:
     """Takes, the newest first; those of one line in the order of their numbers."""
-    query = select(takes).where(*_conditions(which))
+    query = select(takes).where(*_conditions(connection, which))
     if which.line not in (None, NO_LINE):
         query = query.order_by(takes.c.seq)
         if cut.cursor is not None:
@@ -175,7 +175,7 @@ def one_of_each(connection: Connection, production: str, circled: bool) -> list[
     return [get(connection, id) for id in connection.execute(query.group_by(*voice)).scalars()]
 
 
-def _conditions(which: TakeFilter) -> list[ColumnElement[bool]]:
+def _conditions(connection: Connection, which: TakeFilter) -> list[ColumnElement[bool]]:
     where: list[ColumnElement[bool]] = [
         takes.c.deleted_ms.is_not(None) if which.deleted else takes.c.deleted_ms.is_(None)
     ]
@@ -194,11 +194,7 @@ def _conditions(which: TakeFilter) -> list[ColumnElement[bool]]:
         tag = json.dumps(which.tag)
         where.append(cast(takes.c.tags, String).contains(tag, autoescape=True))
     if which.q:
-        pattern = like(which.q)
-        where.append(
-            func.lower(takes.c.text).like(pattern, escape="\\")
-            | func.lower(takes.c.note).like(pattern, escape="\\")
-        )
+        where.append(search.found(connection, take_search, takes.c.seq, which.q))
     return where
 
 
@@ -220,6 +216,8 @@ def close(connection: Connection, id: str, ending: Ending, by: By) -> StoredTake
     progress(connection, takes, id, values)
     keep(connection, id, ending.documents)
     closed = get(connection, id)
+    if closed.text != opened.text:
+        search.change(connection, take_search, closed.seq, (closed.text, closed.note))
     tell(connection, by, "take", "closed", closed, {"state": closed.state})
     _enter(connection, "made" if closed.state == "complete" else "ended", closed, by)
     return closed
@@ -284,6 +282,8 @@ def edit(
     before = get(connection, id, deleted=False)
     change(connection, takes, id, expected, {**given, **edited(by)})
     now = get(connection, id)
+    if now.note != before.note:
+        search.change(connection, take_search, now.seq, (now.text, now.note))
     tell(connection, by, "take", "updated", now, given)
     if now.circled != before.circled:
         _enter(connection, "circled" if now.circled else "uncircled", now, by)
