@@ -18,12 +18,13 @@ from voicesvc.audio import Pcm
 from voicesvc.compute import Compute, Seat
 from voicesvc.door import REFRESH_MS, Door
 from voicesvc.errors import BlobsFailed, StoreFailed, VoiceError
+from voicesvc.fingerprint import Fingerprinter
 from voicesvc.line import Line
 from voicesvc.lineplan import MAX_SEED
 from voicesvc.packs import Pack
 from voicesvc.remake import line_rate
 from voicesvc.schedule import Asked, Kind
-from voicesvc.store import StoredTake, queue, record
+from voicesvc.store import StoredTake, fingerprints, queue, record
 from voicesvc.store import takes as rows
 from voicesvc.store.takes import Ending
 from voicesvc.studio import Studio
@@ -241,6 +242,39 @@ class Measurer(_Loop):
             both = {**figures["not_measured"], **heard["not_measured"]}
             figures |= {**heard, "not_measured": both}
         return figures, qc.flags(levels, verdict)
+
+
+class Printer(_Loop):
+    """Makes the fingerprints of takes that are complete, the oldest first."""
+
+    name = "printer"
+
+    def __init__(self, archive: Archive) -> None:
+        super().__init__(_IDLE_S)
+        self._archive = archive
+
+    def work(self) -> bool:
+        """The next take that has none."""
+        database = self._archive.database
+        id = database.read(fingerprints.awaited)
+        if id is None:
+            return False
+        words: bytes | None = None
+        try:
+            words = self._words(self._archive.take(id))
+        except BlobsFailed as e:  # the place of all audio: it is tried again once it is back
+            _log.error("fingerprints: %s", e)
+            return False
+        except VoiceError as e:  # what is lost has none, and must not keep the others from theirs
+            _log.error("take %s has no fingerprint: %s", id, e)
+        database.write(lambda c: fingerprints.put(c, id, words))
+        return True
+
+    def _words(self, take: StoredTake) -> bytes:
+        made = Fingerprinter(take.sample_rate_hz or 0)
+        for pcm in self._archive.pcm(take):
+            made.feed(pcm)
+        return made.flush().astype("<u4").tobytes()
 
 
 class Watcher(_Loop):

@@ -35,7 +35,7 @@ from voicesvc.api.limits import BodyLimit, CountRequests
 from voicesvc.api.stream import Pools
 from voicesvc.compute import Compute
 from voicesvc.config import Settings
-from voicesvc.jobs import Keeper, Maker, Measurer, Watcher
+from voicesvc.jobs import Keeper, Maker, Measurer, Printer, Watcher
 from voicesvc.schedule import Limits
 from voicesvc.studio import Studio
 
@@ -62,7 +62,7 @@ def create_app(studio: Studio, workers: int) -> FastAPI:
         keeper = Keeper(archive, round(studio.settings.deleted_kept_days * 86_400_000))
         archive.database.on_commit(feed.changed)
         untold = studio.cast.voices.on_change(feed.changed)
-        loops = (maker, measurer, keeper, Watcher(studio.door))
+        loops = (maker, measurer, Printer(archive), keeper, Watcher(studio.door))
         for loop in loops:
             loop.start()
         warming = asyncio.get_running_loop().run_in_executor(loading, studio.warm)

@@ -231,3 +231,20 @@ tree_heads = Table(
     Column("root", LargeBinary, nullable=False),
     Column("signed", Text, nullable=False),
 )
+
+fingerprints = Table(
+    "fingerprints",
+    metadata,
+    Column("seq", Seq, primary_key=True, autoincrement=True),
+    Column("take", _ID, ForeignKey("takes.id"), nullable=False, unique=True),
+    Column("words", LargeBinary, nullable=False),
+    sqlite_autoincrement=True,  # who has read up to a number misses none
+)
+
+unprinted = Table(
+    "unprinted",
+    metadata,
+    Column("seq", Seq, primary_key=True, autoincrement=True),
+    Column("take", _ID, ForeignKey("takes.id"), nullable=False, unique=True),
+    sqlite_autoincrement=True,
+)

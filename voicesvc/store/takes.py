@@ -12,7 +12,7 @@ from sqlalchemy import delete as sql_delete
 from voicesvc.errors import NotEmpty, TakeGone, UnknownLine, UnknownTake, Unlicensed
 from voicesvc.rights import Permit
 from voicesvc.rights.ledger import Entry
-from voicesvc.store import ledger, search
+from voicesvc.store import fingerprints, ledger, search
 from voicesvc.store.changes import (
     Cut,
     Page,
@@ -215,6 +215,8 @@ def close(connection: Connection, id: str, ending: Ending, by: By) -> StoredTake
     values |= {"facts": {**opened.facts, **ending.facts}, "closed_ms": by.now_ms, "instance": None}
     progress(connection, takes, id, values)
     keep(connection, id, ending.documents)
+    if ending.pcm_sha256 is not None:
+        fingerprints.await_one(connection, id)
     closed = get(connection, id)
     if closed.text != opened.text:
         search.change(connection, take_search, closed.seq, (closed.text, closed.note))
@@ -366,6 +368,7 @@ def purge(connection: Connection, before_ms: int, by: By) -> list[str]:
     for id in due.all():
         progress(connection, takes, id, {"purged_ms": by.now_ms})
         connection.execute(sql_delete(documents).where(documents.c.take == id))
+        fingerprints.remove(connection, id)
         gone = get(connection, id)
         tell(connection, by, "take", "purged", gone, {"pcm_sha256": gone.pcm_sha256})
         _enter(connection, "purged", gone, by)
