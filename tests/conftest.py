@@ -124,7 +124,8 @@ def tone_studio(
 ) -> Studio:
     """A studio whose every pack is spoken by a tone, kept in `tones` once loaded.
 
-    Its samples are not marked, so that they can be compared with what was asked for.
+    Its samples are not marked and its files not signed, so that they can be compared with what
+    was asked for.
     """
 
     def load(pack: Pack, _: Settings, __: Callable[[str], None]) -> Tone:
@@ -132,8 +133,9 @@ def tone_studio(
         return tones[pack.actor_id]
 
     folders = {"models_dir": models_dir, "data_dir": models_dir.parent / "data"}
-    given = {**folders, **EVERYBODY, "check_words": "off", "watermark": "off", **settings}
-    return Studio(Settings.read({}, **given), load=load, entropy=entropy or random.Random(7))
+    given = {**folders, **EVERYBODY, "check_words": "off", "watermark": "off", "c2pa": "off"}
+    read = Settings.read({}, **{**given, **settings})
+    return Studio(read, load=load, entropy=entropy or random.Random(7))
 
 
 def archived(folder: str | Path) -> Archive:

@@ -168,6 +168,7 @@ class Archive:
         self.key = key
         self.alone = False  # whether no other process uses the database
         self.lock: BinaryIO | None = None  # what says so
+        self.folder: Path | None = None  # for what belongs to this service alone
         self._closings = 0  # takes whose samples are safe and whose row does not say so yet
         self._idle = threading.Condition()
 
@@ -329,6 +330,7 @@ def open_in(settings: Settings, instance: str) -> Archive:
         audio, key = blobs.of(settings.audio_path), keys.local(settings.key_path)
         archive = Archive(database, audio, now_ms, instance, key)
         archive.lock, archive.alone = lock, lock is not None
+        archive.folder = settings.data_path
         archive.sweep()
     except VoiceError:
         database.close()

@@ -62,6 +62,19 @@ class Settings(BaseModel):
         description="whether every sample that leaves is marked as synthetic, inaudibly; off is "
         "for measuring, and against the law where the EU AI Act's Article 50 holds",
     )
+    c2pa: Literal["on", "off"] = Field(
+        "on",
+        description="whether finished files leave with signed content credentials; off is for "
+        "measuring",
+    )
+    c2pa_chain: Path | None = Field(
+        None,
+        description="file with the certificate that content credentials are signed with, and "
+        "those that stand for it, as PEM; unset: one that the service makes, which nobody trusts",
+    )
+    c2pa_key: Path | None = Field(
+        None, description="file with the private key of that certificate, as PEM (PKCS #8)"
+    )
     c2pa_trust: Path | None = Field(
         None,
         description="file with the root certificates, as PEM, whose content credentials are "

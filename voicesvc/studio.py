@@ -22,6 +22,7 @@ from voicesvc import (
     metrics,
     request,
     score,
+    seal,
     sounding,
 )
 from voicesvc import line as lines
@@ -87,6 +88,7 @@ class Studio:
     @archive.setter
     def archive(self, archive: Archive | None) -> None:
         self._archive = archive
+        self.seal = None if archive is None else seal.of(self.settings, archive)
         self.door = Door(self.cast, self.settings, archive)
 
     def is_ready(self, line: Line) -> bool:

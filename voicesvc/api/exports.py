@@ -18,6 +18,7 @@ from voicesvc.api.stream import AudioStream, Beside, Pools
 from voicesvc.archive import Archive
 from voicesvc.audio import Pcm
 from voicesvc.bwf import Loudness
+from voicesvc.credentials import EMBEDDED
 from voicesvc.export import DEFAULT_TEMPLATE, ExportItem, Options, zipped
 from voicesvc.rights import Permit
 from voicesvc.store import Cut, Production, ScriptLine, StoredTake, lines, productions
@@ -114,7 +115,9 @@ def _items(wanted: _Wanted) -> Iterator[ExportItem]:
             permit = wanted.studio.door.again(take, "export")
             wanted.studio.door.enter_use("exported", take, permit, wanted.who)
             pcm = partial(_pcm, wanted, take, permit)
-            yield replace(_item(archive, wanted.production, line, take), pcm=pcm)
+            sealed = wanted.studio.seal
+            embed = None if sealed is None else sealed.embed(take, EMBEDDED["wav"])
+            yield replace(_item(archive, wanted.production, line, take), pcm=pcm, embed=embed)
 
 
 def _pcm(wanted: _Wanted, take: StoredTake, permit: Permit) -> Iterator[Pcm]:

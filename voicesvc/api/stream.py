@@ -7,12 +7,13 @@ from concurrent.futures import Executor, Future
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, TypeVar
+from urllib.parse import urlencode
 
 from starlette.requests import HTTPConnection, Request
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
-from voicesvc import again
+from voicesvc import again, seal
 from voicesvc.api.changes import archive_of, who
 from voicesvc.archive import FROM_SPEECH, Origin
 from voicesvc.compute import Compute, Seat, Turns
@@ -151,8 +152,12 @@ async def respond(request: Request, line: Line, origin: Origin = FROM_SPEECH) ->
     return Response(status_code=_CLIENT_LEFT)
 
 
-def hearing(request: Request, take: StoredTake, output: Output) -> Callable[[], Generator[bytes]]:
+def hearing(
+    request: Request, take: StoredTake, output: Output, headers: dict[str, str] | None = None
+) -> Callable[[], Generator[bytes]]:
     """Opens a take that is kept as a file, for as long as a grant covers that it is heard.
+
+    With `headers` it is a finished file: see `finished`.
 
     Raises:
         Unlicensed: none does.
@@ -161,7 +166,37 @@ def hearing(request: Request, take: StoredTake, output: Output) -> Callable[[], 
     archive, door = archive_of(request), studio.door
     permit = door.again(take, "hear")
     door.enter_use("heard", take, permit, who(request))
-    return lambda: door.guarded(permit, again.stored(archive, take, output))
+
+    def opened() -> Generator[bytes]:
+        chunks = door.guarded(permit, again.stored(archive, take, output))
+        if headers is None:
+            return chunks
+        return door.guarded(permit, finished(studio, take, output, chunks, headers))
+
+    return opened
+
+
+def finished(
+    studio: Studio,
+    take: StoredTake,
+    output: Output,
+    chunks: Generator[bytes],
+    headers: dict[str, str],
+) -> Generator[bytes]:
+    """A file with its credentials in it, or with a link to them where it holds none.
+
+    That, and its length once that is known, is put into the headers before the first bytes.
+    """
+    if studio.seal is None:
+        return chunks
+    if seal.holds(output, again.samples_at(take, output.sample_rate_hz)):
+        sized = partial(headers.__setitem__, "Content-Length")
+        return studio.seal.file(chunks, take, output, lambda n_bytes: sized(str(n_bytes)))
+    asked = {"format": output.format.name, "sample_rate_hz": output.sample_rate_hz}
+    depth = {} if output.bit_depth is None else {"bit_depth": output.bit_depth}
+    where = f"/v1/takes/{take.id}/manifest?{urlencode(asked | depth)}"
+    headers["Link"] = f'<{where}>; rel="c2pa-manifest"'
+    return chunks
 
 
 async def streamed(

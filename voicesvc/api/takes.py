@@ -1,7 +1,7 @@
 """`/v1/takes`: what was made: listed, marked, heard again, made again."""
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Generator, Sequence
 from functools import partial
 from typing import Annotated, Any, Literal
 
@@ -9,7 +9,7 @@ from fastapi import APIRouter, Query, Request
 from pydantic import BaseModel, ConfigDict, Field
 from starlette.responses import JSONResponse, Response
 
-from voicesvc import again, differences, encode, lineplan, remake
+from voicesvc import again, differences, encode, lineplan, remake, seal
 from voicesvc import timings as timing_files
 from voicesvc.api.changes import (
     Body,
@@ -23,8 +23,9 @@ from voicesvc.api.changes import (
     told,
     who,
 )
-from voicesvc.api.stream import AUDIO, Pools, hearing, streamed
-from voicesvc.errors import Drift, UnknownTake
+from voicesvc.api.stream import AUDIO, Pools, finished, hearing, streamed
+from voicesvc.credentials import EMBEDDED
+from voicesvc.errors import Drift, InvalidRequest, UnknownTake
 from voicesvc.retake import Retake
 from voicesvc.retake import check as check_retake
 from voicesvc.store import By, State, StoredTake
@@ -33,6 +34,7 @@ from voicesvc.store.takes import NewTake, TakeFilter
 from voicesvc.studio import Studio
 
 router = APIRouter(tags=["takes"])
+MANIFEST = "application/c2pa"
 _Tag = Annotated[str, Field(min_length=1, max_length=100)]
 
 
@@ -119,22 +121,56 @@ class FormAsked(BaseModel):
 
 @router.get("/v1/takes/{take}/audio", response_class=Response, responses=AUDIO)
 async def audio(take: str, asked: Annotated[FormAsked, Query()], request: Request) -> Response:
-    """The take's samples as they were heard, in any format. 304 if `If-None-Match` has its ETag."""
+    """The take as a finished file in any format, signed. 304 if `If-None-Match` has its ETag."""
     archive = archive_of(request)
     found = await asyncio.to_thread(archive.take, take, deleted=False)
     output = encode.choose(
         asked.format, asked.sample_rate_hz, asked.bit_depth, native_rate_hz=again.rate_of(found)
     )
-    heard = await asyncio.to_thread(hearing, request, found, output)
-    form = f"{asked.format}-{output.sample_rate_hz}-{output.bit_depth}"
-    tag = f'"{found.pcm_sha256}-{form}"'
+    n_samples = again.samples_at(found, output.sample_rate_hz)
+    tag = _tag(request, found, output, n_samples)
     headers = {"ETag": tag, "Cache-Control": "private, max-age=31536000, immutable"}
+    heard = await asyncio.to_thread(hearing, request, found, output, headers)
     if tag in request.headers.get("If-None-Match", ""):
         return Response(status_code=304, headers=headers)
-    n_bytes = again.plain_bytes(output, again.samples_at(found, output.sample_rate_hz))
+    n_bytes = again.plain_bytes(output, n_samples)
     if n_bytes is not None:
         headers["Content-Length"] = str(n_bytes)
     return await streamed(request, heard, output, headers)
+
+
+def _tag(request: Request, take: StoredTake, output: encode.Output, n_samples: int) -> str:
+    """The ETag: weak where the file is signed, as no two signatures have the same bytes."""
+    studio: Studio = request.app.state.studio
+    form = f"{output.format.name}-{output.sample_rate_hz}-{output.bit_depth}"
+    if studio.seal is None or not seal.holds(output, n_samples):
+        return f'"{take.pcm_sha256}-{form}"'
+    return f'W/"{take.pcm_sha256}-{form}-{studio.seal.signing.identity.sha256[:16]}"'
+
+
+@router.get(
+    "/v1/takes/{take}/manifest",
+    response_class=Response,
+    responses={200: {"content": {MANIFEST: {"schema": {"type": "string", "format": "binary"}}}}},
+)
+async def manifest(take: str, asked: Annotated[FormAsked, Query()], request: Request) -> Response:
+    """The content credentials of a file that cannot hold them, as a `.c2pa` to lie beside it."""
+    studio: Studio = request.app.state.studio
+    archive = archive_of(request)
+    found = await asyncio.to_thread(archive.take, take, deleted=False)
+    output = encode.choose(
+        asked.format, asked.sample_rate_hz, asked.bit_depth, native_rate_hz=again.rate_of(found)
+    )
+    sealed = studio.seal
+    if sealed is None or seal.holds(output, again.samples_at(found, output.sample_rate_hz)):
+        why = "nothing is signed" if sealed is None else f"a {asked.format} has them in it"
+        valid = [name for name in encode.FORMATS if name not in EMBEDDED]
+        raise InvalidRequest(why, where="format", valid=valid)
+    heard = await asyncio.to_thread(hearing, request, found, output)
+    pools: Pools = request.app.state.pools
+    loop = asyncio.get_running_loop()
+    made = await loop.run_in_executor(pools.loading, lambda: sealed.beside(heard(), found))
+    return Response(made, media_type=MANIFEST, headers={"Cache-Control": "no-store"})
 
 
 class RenderAsked(BaseModel):
@@ -168,14 +204,20 @@ async def render(take: str, body: RenderAsked, request: Request) -> Response:
     has_audio = await asyncio.to_thread(archive.has_audio, found)
     if body.source == "stored" or (body.source == "auto" and has_audio):
         names = await loop.run_in_executor(pools.loading, remake.known_differences, studio, found)
-        heard = await asyncio.to_thread(hearing, request, found, output)
-        return await streamed(request, heard, output, _told_drift(found, names))
+        headers = _told_drift(found, names)
+        heard = await asyncio.to_thread(hearing, request, found, output, headers)
+        return await streamed(request, heard, output, headers)
     asked = partial(remake.by_model, studio, found, allow_drift=body.allow_drift, who=who(request))
     made = await loop.run_in_executor(pools.loading, asked)
     kept = made.kept or found
     n_samples = again.samples_at(kept, output.sample_rate_hz)
-    heard = partial(again.encoded, [made.pcm], native_hz, output, n_samples)
-    return await streamed(request, heard, output, _told_drift(kept, made.drifted))
+    headers = _told_drift(kept, made.drifted)
+
+    def file() -> Generator[bytes]:
+        chunks = again.encoded([made.pcm], native_hz, output, n_samples)
+        return finished(studio, kept, output, chunks, headers)
+
+    return await streamed(request, file, output, headers)
 
 
 def _told_drift(take: StoredTake, names: Sequence[str]) -> dict[str, str]:

@@ -6,6 +6,7 @@ where keys are set, or of HTTP. The library is imported when a file is signed or
 
 from voicesvc.credentials.claim import LICENCE, Facts, opaque
 from voicesvc.credentials.explained import Credentials, State, explain
+from voicesvc.credentials.finished import collected, finished, parts
 from voicesvc.credentials.identity import Identity
 from voicesvc.credentials.reading import read
 from voicesvc.credentials.signing import EMBEDDED, Signing
@@ -18,7 +19,10 @@ __all__ = (
     "Identity",
     "Signing",
     "State",
+    "collected",
     "explain",
+    "finished",
     "opaque",
+    "parts",
     "read",
 )

@@ -23,12 +23,13 @@ _MINING = (  # CAWG Training and Data Mining Assertion 1.1
 class Facts:
     """What is said of one file.
 
-    `grant` is opaque (see `opaque`). `entry` is the number of the ledger's entry that let the take
-    be made, `root` the tree's over all entries up to that one, as hex; None where nothing is kept.
+    `grant` is opaque (see `opaque`); None: there was none yet when the take was made. `entry` is
+    the number of the ledger's entry that let it be made, `root` the tree's over all entries up to
+    that one, as hex; None where nothing is kept.
     """
 
     take: str
-    grant: str
+    grant: str | None
     model_sha256: str
     version: str  # of the software
     watermark: bool
@@ -55,11 +56,9 @@ def manifest(facts: Facts, media_type: str) -> dict[str, Any]:
         "description": "speech of a licensed synthetic voice",
     }
     marked = {"action": "c2pa.watermarked.unbound", "softwareAgent": agent}
-    licence: dict[str, Any] = {
-        "grant": facts.grant,
-        "take": facts.take,
-        "model_sha256": facts.model_sha256,
-    }
+    licence: dict[str, Any] = {"take": facts.take, "model_sha256": facts.model_sha256}
+    if facts.grant is not None:
+        licence["grant"] = facts.grant
     if facts.entry is not None:
         licence["ledger"] = {"entry": facts.entry, "size": facts.entry + 1, "root": facts.root}
     actions = {

@@ -25,9 +25,9 @@ def zipped(items: Iterable[ExportItem], options: Options) -> Generator[bytes]:
     """A zip of one Broadcast Wave for each item, and the manifest as CSV and JSON.
 
     Everything that can be refused is refused before this returns: the items are gone through once,
-    without their samples. Those are opened file by file while the bytes are taken, and no file is
-    ever whole in memory. A failure then raises out of the generator, which leaves a zip without the
-    directory at its end: nothing opens it. Closing the generator closes what it reads.
+    without their samples. Those are opened file by file while the bytes are taken; a file that is
+    signed is whole before it leaves. A failure then raises out of the generator, which leaves a zip
+    without the directory at its end: nothing opens it. Closing the generator closes what it reads.
 
     Raises:
         InvalidRequest: the template, rate or depth is none, or an item's timecode or length cannot
@@ -53,9 +53,9 @@ def _sent(planned: Sequence[Planned], options: Options, output: Output) -> Gener
 def _members(planned: Sequence[Planned], options: Options, output: Output) -> Iterator[MemberFile]:
     made: list[Made] = []
     for file in planned:
-        method = ZIP_AUTO(file.size_bytes, level=_AUDIO_LEVEL)
-        at = _stamp(file.item.created_at)
-        yield file.about.file_name, at, _MODE, method, files.stream(file, made.append)
+        n_bytes, chunks = files.ready(file, made.append)
+        method = ZIP_AUTO(n_bytes, level=_AUDIO_LEVEL)
+        yield file.about.file_name, _stamp(file.item.created_at), _MODE, method, chunks
     for name, data in (
         (MANIFEST_CSV, manifest.to_csv(made)),
         (MANIFEST_JSON, manifest.to_json(made, options, output)),

@@ -3,13 +3,13 @@
 import hashlib
 import math
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC
 from fractions import Fraction
 
 import numpy as np
 
-from voicesvc import bwf, timecode
+from voicesvc import bwf, credentials, timecode
 from voicesvc.audio import Exactly, Pcm, Resampler, resampled_length
 from voicesvc.bwf import About
 from voicesvc.encode import Output
@@ -18,7 +18,7 @@ from voicesvc.export.items import ExportItem
 
 @dataclass(frozen=True, slots=True)
 class Planned:
-    """A file that is to be made; `size_bytes` is its whole length."""
+    """A file that is to be made; `size_bytes` is its whole length, before it is signed."""
 
     item: ExportItem
     about: About
@@ -34,6 +34,7 @@ class Made:
     planned: Planned
     sha256: str
     audio_sha256: str
+    size_bytes: int
 
 
 def plan(item: ExportItem, name: str, output: Output) -> Planned:
@@ -109,7 +110,30 @@ def stream(planned: Planned, done: Callable[[Made], None]) -> Iterator[bytes]:
     end = encoder.flush()
     whole.update(end)
     yield end
-    done(Made(planned, whole.hexdigest(), audio.hexdigest()))
+    done(Made(planned, whole.hexdigest(), audio.hexdigest(), planned.size_bytes))
+
+
+def ready(planned: Planned, done: Callable[[Made], None]) -> tuple[int, Iterator[bytes]]:
+    """How many bytes the file has, and the bytes; one that is signed is made first.
+
+    Raises:
+        SigningFailed: it could not be signed.
+        ValueError: the stored samples are not those of the take.
+    """
+    embed = planned.item.embed
+    if embed is None:
+        return planned.size_bytes, stream(planned, done)
+    made: list[Made] = []
+    file, n_bytes = credentials.finished(stream(planned, made.append), embed)
+
+    def sent() -> Iterator[bytes]:
+        whole = hashlib.sha256()
+        for part in credentials.parts(file):
+            whole.update(part)
+            yield part
+        done(replace(made[0], sha256=whole.hexdigest(), size_bytes=n_bytes))
+
+    return n_bytes, sent()
 
 
 def _resampled(planned: Planned) -> Iterator[Pcm]:

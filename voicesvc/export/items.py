@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from datetime import datetime
 from fractions import Fraction
+from typing import BinaryIO
 
 from voicesvc.audio import Pcm
 from voicesvc.bwf import Loudness
@@ -53,6 +54,8 @@ class ExportItem:
     pcm_sha256: str  # of the stored float32, little-endian
     exact_s: Fraction | None = None  # length that was asked for, where one was
     pcm: Callable[[], Iterator[Pcm]]  # opens them; called once, when their turn comes
+    # Writes the finished file to another, signed; None: it leaves as it is.
+    embed: Callable[[BinaryIO, BinaryIO], None] | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -56,7 +56,7 @@ COLUMNS: dict[str, Callable[[Made], Any]] = {
     "stored_rate_hz": lambda made: made.planned.item.sample_rate_hz,
     "pcm_sha256": _of_item("pcm_sha256"),
     "audio_sha256": lambda made: made.audio_sha256,
-    "bytes": lambda made: made.planned.size_bytes,
+    "bytes": lambda made: made.size_bytes,
     "sha256": lambda made: made.sha256,
 }
 

@@ -1,6 +1,8 @@
 """Ed25519 keys as JWK (RFC 8037), named by their RFC 7638 thumbprint."""
 
 import contextlib
+import hashlib
+import hmac
 import json
 import os
 from pathlib import Path
@@ -28,6 +30,12 @@ def public(key: OKPKey) -> dict[str, Any]:
     """The half that may be shown."""
     shown = key.as_dict(private=False)
     return {name: shown[name] for name in ("kty", "crv", "x")}
+
+
+def derived(key: OKPKey, purpose: str) -> bytes:
+    """A secret of its own for a purpose, from the private key: HMAC-SHA256."""
+    private = key.as_dict(private=True)["d"]
+    return hmac.new(str(private).encode(), purpose.encode(), hashlib.sha256).digest()
 
 
 def read(content: str | bytes | dict[str, Any]) -> OKPKey:

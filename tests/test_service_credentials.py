@@ -1,0 +1,169 @@
+"""Finished files over HTTP say what they are, sound as ever, and tell nobody whose grant it was."""
+
+import hashlib
+import io
+import json
+import zipfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import httpx
+import numpy as np
+import pytest
+import soundfile
+from certificates import NOW, issued
+from conftest import Service, archived, eventually, tone_studio, tones_served, write_pack
+from wavinfo import WavInfoReader
+
+from voicesvc import credentials, seal
+from voicesvc.config import Settings
+from voicesvc.credentials import opaque
+from voicesvc.credentials.local import LOCAL_NAME
+from voicesvc.errors import BadSetting
+
+TEXT = "The lighthouse keeper counts the waves."
+
+
+@pytest.fixture(scope="module")
+def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
+    with tones_served(tmp_path_factory.mktemp("signed"), settings={"c2pa": "on"}) as running:
+        yield running
+
+
+@pytest.fixture(scope="module")
+def spoken(service: Service) -> httpx.Response:
+    return service.speak(TEXT, seed=7)
+
+
+@pytest.fixture(scope="module")
+def take(service: Service, spoken: httpx.Response) -> Any:
+    path = f"/v1/takes/{spoken.headers['Voicesvc-Take']}"
+    assert eventually(lambda: service.http.get(path).json()["state"] == "complete")
+    return service.http.get(path).json()
+
+
+def read(content: bytes, folder: Path, sidecar: bytes | None = None) -> credentials.Credentials:
+    path = folder / "file"
+    path.write_bytes(content)
+    if sidecar is not None:
+        (folder / "file.c2pa").write_bytes(sidecar)
+    return credentials.read(path)
+
+
+def root_of(service: Service, size: int) -> str:
+    assert service.studio.archive is not None
+    rows = service.studio.archive.database.read(lambda c: seal.ledger.find(c, limit=size))
+    return seal.merkle.root_of(seal.peaks(rows[-1].peaks)).hex()
+
+
+@pytest.mark.parametrize("form", ["wav", "flac", "mp3"])
+def test_a_finished_file_is_signed(
+    service: Service, spoken: httpx.Response, take: Any, tmp_path: Path, form: str
+) -> None:
+    query = {"format": form, "sample_rate_hz": 24_000}
+    answer = service.http.get(f"/v1/takes/{take['id']}/audio", params=query)
+    assert int(answer.headers["Content-Length"]) == len(answer.content)
+    told = read(answer.content, tmp_path)
+    assert (told.state, told.signer, told.synthetic) == ("valid", LOCAL_NAME, True)
+    assert (told.take, told.model_sha256) == (take["id"], take["model_sha256"])
+    assert told.ledger_entry is not None
+    assert told.ledger_root == root_of(service, told.ledger_entry + 1)
+    rendered = service.http.post(f"/v1/takes/{take['id']}/render", json=query | {"source": "model"})
+    assert read(rendered.content, tmp_path).state == "valid"
+    streamed = service.speak(TEXT, seed=7, **query).content
+    assert read(streamed, tmp_path).state == "none"
+    heard = [soundfile.read(io.BytesIO(f))[0] for f in (answer.content, rendered.content, streamed)]
+    assert np.array_equal(heard[0], heard[1])
+    assert np.array_equal(heard[0], heard[2][: len(heard[0])])
+
+
+def test_whose_grant_it_was_only_the_service_can_tell(
+    service: Service, take: Any, tmp_path: Path
+) -> None:
+    content = service.http.get(f"/v1/takes/{take['id']}/audio").content
+    archive = service.studio.archive
+    assert archive is not None
+    grant = archive.take(take["id"]).facts["grant"]
+    told = read(content, tmp_path)
+    assert told.grant == opaque(seal.secret(archive.key), grant, take["id"])
+    assert grant.encode() not in content
+    assert b"lighthouse" not in content
+
+
+def test_a_signed_file_is_not_sent_twice(service: Service, take: Any) -> None:
+    path = f"/v1/takes/{take['id']}/audio"
+    tag = service.http.get(path).headers["ETag"]
+    assert tag.startswith("W/")
+    assert service.http.get(path, headers={"If-None-Match": tag}).status_code == 304
+
+
+@pytest.mark.parametrize("form", ["opus", "pcm_s16le", "pcm_f32le"])
+def test_what_holds_none_links_to_them(
+    service: Service, take: Any, tmp_path: Path, form: str
+) -> None:
+    answer = service.http.get(f"/v1/takes/{take['id']}/audio", params={"format": form})
+    link = answer.links["c2pa-manifest"]["url"]
+    sidecar = service.http.get(link)
+    assert sidecar.headers["Content-Type"] == "application/c2pa"
+    told = read(answer.content, tmp_path, sidecar.content)
+    assert (told.state, told.take) == ("valid", take["id"])
+    streamed = service.speak(TEXT, seed=7, format=form).content
+    assert read(streamed, tmp_path, sidecar.content).state == "valid"
+    changed = bytes([answer.content[0] ^ 1]) + answer.content[1:]
+    assert read(changed, tmp_path, sidecar.content).state == "invalid"
+
+
+def test_a_manifest_is_for_what_holds_none(service: Service, take: Any) -> None:
+    refused = service.http.get(f"/v1/takes/{take['id']}/manifest")
+    assert (refused.status_code, refused.json()["where"]) == (422, "format")
+    assert refused.json()["valid"] == ["opus", "pcm_s16le", "pcm_f32le"]
+
+
+def test_an_export_is_signed_and_says_the_same(service: Service, tmp_path: Path) -> None:
+    production = service.http.post("/v1/productions", json={"title": "Ferry", "fps": "25"}).json()
+    body = {"production": production["id"], "actor": "ann", "text": TEXT, "scene": "3"}
+    line = service.http.post("/v1/lines", json=body).json()
+    service.http.post(f"/v1/lines/{line['id']}/takes", json={"count": 2})
+
+    def waiting() -> int:
+        return int(service.http.get(f"/v1/lines/{line['id']}").json()["takes"]["waiting"])
+
+    assert eventually(lambda: not waiting(), 30)
+    answer = service.http.get("/v1/productions/ferry/export", params={"takes": "all"})
+    packed = zipfile.ZipFile(io.BytesIO(answer.content))
+    assert packed.testzip() is None
+    listed = json.loads(packed.read("manifest.json"))["files"]
+    assert len(listed) == 2
+    for one in listed:
+        content = packed.read(one["file"])
+        assert one["bytes"] == len(content)
+        assert one["sha256"] == hashlib.sha256(content).hexdigest()
+        told = read(content, tmp_path)
+        assert (told.state, told.take) == ("valid", one["take_id"])
+        assert WavInfoReader(io.BytesIO(content)).ixml.scene == "3"
+
+
+def test_a_certificate_of_ones_own_signs_or_stops_the_start(tmp_path: Path) -> None:
+    one, other = issued(), issued()
+    chain, key = tmp_path / "chain.pem", tmp_path / "key.pem"
+    chain.write_bytes(one.chain)
+    key.write_bytes(one.key)
+    write_pack(tmp_path / "models", "ann")
+    archive = archived(tmp_path / "archive")
+    try:
+        studio = tone_studio(tmp_path / "models", {}, {}, c2pa="on", c2pa_chain=chain, c2pa_key=key)
+        studio.archive = archive
+        assert studio.seal is not None
+        assert studio.seal.signing.identity.name == "Harbour Sound"
+        assert studio.seal.signing.identity.ends > NOW
+        key.write_bytes(other.key)
+        settings = Settings.read({}, c2pa_chain=chain, c2pa_key=key)
+        with pytest.raises(BadSetting, match="not the key of the leaf"):
+            seal.of(settings, archive)
+        with pytest.raises(BadSetting, match="goes with its key"):
+            seal.of(Settings.read({}, c2pa_chain=chain), archive)
+        with pytest.raises(BadSetting, match="cannot read"):
+            seal.of(Settings.read({}, c2pa_chain=tmp_path / "x", c2pa_key=key), archive)
+    finally:
+        archive.close()
