@@ -170,3 +170,19 @@ def test_a_document_needs_no_place_among_listeners() -> None:
     assert isinstance(device.admission.enter(asked, 15.0), Refusal)
     plan = Asked("bob", Kind.AUDITION, "joe's plans", speaks=False)
     assert not isinstance(device.admission.enter(plan, 15.0), Refusal)
+
+
+def test_who_was_let_in_hears_all_of_it_where_short_chunks_cost_as_much_as_long_ones() -> None:
+    # A device that spends its time on launching kernels; every listener has a key of its own.
+    line = ((0.056, 0.14), (0.026, 0.56), (0.026, 0.74), (0.027, 1.49), (0.026, 3.49))
+    dice = random.Random(3)
+    device = Device(1, Limits())
+    device.run([Stream(-20.0, line, key="first")])
+    comes_s, crowd = 0.0, []
+    for n in range(400):  # 2.5 times what the load allows
+        comes_s += dice.expovariate(10.0)
+        crowd.append(Stream(comes_s, line, key=f"listener {n}"))
+    device.run(crowd)
+    spoken = [s for s in crowd if s.refused is None]
+    assert len(spoken) > 200
+    assert sum(sum(s.dry_s) for s in spoken) < 0.05

@@ -136,7 +136,7 @@ def test_first_audio_of_a_burst_comes_as_soon_as_first_come_first_served_gives_i
     waits_s = sorted(s.first_s or 99.0 for s in crowd)
     in_turn_s = [slower * JOE[0][0] * (1 + i // 2) for i in range(n)]
     assert sum(waits_s) < 1.25 * sum(in_turn_s)
-    assert waits_s[-1] < 1.25 * in_turn_s[-1]
+    assert waits_s[-1] < 1.5 * in_turn_s[-1]  # it waits while others would run dry
 
 
 def test_who_speaks_live_comes_first() -> None:

@@ -17,6 +17,8 @@ from voicesvc.schedule.turns import AHEAD_S, Asked, Kind, Schedule, Ticket
 Reason = Literal["first-audio", "load", "share", "queue", "streams"]
 LONGEST_RETRY_S = 300
 _STOPPED = 4.0  # times what it got last: who takes nothing for so long needs nothing
+_SHORTEST_S = 1.0  # of audio that a line is taken to have
+_FIRST_CHUNKS = 2  # that are shorter than they should be, so that something is heard soon
 _PATIENCE = 4.0  # times its own first turn that a stream may wait at any rate
 
 
@@ -73,7 +75,8 @@ class Admission:
     def demand(self, ticket: Ticket, now_s: float) -> float:
         """How much of a worker a stream needs so that its listener does not run dry.
 
-        A listener who lets a chunk wait for longer than it lasts needs less by as much, and nothing
+        One that has had only its first, short chunks needs the next one sooner than later ones. A
+        listener who lets a chunk wait for longer than it lasts needs less by as much, and nothing
         once it is `_STOPPED` times as long. Nor is anything kept for a voice that is slower than
         speech, or not known yet.
         """
@@ -81,14 +84,25 @@ class Admission:
             return 0.0
         rtf = self._rtf(ticket.asked)
         if not ticket.is_paused:
-            return rtf
+            return max(rtf, self._soon(ticket)) if rtf else 0.0
         lasts_s = self.schedule.costs.gives_s(ticket.asked.voice, ticket.turns - 1)
         waits = (now_s - (ticket.idle_s or now_s)) / max(lasts_s, AHEAD_S)
         return 0.0 if waits > _STOPPED else rtf / max(1.0, waits)
 
+    def _soon(self, ticket: Ticket) -> float:
+        """How much of a worker the chunk after one of the first needs while that is heard."""
+        if not 1 <= ticket.turns <= _FIRST_CHUNKS:
+            return 0.0
+        costs, voice = self.schedule.costs, ticket.asked.voice
+        return costs.turn_s(voice, ticket.turns) / costs.gives_s(voice, ticket.turns - 1)
+
     def _rtf(self, asked: Asked) -> float:
+        """Seconds of compute per second of its audio, its first chunk counted in."""
         costs, voice = self.schedule.costs, asked.voice
-        return costs.rtf(voice) if costs.is_known(voice) and not costs.is_slow(voice) else 0.0
+        if not costs.is_known(voice) or costs.is_slow(voice):
+            return 0.0
+        length_s = max(_SHORTEST_S, costs.length_s(voice, asked.chars))
+        return costs.rtf(voice) + costs.turn_s(voice, 0) / length_s
 
     def _refusal(self, asked: Asked, now_s: float) -> Refusal | None:
         tickets, limits = self.schedule.tickets, self.limits

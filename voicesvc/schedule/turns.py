@@ -4,7 +4,9 @@ A stream's deadline is when its listener runs dry: from its first audio on, plus
 the listener took. A stream without audio goes before all who hear something, unless one of them
 would run dry for it: the next moments are played out with its chunk and without it, each chunk to
 the worker that is free first (Graham 1969). It waits for them no longer than `PATIENCE_S`, unless
-they used less. Of those who hear nothing, whoever has heard nothing for longest goes first.
+they used less: who was let in is to hear all of it, so fairness between keys decides who is let in
+and who of those that hear nothing comes first, and makes nobody run dry before that. Of those who
+hear nothing, whoever has heard nothing for longest goes first.
 
 What has `AHEAD_S` in hand, all batch, and listeners to a voice that is slower than speech share
 what is left by use.
@@ -18,7 +20,7 @@ from heapq import heapify, heapreplace
 from voicesvc.schedule.costs import Costs
 
 AHEAD_S = 2.0  # of audio in the listener's hands: nothing is urgent then
-PATIENCE_S = 0.15  # after which who has no audio waits only for who used less
+PATIENCE_S = 0.5  # after which who has no audio waits only for who used less
 HORIZON_S = 0.5  # how far the needs of those who listen are foreseen
 _LEAST_S = 0.05  # of audio that a chunk is taken to give
 BATCH_WEIGHT = 4.0  # beside listeners who are well ahead batch gets a quarter of the time
@@ -180,7 +182,7 @@ class Schedule:
 
         def is_before(ticket: Ticket) -> bool:
             used, own = self.order(ticket), self.order(first)
-            return used < own or (used == own and not waited)
+            return not waited or used < own
 
         soonest = min(filter(is_before, heard), default=None, key=_silent_s)
         if soonest is None or not self._would_dry(filter(is_before, self.tickets), first, now_s):

@@ -73,6 +73,7 @@ class Device:
         return sum(c for s in of for c, _ in s.chunks[: s.made])
 
     def at(self, when_s: float, happens: Callable[[], None]) -> None:
+        """It will happen then."""
         heapq.heappush(self._events, (when_s, next(self._n), happens))
 
     def run(self, streams: Iterable[Stream], until_s: float = float("inf")) -> None:
