@@ -11,6 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from voicesvc.audio import Pcm
+from voicesvc.engines.cells import CELL_FRAMES
 from voicesvc.errors import EngineFailed
 from voicesvc.marks import detector, perth
 from voicesvc.marks.interpolation import BAND_HZ, Interpolated
@@ -48,6 +49,13 @@ def test_as_many_samples_come_out_as_went_in(n: int) -> None:
     assert len(marked(murmur(n))) == n
 
 
+@pytest.mark.parametrize("n", [3000, 12_345, 41_000])
+def test_it_is_there_up_to_the_end(n: int) -> None:
+    pcm = murmur(n)
+    added = marked(pcm) - pcm
+    assert added[-1000:].std() > 0.5 * added.std() > 0
+
+
 @pytest.mark.parametrize("rate_hz", RATES_HZ)
 def test_it_is_found_at_every_rate(joe_pcm: Pcm, rate_hz: int) -> None:
     pcm = soxr.resample(joe_pcm, RATE_HZ, rate_hz)
@@ -66,10 +74,11 @@ def test_silence_stays_silent() -> None:
     assert not marked(np.zeros(40_000, np.float32)).any()
 
 
-def test_what_leaves_first_leaves_after_a_quarter_of_a_second() -> None:
+def test_the_first_cell_is_long_enough_for_the_first_sound_to_leave() -> None:
     mark = Watermark(RATE_HZ)
     assert not len(mark.feed(murmur(round(0.2 * RATE_HZ))))
-    assert len(mark.feed(murmur(round(0.06 * RATE_HZ))))
+    first_s = len(mark.feed(murmur(CELL_FRAMES[0] * 256 - round(0.2 * RATE_HZ)))) / RATE_HZ
+    assert 0.065 < first_s < 0.07  # joe's lines begin with up to 0.062 s of silence
 
 
 def test_one_change_reaches_no_further_than_it_says(joe_pcm: Pcm, voice_marked: Pcm) -> None:
@@ -111,7 +120,8 @@ def test_where_the_mark_is_is_said(joe_pcm: Pcm) -> None:
 def test_it_is_found_after_a_change_of_speed(joe_pcm: Pcm, voice_marked: Pcm) -> None:
     faster = soxr.resample(voice_marked, RATE_HZ, RATE_HZ * 24 / 25)
     found = detector.find(faster, RATE_HZ)
-    assert (found.verdict, found.speed) == ("marked", pytest.approx(25 / 24, abs=0.011))
+    # at speeds beside the right one it is found as surely
+    assert (found.verdict, found.speed) == ("marked", pytest.approx(25 / 24, abs=0.021))
     assert detector.find(soxr.resample(joe_pcm, 25, 24), RATE_HZ).verdict == "not marked"
 
 

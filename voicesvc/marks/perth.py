@@ -53,6 +53,26 @@ class Layer(nn.Module):
 Stack = tuple[Layer, ...]
 
 
+class Rows:
+    """A `Layer` for a stream's few frames at a time, which lie in rows: one product.
+
+    It waits for its weights from memory; a convolution of few frames reads them more than once.
+    """
+
+    def __init__(self, layer: Layer) -> None:
+        weight = layer.conv.weight.detach()  # [n_out, n_in, kernel]
+        self.n_out, self.n_in, self.kernel = weight.shape
+        self._weight = weight.permute(2, 1, 0).reshape(-1, self.n_out).contiguous()
+        assert layer.conv.bias is not None
+        self._bias, self._active = layer.conv.bias.detach(), layer.active
+
+    def __call__(self, x: Tensor) -> Tensor:
+        """[t, n_in], contiguous -> [t - kernel + 1, n_out]."""
+        seen = x.as_strided((len(x) - self.kernel + 1, self.kernel * self.n_in), (self.n_in, 1))
+        y = torch.addmm(self._bias, seen, self._weight)
+        return F.leaky_relu_(y) if self._active else y
+
+
 def _layers(n_out: int) -> Stack:
     deep = [Layer(_WIDTH, _WIDTH, _KERNEL) for _ in range(_DEEP)]
     return (Layer(BINS, _WIDTH, 1), *deep, Layer(_WIDTH, n_out, 1, active=False))
@@ -70,7 +90,7 @@ def _whole(layers: Stack, x: Tensor) -> Tensor:
 class Perth:
     """The weights: `adds` is what marks, `hears` are what finds a mark at three speeds."""
 
-    adds: Stack
+    adds: tuple[Rows, ...]
     hears: tuple[Stack, ...]
 
     @torch.inference_mode()
@@ -127,4 +147,4 @@ def network() -> Perth:
         stack = nn.ModuleList(layers)
         stack.load_state_dict(own)
         stack.requires_grad_(False).eval()
-    return Perth(adds, tuple(hears))
+    return Perth(tuple(map(Rows, adds)), tuple(hears))

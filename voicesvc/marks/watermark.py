@@ -1,12 +1,12 @@
 """A stream of samples marked: what Perth adds below 2 kHz is added to them, all else is as it was.
 
 Computed in blocks of frames that are always the same, so the samples are too, however the stream is
-cut. A sample leaves when 0.22 s behind it are known. Knows nothing of takes or files.
+cut. A sample leaves when 0.22 s behind it are known and its block is full: the first ones with
+0.27 s, later ones within 0.32 s more. Knows nothing of takes or files.
 """
 
 import numpy as np
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
 from voicesvc.audio import Pcm
@@ -18,7 +18,7 @@ from voicesvc.marks.perth import (
     RATE_HZ,
     REACH,
     SPAN_DB,
-    Layer,
+    Rows,
     levels,
     network,
 )
@@ -26,7 +26,10 @@ from voicesvc.marks.perth import (
 LOOKAHEAD_S = (N_FFT + REACH * HOP) / RATE_HZ
 ZONE_MS = 1000 * LOOKAHEAD_S
 """A change of the samples at one place changes what is added to others up to this far from it."""
-_SMALL, _LARGE, _SMALL_FRAMES = 4, 16, 32  # frames in a block: few until there is some audio
+# Frames in a block, up to so many: a block costs about the same however few it has. With the first
+# 25 the first 0.07 s leave, which a line's first sound is in.
+_BLOCKS = ((25, 25), (64, 16))
+_BLOCK = 32  # from there on: a voice no faster than speech must not run dry for it
 _SILENT = 0.05  # mean level, of 1: below it, at -170 dB, a frame is digital silence
 STRENGTH = 1.2  # what it costs and what it survives: benchmarks/marks.py
 _WEIGHT = 0.375 * N_FFT / HOP  # sum of the squared Hann windows that lie on each sample
@@ -35,20 +38,17 @@ _WEIGHT = 0.375 * N_FFT / HOP  # sum of the squared Hann windows that lie on eac
 class _Convolution:
     """One layer on a stream of frames; it keeps what it has to see again."""
 
-    def __init__(self, layer: Layer) -> None:
-        self._layer, self._kernel = layer, layer.conv.kernel_size[0]
-        self._held = torch.zeros(1, layer.conv.in_channels, self._kernel // 2)
+    def __init__(self, layer: Rows) -> None:
+        self._layer = layer
+        self._held = torch.zeros(layer.kernel // 2, layer.n_in)
 
     def feed(self, x: Tensor, last: bool) -> Tensor:
-        """[1, n_in, t] -> the frames that became certain, [1, n_out, u]."""
-        x = torch.cat([self._held, x], 2)
-        if last:
-            x = F.pad(x, (0, self._kernel // 2))
-        self._held = x[:, :, max(x.shape[2] - self._kernel + 1, 0) :]
-        if x.shape[2] < self._kernel:
-            return x.new_zeros(1, self._layer.conv.out_channels, 0)
-        out: Tensor = self._layer(x)
-        return out
+        """[t, n_in] -> the frames that became certain, [u, n_out]."""
+        kernel = self._layer.kernel
+        behind = x.new_zeros(kernel // 2 if last else 0, x.shape[1])
+        x = torch.cat([self._held, x, behind])
+        self._held = x[max(len(x) - kernel + 1, 0) :]
+        return x.new_zeros(0, self._layer.n_out) if len(x) < kernel else self._layer(x)
 
 
 class _Residual:
@@ -79,14 +79,13 @@ class _Residual:
         behind = np.zeros(N_FFT + left * HOP, np.float32)
         self._pcm = np.concatenate([self._pcm, behind])
         out = self._run(left, last=True)
-        missing = max(self._fed - self._out - len(out), 0)
-        tail = self._sum[: min(missing, len(self._sum))] / _WEIGHT
-        whole = np.concatenate([out, tail, np.zeros(missing - len(tail), np.float32)])
-        return whole[: self._fed - self._out]
+        missing = self._fed - self._out
+        tail = self._sum[:missing] / _WEIGHT
+        return np.concatenate([out, tail, np.zeros(missing - len(tail), np.float32)])
 
     @property
     def _block(self) -> int:
-        return _SMALL if self._frames < _SMALL_FRAMES else _LARGE
+        return next((n for upto, n in _BLOCKS if self._frames < upto), _BLOCK)
 
     @torch.inference_mode()
     def _run(self, n: int, last: bool) -> Pcm:
@@ -95,10 +94,10 @@ class _Residual:
         self._pcm, self._frames = self._pcm[n * HOP :], self._frames + n
         spectrum = torch.fft.rfft(pcm.unfold(0, N_FFT, HOP) * self._window)[:, :BINS]  # [n, BINS]
         self._spectra.append(spectrum)
-        x = levels(spectrum).T[None]
+        x = levels(spectrum)
         for layer in self._layers:
             x = layer.feed(x, last)
-        return self._laid(x[0].T)
+        return self._laid(x)
 
     def _laid(self, answer: Tensor) -> Pcm:
         """Turn the answers on the next frames, [t, BINS], into samples, and lay them down."""
