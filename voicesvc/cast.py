@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from voicesvc import calibration, delivery, packs, phonemes
+from voicesvc import calibration, delivery, packs, phonemes, signatures
 from voicesvc.calibration import Calibration
 from voicesvc.config import Settings
 from voicesvc.engines import Engine
@@ -32,7 +32,8 @@ PrepareEngine = Callable[[packs.Pack, Settings, Callable[[str], None]], Prepared
 # What torch and the drivers below it raise: out of memory is a RuntimeError there.
 ENGINE_ERRORS = (RuntimeError, ValueError, MemoryError, OSError)
 _START_S = 3600.0  # what one voice may take to be loaded at the start
-_Signature = tuple[int, int, int] | None  # when a file was written, its size and its number
+# When manifest and signatures were written, their sizes and their numbers.
+_Signature = tuple[tuple[int, int, int] | None, ...]
 
 
 def prepare_engine(
@@ -69,6 +70,8 @@ class Cast:
         self, settings: Settings, prepare: PrepareEngine, say: Callable[[str], None]
     ) -> None:
         self.settings = settings
+        keys = settings.pack_keys
+        self._trust = None if keys is None else signatures.trusted(keys)
         self._prepare_engine, self._say = prepare, say
         self._lock = threading.Lock()
         self._calibrations: dict[str, Calibration] = {}
@@ -113,7 +116,7 @@ class Cast:
     def _look(self, actor: str) -> None:
         """Read the actor's manifest if it is another file than when it was read."""
         folder = self.settings.models_dir / actor
-        signature = _signature(folder / packs.MANIFEST)
+        signature = tuple(_written(folder / n) for n in (packs.MANIFEST, signatures.SIGNATURES))
         with self._lock:
             if actor in self._signatures and self._signatures[actor] == signature:
                 return
@@ -122,13 +125,23 @@ class Cast:
                 self._signatures.pop(actor, None)
                 self.voices.retire(actor)
                 return
-            found = packs.of_folder(folder)
+            found = self._read(folder)
             self.packs = dict(sorted({**self.packs, actor: found}.items()))
             self._signatures[actor] = signature
             if isinstance(found, PackRefused):
                 self.voices.retire(actor)
             else:
                 self.voices.declare(actor, _needs(found), found.manifest_sha256)
+
+    def _read(self, folder: Path) -> packs.Pack | PackRefused:
+        """The pack, or why it is refused: its manifest alone is looked at, and who signed it."""
+        found = packs.of_folder(folder)
+        if self._trust is not None and isinstance(found, packs.Pack):
+            try:
+                signatures.opened(found, self._trust)
+            except PackRefused as e:
+                return e
+        return found
 
     def actors(self) -> list[dict[str, Any]]:
         """Every actor there is a folder for, and where its voice stands."""
@@ -228,6 +241,8 @@ class Cast:
                 valid=f"VOICESVC_ACKNOWLEDGED_LICENCES={pack.licence.base}, or what was granted in"
                 " licence.base_granted of its pack.toml",
             )
+        if self._trust is not None:
+            signatures.verify(pack, self._trust)
         self._say(f"{actor}: loading")
         with _told(actor):
             read = self._prepare_engine(pack, self.settings, self._say)
@@ -316,7 +331,7 @@ def _told(actor: str) -> Iterator[None]:
         raise EngineFailed(f"{actor} cannot be loaded: {e}", where="actor") from e
 
 
-def _signature(path: Path) -> _Signature:
+def _written(path: Path) -> tuple[int, int, int] | None:
     try:
         found = path.stat()
     except OSError:

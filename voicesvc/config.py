@@ -49,6 +49,11 @@ class Settings(BaseModel):
         description="licences of base models that the operator says this use is within, separated "
         "by commas: CPML; a voice under one that is not here is not loaded",
     )
+    pack_keys: Path | None = Field(
+        None,
+        description="file with an Ed25519 public key as a JWK, or folder of them (*.json): a pack "
+        "that none of them signed is not loaded; unset: packs need no signature",
+    )
     device: str = Field(
         "auto",
         pattern=r"^(auto|cpu|cuda|cuda:\d+)$",

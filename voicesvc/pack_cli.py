@@ -153,6 +153,39 @@ def add_style(
     _tell(f"{folder}: styles {', '.join(sorted(pack.styles))}")
 
 
+Keys = Annotated[
+    list[Path] | None, typer.Option("--key", help="a key of `voicesvc grant key`; may be repeated")
+]
+
+
+@app.command()
+def sign(folder: Folder, key: Keys = None) -> None:
+    """Sign a pack: the sha256 of each of its files, as they are now."""
+    with _failing():
+        from voicesvc import packs, signatures
+
+        if not key:
+            raise InvalidRequest("whose signature?", where="--key", valid="a private key's file")
+        kids = signatures.sign(packs.read(folder), [signatures.signer(path) for path in key])
+    _tell(f"{folder}: signed by {', '.join(sorted(kids))}")
+
+
+@app.command()
+def verify(folder: Folder, key: Keys = None) -> None:
+    """Check that a pack's files are those that a trusted key signed, all of them and no others."""
+    with _failing():
+        from voicesvc import packs, signatures
+        from voicesvc.config import Settings
+
+        trust = {kid: k for path in key or () for kid, k in signatures.trusted(path).items()}
+        if not key and (said := Settings.read().pack_keys) is not None:
+            trust = signatures.trusted(said)
+        if not trust:
+            raise InvalidRequest("whose signature?", where="--key", valid="or VOICESVC_PACK_KEYS")
+        sealed = signatures.verify(packs.read(folder), trust)
+    _tell(f"{folder}: {len(sealed.contents.files)} files, signed by {', '.join(sealed.kids)}")
+
+
 @app.command()
 def check(folder: Folder) -> None:
     """Read a pack as serving would: manifest, hashes, every tensor; its voice is not made."""

@@ -75,11 +75,14 @@ class Pack(_Manifest):
 
     @property
     def model_sha256(self) -> str:
-        """What its samples depend on: the sha256 of the weights file; with a base, of both's."""
-        if self.base is None:
-            return self.weights_sha256
-        both = f"{self.base.sha256} {self.weights_sha256}"
-        return hashlib.sha256(both.encode()).hexdigest()
+        """What its samples depend on: the sha256 of the weights file; with a base, of both's.
+
+        Styles are a part of the voice: with some, it is of their files' too.
+        """
+        parts = [] if self.base is None else [self.base.sha256]
+        parts.append(self.weights_sha256)
+        parts += (f"{name} {style.sha256}" for name, style in sorted(self.styles.items()))
+        return parts[0] if len(parts) == 1 else hashlib.sha256(" ".join(parts).encode()).hexdigest()
 
     @property
     def weights_sha256(self) -> str:

@@ -58,7 +58,8 @@ class Verified:
 def sign(payload: bytes, kind: str, signers: Sequence[OKPKey], envelope: str | None = None) -> str:
     """The payload with a signature of each key, added to those of `envelope` if there is one.
 
-    `kind` is what is signed, `grant`, `notice`, `approval` or `head`: one never passes for another.
+    `kind` is what is signed, `grant`, `notice`, `approval`, `head` or `pack`: one never passes for
+    another.
 
     Raises:
         BadGrant: `envelope` is of another payload.
@@ -204,6 +205,16 @@ def payload_of(envelope: str) -> bytes:
         BadGrant: it is no envelope.
     """
     return _payload(_envelope(envelope))
+
+
+def kids_of(envelope: str) -> frozenset[str]:
+    """Whose signatures an envelope says it has: to be shown, never to be relied on.
+
+    Raises:
+        BadGrant: it is no envelope.
+    """
+    headers = [_header(m["protected"]) for m in _envelope(envelope)["signatures"]]
+    return frozenset(str(h.get("kid")) for h in headers)
 
 
 def _typ(kind: str) -> str:
