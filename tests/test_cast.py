@@ -146,6 +146,21 @@ def test_at_the_start_voices_are_loaded_as_far_as_there_is_room(tmp_path: Path) 
     studio.close()
 
 
+def test_a_network_is_reckoned_at_what_one_of_it_turned_out_to_take(tmp_path: Path) -> None:
+    small = ("resident_bytes = 62601836", "resident_bytes = 40000")
+    other = ("num_layers_flow = 4", "num_layers_flow = 2")
+    for actor, *more in (("ann",), ("bob",), ("cal", other)):
+        write_pack(tmp_path / "models", actor, small, *more)
+    studio = tone_studio(tmp_path / "models", {}, {}, device_budget_mb=1)
+    voices = studio.cast.voices
+    with studio.cast.leased("ann") as engine:
+        assert engine.resident_bytes == 1_000_000
+        assert [voices.fits(actor) for actor in ("bob", "cal")] == [False, True]
+    studio.cast.lease(studio.cast.pack("bob")).release()
+    assert voices.held_bytes == 1_000_000
+    studio.close()
+
+
 def test_one_voice_in_host_memory_is_placed_any_number_of_times(joe_studio: Studio) -> None:
     read = prepare(joe_studio.cast.pack("joe"), joe_studio.settings, print)
     assert read.host_bytes == joe_studio.cast.pack("joe").resident_bytes

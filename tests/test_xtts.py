@@ -403,6 +403,9 @@ def test_the_gpt_is_rounded_only_where_that_is_asked_for(
     own = voice.plan(words(), 7).hidden.parts[0]
     rounded = xtts.load(made[1], "cpu", "bf16")
     assert rounded.precision == "bfloat16"
+    declared = made[1].resident_bytes
+    assert 1 <= voice.resident_bytes / declared < 1.12  # upsampling is laid out with zeros
+    assert abs(rounded.resident_bytes / voice.resident_bytes - 0.5) < 0.05
     first = rounded.plan(words(), 7).hidden.parts[0]
     assert first.dtype == torch.float32
     assert 1e-4 < float((first[0] - own[0]).abs().max()) < 0.1

@@ -31,6 +31,7 @@ LoadEngine = Callable[[packs.Pack, Settings, Callable[[str], None]], Engine]
 PrepareEngine = Callable[[packs.Pack, Settings, Callable[[str], None]], Prepared[Engine]]
 # What torch and the drivers below it raise: out of memory is a RuntimeError there.
 ENGINE_ERRORS = (RuntimeError, ValueError, MemoryError, OSError)
+_OF_ONE_VOICE = {"vocabulary", "references_sha256", "f0_hz"}  # in the description of a network
 _START_S = 3600.0  # what one voice may take to be loaded at the start
 # When manifest and signatures were written, their sizes and their numbers.
 _Signature = tuple[tuple[int, int, int] | None, ...]
@@ -258,8 +259,15 @@ class Cast:
                 if engine.warm_key is not None:
                     self._warm.add(engine.warm_key)
             self._calibrations[pack.actor_id] = self._calibrated(engine, pack)
+        self._sized(pack, engine.resident_bytes)
         self._say(f"{pack.actor_id}: ready after {time.perf_counter() - begin:.1f} s")
         return engine
+
+    def _sized(self, pack: packs.Pack, resident_bytes: int) -> None:
+        """Reckon the voices of the same network at what one of them turned out to take here."""
+        for actor, other in self.packs.items():
+            if isinstance(other, packs.Pack) and pack.base is None and _alike(pack, other):
+                self.voices.expect(actor, resident_bytes)
 
     def _calibrated(self, engine: Engine, pack: packs.Pack) -> Calibration:
         """What the voice is by itself, measured when it is first loaded."""
@@ -302,6 +310,12 @@ class Cast:
             for phonemizer in self._phonemizers.values():
                 phonemizer.close()
             self._phonemizers.clear()
+
+
+def _alike(one: packs.Pack, other: packs.Pack) -> bool:
+    """Whether two voices take the same room: their networks have the same tensors."""
+    said = [p.network.model_dump(exclude=_OF_ONE_VOICE) for p in (one, other)]
+    return one.engine == other.engine and other.base is None and said[0] == said[1]
 
 
 def _needs(pack: packs.Pack) -> Needs:

@@ -124,6 +124,7 @@ class Decoder(nn.Module):
         in_each = getattr(generator, "cond_in_each_up_layer", False)
         self.conds = _list(Conv(c) for c in generator.conds) if in_each else None
         self.to(dtype)
+        self.resident_bytes = sum(t.nbytes for t in self.buffers())
 
     @property
     def lag_frames(self) -> int:
@@ -192,6 +193,7 @@ class Flow(nn.Module):
         self.half_channels = int(flow.flows[0].half_channels)
         self.steps = _list(_Coupling(b) for b in reversed(flow.flows))
         self.to(dtype)
+        self.resident_bytes = sum(t.nbytes for t in self.buffers())
 
     @property
     def lag_frames(self) -> int:

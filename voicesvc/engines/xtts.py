@@ -100,7 +100,7 @@ class Xtts:
         self.warm_key: str | None = f"{self.device} {self.precision} {kind}"
         self.sample_rate_hz, self.hop = pack.sample_rate_hz, self.shape.hop
         self.f0_hz = self.shape.f0_hz
-        self.resident_bytes = pack.resident_bytes
+        self.resident_bytes = pack.resident_bytes  # as declared, until all parts are there
         self._ids = {s: i for i, s in enumerate(pack.text.symbols) if s}
         self.symbols = frozenset(self._ids)
         self._tokens = Tokens(pack)
@@ -362,11 +362,13 @@ def of_tensors(
     conditioning = values[network.CONDITIONING].to(where, exact)
     voice = Xtts(pack, Gpt(shape, spoken, conditioning, share), vocoder, conditioning)
     voice.styles = {
-        name: Latents(
-            found[network.CONDITIONING].to(where, exact), found[network.SPEAKER].to(where)
-        )
-        for name, found in style_files(pack).items()
+        name: Latents(of[network.CONDITIONING].to(where, exact), of[network.SPEAKER].to(where))
+        for name, of in style_files(pack).items()
     }
+    if pack.base is None:  # what is shared with others is not this voice's own
+        latents = [t for s in voice.styles.values() for t in (s.conditioning, s.speaker)]
+        held = (*spoken.values(), conditioning, vocoder.speaker, *latents)
+        voice.resident_bytes = sum(t.nbytes for t in held) + decoder.resident_bytes
     return voice
 
 

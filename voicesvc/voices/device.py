@@ -68,6 +68,14 @@ class Voices(Generic[V]):
                 self._shelf.drop(before.key)
             self._report()
 
+    def expect(self, actor: str, own_bytes: int) -> None:
+        """Make room for that many bytes of its own before the voice is loaded, if not for more."""
+        with self._changed:
+            voice = self._current.get(actor)
+            if voice is not None and voice.engine is None and voice.stage is None:
+                most = max(voice.needs.own_bytes, own_bytes)
+                voice.needs = replace(voice.needs, own_bytes=most)
+
     def retire(self, actor: str) -> None:
         """Forget a voice; who holds it keeps it until released."""
         with self._changed:
