@@ -123,7 +123,10 @@ def test_the_least_recently_used_leaves_before_the_next_is_loaded() -> None:
     for actor in ("ann", "bea", "ann", "cid"):
         voices.lease(actor).release()
     assert load.loads() == ["load ann", "load bea", "close bea", "load cid"]
-    assert (metric("voicesvc_voices_loaded"), metric("voicesvc_voice_bytes")) == (2, 20)
+    assert (
+        metric("voicesvc_voices_loaded", device=""),
+        metric("voicesvc_voice_bytes", device=""),
+    ) == (2, 20)
 
 
 def test_a_leased_voice_is_never_evicted() -> None:
@@ -512,7 +515,7 @@ def test_under_load_no_leased_voice_is_closed_and_the_budget_holds() -> None:
                 continue
             with counting:
                 lease.engine.leased += 1
-            if metric("voicesvc_voice_bytes") > 20:
+            if metric("voicesvc_voice_bytes", device="") > 20:
                 wrong.append("over the budget")
             with counting:
                 lease.engine.leased -= 1

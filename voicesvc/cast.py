@@ -10,12 +10,14 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from voicesvc import calibration, delivery, packs, phonemes, signatures
 from voicesvc.calibration import Calibration
 from voicesvc.config import Settings
+from voicesvc.devices import Several
 from voicesvc.engines import Engine
 from voicesvc.errors import (
     BadSetting,
@@ -32,6 +34,7 @@ PrepareEngine = Callable[[packs.Pack, Settings, Callable[[str], None]], Prepared
 # What torch and the drivers below it raise: out of memory is a RuntimeError there.
 ENGINE_ERRORS = (RuntimeError, ValueError, MemoryError, OSError)
 _OF_ONE_VOICE = {"vocabulary", "references_sha256", "f0_hz"}  # in the description of a network
+_DEVICES_S = 120.0  # what several devices may take to come up
 _START_S = 3600.0  # what one voice may take to be loaded at the start
 # When manifest and signatures were written, their sizes and their numbers.
 _Signature = tuple[tuple[int, int, int] | None, ...]
@@ -57,7 +60,13 @@ class _Parts:
 
 def at_once(load: LoadEngine) -> PrepareEngine:
     """Engines of which nothing can be had in host memory first."""
-    return lambda pack, settings, say: _Parts(lambda: load(pack, settings, say))
+    return partial(_at_once, load)
+
+
+def _at_once(
+    load: LoadEngine, pack: packs.Pack, settings: Settings, say: Callable[[str], None]
+) -> Prepared[Engine]:
+    return _Parts(lambda: load(pack, settings, say))
 
 
 class Cast:
@@ -73,18 +82,22 @@ class Cast:
         self.settings = settings
         keys = settings.pack_keys
         self._trust = None if keys is None else signatures.trusted(keys)
-        self._prepare_engine, self._say = prepare, say
+        self._say = say
         self._lock = threading.Lock()
         self._calibrations: dict[str, Calibration] = {}
         self._phonemizers: dict[tuple[str, str, bool], phonemes.Phonemizer] = {}
         self._warm: set[str] = set()  # kinds of engines that have been run through
         self.warmed = False  # whether `warm` is done
         self.stands: Callable[[str], bool] = lambda _: True  # whether a grant is for an actor
-        self.voices: Voices[Engine] = Voices(
-            self._prepare,
-            (settings.device_budget_mb or 0) * 2**20 or None,
-            (settings.host_budget_mb or 0) * 2**20,
-        )
+        self.voices: Voices[Engine] | Several
+        if len(settings.devices) > 1:
+            self.voices = Several(settings, prepare, self._prepare, say)
+        else:
+            self.voices = Voices(
+                partial(self._prepare, prepare),
+                (settings.device_budget_mb or 0) * 2**20 or None,
+                (settings.host_budget_mb or 0) * 2**20,
+            )
         self.packs: dict[str, packs.Pack | PackRefused] = {}  # replaced, never changed
         self._signatures: dict[str, _Signature] = {}
         folders = settings.models_dir.iterdir() if settings.models_dir.is_dir() else ()
@@ -94,12 +107,16 @@ class Cast:
         if absent:
             detail = f"{settings.models_dir} has no actor {absent[0]!r}"
             raise BadSetting(detail, where="VOICESVC_ACTORS", valid=sorted(self.packs))
+        if isinstance(self.voices, Several):
+            self.voices.start()
 
     def warm(self) -> None:
         """Load the voices that are to be ready at start, as far as there is room.
 
         A pack that fails is in `actors()`.
         """
+        if isinstance(self.voices, Several) and not self.voices.wait(_DEVICES_S):
+            self._say(f"of {self.settings.device} only {', '.join(sorted(self.voices.up))} came up")
         for actor in self.settings.actors or tuple(self.packs):
             if not self.stands(actor):
                 self._say(f"{actor}: no grant for this voice stands, so it is not loaded")
@@ -230,7 +247,7 @@ class Cast:
         """
         return self.voices.lease(pack.actor_id, self.settings.load_wait_s, pack.manifest_sha256)
 
-    def _prepare(self, actor: str, version: str) -> Prepared[Engine]:
+    def _prepare(self, prepare: PrepareEngine, actor: str, version: str) -> Prepared[Engine]:
         pack = self.pack(actor)
         if pack.manifest_sha256 != version:
             raise NotReady(f"the pack of {actor} was changed just now", where="actor")
@@ -246,7 +263,7 @@ class Cast:
             signatures.verify(pack, self._trust)
         self._say(f"{actor}: loading")
         with _told(actor):
-            read = self._prepare_engine(pack, self.settings, self._say)
+            read = prepare(pack, self.settings, self._say)
         return _Parts(lambda: self._placed(pack, read), read.close, read.host_bytes)
 
     def _placed(self, pack: packs.Pack, read: Prepared[Engine]) -> Engine:

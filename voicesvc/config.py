@@ -9,7 +9,14 @@ from pathlib import Path
 from typing import Annotated, Literal, Self
 
 from platformdirs import user_cache_path, user_data_path
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    ValidationError,
+    field_validator,
+)
 
 from voicesvc.errors import BadSetting
 
@@ -56,8 +63,9 @@ class Settings(BaseModel):
     )
     device: str = Field(
         "auto",
-        pattern=r"^(auto|cpu|cuda|cuda:\d+)$",
-        description="auto, cpu, cuda or cuda:N; auto takes the first GPU, else the CPU",
+        pattern=r"^(auto|cpu|cuda|cuda:\d+|(cpu|cuda):\d+(,(cpu|cuda):\d+)+)$",
+        description="auto, cpu, cuda or cuda:N; auto takes the first GPU, else the CPU; several, "
+        "as cuda:0,cuda:1 or cpu:0,cpu:1, get a program each",
     )
     precision: Literal["auto", "fp32", "bf16", "fp16"] = Field(
         "auto", description="of the decoder; auto is bf16 where the device computes in it"
@@ -215,6 +223,19 @@ class Settings(BaseModel):
             name = PREFIX + str(first["loc"][0]).upper()
             help_text = cls.model_fields[str(first["loc"][0])].description
             raise BadSetting(f"{name}: {first['msg']}", where=name, valid=help_text) from e
+
+    @field_validator("device")
+    @classmethod
+    def _once_each(cls, device: str) -> str:
+        names = device.split(",")
+        if len(set(names)) < len(names):
+            raise ValueError(f"{device} has a device more than once")
+        return device
+
+    @property
+    def devices(self) -> tuple[str, ...]:
+        """The devices by name: several, or one that is used from this process."""
+        return tuple(self.device.split(","))
 
     @property
     def data_path(self) -> Path:

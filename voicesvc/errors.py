@@ -81,6 +81,18 @@ class NotReady(VoiceError):
         self.retry_after_s = 2
 
 
+class DeviceLost(VoiceError):
+    """The device that a voice is on failed, or its program ended; it is being started anew."""
+
+    status, slug, title = 503, "device-lost", "The device failed"
+
+    def __init__(
+        self, detail: str, *, where: str | None = None, valid: Iterable[Any] | str | None = None
+    ) -> None:
+        super().__init__(detail, where=where, valid=valid)
+        self.retry_after_s = 2
+
+
 class Overloaded(VoiceError):
     """There is no time for one more stream now, or the service is ending; worth asking again."""
 
@@ -273,6 +285,7 @@ PROBLEMS: tuple[type[VoiceError], ...] = (
     TextTooLong,
     NothingSpeakable,
     NotReady,
+    DeviceLost,
     Overloaded,
     PackRefused,
     EngineFailed,

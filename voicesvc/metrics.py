@@ -40,8 +40,14 @@ VOICE_LOAD = Histogram(
     ["actor"],
     buckets=(0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60),
 )
-VOICES_LOADED = Gauge("voicesvc_voices_loaded", "voices on the device")
-VOICE_BYTES = Gauge("voicesvc_voice_bytes", "bytes of device memory that loaded voices hold")
+VOICES_LOADED = Gauge("voicesvc_voices_loaded", "voices on the device", ["device"])
+VOICE_BYTES = Gauge(
+    "voicesvc_voice_bytes", "bytes of device memory that loaded voices hold", ["device"]
+)
+DEVICE_UP = Gauge("voicesvc_device_up", "1 while the program of one of several runs", ["device"])
+DEVICE_RESTARTS = Counter(
+    "voicesvc_device_restarts", "times that the program of a device was started anew", ["device"]
+)
 LOGGED = Counter("voicesvc_logged", "lines logged, warnings and worse", ["level", "logger"])
 VOICE_HOST_BYTES = Gauge(
     "voicesvc_voice_host_bytes", "bytes of host memory that voices off the device are kept in"

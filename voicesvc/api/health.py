@@ -25,13 +25,21 @@ async def readyz(request: Request) -> JSONResponse:
     actors = studio.cast.actors()
     states = {a["actor_id"]: a["state"] for a in actors}
     ending = request.app.state.pools.compute.ending
+    devices = [
+        {"device": d.name, "up": d.life is not None, "restarts": d.restarts}
+        for d in getattr(studio.cast.voices, "devices", ())
+    ]
     can_speak = not {"failed"}.issuperset(states.values())
     ready = studio.cast.warmed and can_speak and not ending
+    if devices:
+        ready = ready and any(d["up"] for d in devices)
     body = {
         "ready": ready,
         "voices": states,
         "failed": {a["actor_id"]: a["reason"] for a in actors if a["state"] == "failed"},
     }
+    if devices:
+        body["devices"] = devices
     return JSONResponse(body, 200 if ready else 503, headers={"Cache-Control": "no-store"})
 
 

@@ -74,10 +74,13 @@ def run(settings: Settings, say: Callable[[str], None], begin: float) -> None:
     listener = listen(settings)
     from voicesvc.engines import memory, vits
 
-    device = vits.pin(settings.device)
-    memory.watch(device)
-    workers = settings.workers or (1 if device.type == "cuda" else os.cpu_count() or 1)
-    settings = memory.with_budgets(settings, device)
+    several = len(settings.devices) > 1
+    device = vits.pin("cpu" if several else settings.device)
+    on_gpu = device.type == "cuda" or settings.device.startswith("cuda:")
+    workers = settings.workers or (len(settings.devices) if on_gpu else os.cpu_count() or 1)
+    if not several:  # else the programs of the devices see what there is
+        memory.watch(device)
+        settings = memory.with_budgets(settings, device)
     kept = archive.open_in(settings, f"in_{secrets.token_hex(10)}")
     studio = Studio(settings, say=say, archive=kept, traced=traces.take if traces else None)
     server = Server(
@@ -92,7 +95,8 @@ def run(settings: Settings, say: Callable[[str], None], begin: float) -> None:
     )
     decoder = vits.pick_dtype(settings.precision, device)
     room = f"{settings.device_budget_mb} MiB" if settings.device_budget_mb else "no limit"
-    say(f"device: {device}, decoder {decoder}, {workers} workers, voices: {room}")
+    said = settings.device if several else f"{device}, decoder {decoder}"
+    say(f"device: {said}, {workers} workers, voices: {room}")
     told = threading.Thread(target=_announce, args=(server, studio, say, begin), daemon=True)
     told.start()
     for number in (signal.SIGINT, signal.SIGTERM):  # uvicorn raises them again when it has ended

@@ -45,6 +45,13 @@ def free_bytes(meminfo: Path = _MEMINFO, cgroup: Path = _CGROUP) -> int:
     return free if limit == "max" else min(free, max(int(limit) - used, 0))
 
 
+def is_fault(error: Exception) -> bool:
+    """Whether a GPU is out of memory, or gave an error after which it does nothing more."""
+    if isinstance(error, torch.OutOfMemoryError | torch.AcceleratorError):
+        return True
+    return any(word in str(error) for word in ("CUDA error", "CUBLAS_STATUS", "CUDNN_STATUS"))
+
+
 def watch(device: torch.device) -> None:
     """Have `voicesvc_device_memory_bytes` say what a GPU has; of a CPU there is nothing to say.
 

@@ -16,7 +16,7 @@ from functools import partial
 from typing import Generic
 
 from voicesvc import metrics
-from voicesvc.errors import NotReady, UnknownActor
+from voicesvc.errors import DeviceLost, NotReady, UnknownActor
 from voicesvc.voices.shelf import Prepared, Shelf
 from voicesvc.voices.state import Held, Lease, Needs, Tier, V, VoiceState, anew, together_bytes
 
@@ -32,6 +32,7 @@ class Voices(Generic[V]):
         host_bytes: budget of what stays in host memory for the next load; 0: nothing does.
         loaders: threads that load; None: threads of its own.
         now: seconds that only grow.
+        name: the device's, where there are several.
     """
 
     def __init__(
@@ -42,8 +43,10 @@ class Voices(Generic[V]):
         *,
         loaders: Executor | None = None,
         now: Callable[[], float] = time.monotonic,
+        name: str = "",
     ) -> None:
-        self._prepare, self._budget, self._now = prepare, device_bytes, now
+        self._prepare, self._budget, self._now, self._name = prepare, device_bytes, now, name
+        self._times_lost = 0
         self._shelf: Shelf[V] = Shelf(host_bytes)
         self._given = loaders
         self._own: ThreadPoolExecutor | None = None
@@ -75,6 +78,20 @@ class Voices(Generic[V]):
             if voice is not None and voice.engine is None and voice.stage is None:
                 most = max(voice.needs.own_bytes, own_bytes)
                 voice.needs = replace(voice.needs, own_bytes=most)
+
+    def renew(self, device_bytes: int | None, host_bytes: int) -> None:
+        """The device lost all that was on it, and has these budgets from now on."""
+        with self._changed:
+            self._times_lost += 1
+            self._budget = device_bytes
+            for voice in self._placed.values():
+                voice.engine, voice.leaving = None, False
+            self._placed.clear()
+            for voice in self._current.values():
+                if isinstance(voice.error, DeviceLost):
+                    voice.error = None
+            self._shelf.clear(host_bytes)
+            self._report()
 
     def retire(self, actor: str) -> None:
         """Forget a voice; who holds it keeps it until released."""
@@ -253,7 +270,8 @@ class Voices(Generic[V]):
         loaders = self._given or self._own
         if loaders is None:
             loaders = self._own = ThreadPoolExecutor(LOADS_AT_ONCE, thread_name_prefix="loading")
-        loaders.submit(self._load, voice).add_done_callback(partial(self._loaded, voice))
+        loaded = partial(self._loaded, voice, self._times_lost)
+        loaders.submit(self._load, voice).add_done_callback(loaded)
         return None
 
     def _make_room(self, needs: Needs, budget_bytes: int) -> bool:
@@ -290,13 +308,14 @@ class Voices(Generic[V]):
         finally:
             self._shelf.put(key, prepared)
 
-    def _loaded(self, voice: Held[V], future: Future[V]) -> None:
+    def _loaded(self, voice: Held[V], times_lost: int, future: Future[V]) -> None:
         with self._changed:
             del self._loading[voice.key]
             voice.stage, voice.took_s = None, self._now() - voice.begun_s
             error = None if future.cancelled() else future.exception()
-            voice.error = error
-            if error is None and not future.cancelled():
+            gone = self._times_lost != times_lost  # and what was placed with it
+            voice.error = None if gone and isinstance(error, DeviceLost) else error
+            if error is None and not future.cancelled() and not gone:
                 self._placed_now(voice, future.result())
             self._settle(voice)
             self._report()
@@ -344,8 +363,9 @@ class Voices(Generic[V]):
         return [voice.needs for voice in there if voice not in without]
 
     def _report(self) -> None:
-        metrics.VOICES_LOADED.set(len(self._placed))
-        metrics.VOICE_BYTES.set(together_bytes(v.needs for v in self._placed.values()))
+        metrics.VOICES_LOADED.labels(self._name).set(len(self._placed))
+        held_bytes = together_bytes(v.needs for v in self._placed.values())
+        metrics.VOICE_BYTES.labels(self._name).set(held_bytes)
         metrics.VOICE_HOST_BYTES.set(self._shelf.held_bytes)
         self._changed.notify_all()
         for told in self._told:

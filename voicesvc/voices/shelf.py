@@ -83,10 +83,12 @@ class Shelf(Generic[V]):
         if found is not None and not in_use:
             found.close()
 
-    def clear(self) -> None:
-        """Let go of all."""
+    def clear(self, budget_bytes: int | None = None) -> None:
+        """Let go of all; there is room for so many bytes from now on, where that is another."""
         for key in list(self._kept):
             self.drop(key)
+        with self._lock:
+            self._budget = self._budget if budget_bytes is None else budget_bytes
 
     def _held(self) -> int:
         return sum(p.host_bytes for p in self._kept.values()) + sum(self._reserved.values())
