@@ -1,8 +1,12 @@
-"""`/`: the audition page, with its style sheets in it: nothing else is waited for to paint it."""
+"""`/`: the audition page, with its style sheets in it: nothing else is waited for to paint it.
+
+In it, too, is the script that keeps the keys that are pressed before its modules are there.
+"""
 
 import base64
 import hashlib
 import re
+from collections.abc import Callable
 from functools import cache
 from pathlib import Path
 
@@ -11,6 +15,7 @@ from fastapi.responses import HTMLResponse
 
 STATIC = Path(__file__).resolve().parents[1] / "static"
 _SHEET = re.compile(r'<link rel="stylesheet" href="/static/([a-z]+\.css)">')
+_SCRIPT = re.compile(r'<script src="/static/([a-z]+\.js)"></script>')
 # The style sheet that wavesurfer.js puts into its shadow root, at the page's height.
 _WAVESURFER = "zdaFn6MNsIUllSDa7XqIUT+gTXa7RqDAINkyj8geYMU="
 router = APIRouter()
@@ -26,19 +31,23 @@ def page() -> HTMLResponse:
 
 @cache
 def _page() -> tuple[bytes, str]:
-    """The page, and the policy that lets it have these styles and no others."""
-    styles = [_WAVESURFER]
+    """The page, and the policy that lets it have these styles and this script and no others."""
+    hashes = {"style": [f"'sha256-{_WAVESURFER}'"], "script": []}
 
-    def put_in(link: re.Match[str]) -> str:
-        sheet = (STATIC / link[1]).read_text("utf-8")
-        styles.append(base64.b64encode(hashlib.sha256(sheet.encode()).digest()).decode())
-        return f"<style>{sheet}</style>"
+    def put_in(tag: str) -> Callable[[re.Match[str]], str]:
+        def whole(link: re.Match[str]) -> str:
+            content = (STATIC / link[1]).read_text("utf-8")
+            digest = base64.b64encode(hashlib.sha256(content.encode()).digest()).decode()
+            hashes[tag].append(f"'sha256-{digest}'")
+            return f"<{tag}>{content}</{tag}>"
 
-    html = _SHEET.sub(put_in, (STATIC / "index.html").read_text("utf-8"))
-    hashes = " ".join(f"'sha256-{style}'" for style in styles)
+        return whole
+
+    html = _SHEET.sub(put_in("style"), (STATIC / "index.html").read_text("utf-8"))
+    html = _SCRIPT.sub(put_in("script"), html)
     policy = (
-        "default-src 'none'; script-src 'self'; connect-src 'self'; "
-        f"style-src 'self' {hashes}; "
+        f"default-src 'none'; script-src 'self' {' '.join(hashes['script'])}; connect-src 'self'; "
+        f"style-src 'self' {' '.join(hashes['style'])}; "
         "img-src 'self' data:; media-src 'self' blob:; worker-src 'self' blob:; "
         "base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
     )

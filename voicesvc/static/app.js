@@ -352,9 +352,9 @@ const live = new Live({
     show("live", isConnected ? "" : "Not connected: what others do is not shown. Connecting…");
   },
   onChange: (events) => {
-    if (events.some(({ kind }) => kind === "production")) desk.guard(productions.read());
+    if (events.some(({ kind }) => kind === "production")) desk.guard(productions.read().finally(() => keys.begin(window.keysPressed()))); // on what is there then
     desk.guard(shelf.follow(events, (event) => desk.wants(event)));
   },
 });
 desk.guard(desk.openLine(null));
-desk.guard(productions.read());
+desk.guard(productions.read().finally(() => keys.begin(window.keysPressed()))); // on what is there then

@@ -25,7 +25,20 @@ export class Keys {
       return part;
     }));
     find("keys-open").addEventListener("click", () => this.dialog.showModal());
-    document.addEventListener("keydown", (event) => this.onKey(event));
+  }
+
+  /** Listens from now on; first come the keydown events of before, as if they were pressed now. */
+  begin(pressed) {
+    document.addEventListener("keydown", (event) => {
+      if (!event.defaultPrevented) this.onKey(event);
+    });
+    const before = document.activeElement;
+    for (const event of pressed) {
+      const { activeElement } = document;
+      const isField = activeElement !== before && activeElement.matches(TYPES);
+      if (isField && !event.target.closest(TYPES)) typeInto(activeElement, event);
+      else this.onKey(event);
+    }
   }
 
   show() {
@@ -33,7 +46,7 @@ export class Keys {
   }
 
   onKey(event) {
-    if (event.defaultPrevented || event.altKey || event.isComposing) return;
+    if (event.altKey || event.isComposing) return;
     if (document.querySelector("dialog[open]")) return;
     const command = event.ctrlKey || event.metaKey;
     const key = this.table.get(nameOf(event));
@@ -46,6 +59,13 @@ export class Keys {
       key.run(event);
     }
   }
+}
+
+/** What a key that was pressed for a field would have put there. */
+function typeInto(field, event) {
+  if (event.key.length !== 1 || event.ctrlKey || event.metaKey) return;
+  field.setRangeText(event.key, field.selectionStart, field.selectionEnd, "end");
+  field.dispatchEvent(new InputEvent("input", { bubbles: true, data: event.key, inputType: "insertText" }));
 }
 
 /** "Control+Shift+z", "Shift+3" for the digit's key whatever sign it makes, "?" as it is typed. */

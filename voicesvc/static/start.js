@@ -1,9 +1,26 @@
-// The page is painted before its modules are asked for, all in one go: they would be in its way.
+// Runs where it stands in the page, before anything is painted. The modules are asked for after
+// that, all in one go: they would be in its way. What is pressed until they are there is kept.
 
-const begin = () => {
-  document.head.append(document.getElementById("modules").content);
-  import("/static/app.js");
-};
+{
+  const pressed = [];
+  const keep = (event) => {
+    pressed.push(event);
+    const isSign = event.key.length === 1 && !event.ctrlKey && !event.metaKey && !event.altKey;
+    if (isSign && event.target === document.body) event.preventDefault(); // the space bar scrolls
+  };
+  addEventListener("keydown", keep);
+  /** Keeps keys no longer; gives those that were. */
+  window.keysPressed = () => {
+    removeEventListener("keydown", keep);
+    return pressed.splice(0);
+  };
 
-if (document.hidden) begin(); // a page that nobody sees has no frames to wait for
-else requestAnimationFrame(() => setTimeout(begin));
+  const begin = () => {
+    document.head.append(document.getElementById("modules").content);
+    import("/static/app.js");
+  };
+  addEventListener("DOMContentLoaded", () => {
+    if (document.hidden) begin(); // a page that nobody sees has no frames to wait for
+    else requestAnimationFrame(() => setTimeout(begin));
+  });
+}
