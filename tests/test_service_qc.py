@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from conftest import Service, archived, eventually, served
+from conftest import Service, archived, eventually, served, tones_served
 
 from voicesvc.config import Settings
 from voicesvc.studio import Studio
@@ -17,7 +17,7 @@ TEXT = "The harbour was quiet before the storm came."
 @pytest.fixture(scope="module")
 def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
     folder = tmp_path_factory.mktemp("qc")
-    settings = Settings.read({}, watermark="off", actors=("joe",), device="cpu")
+    settings = Settings.read({}, check_nice=0, watermark="off", actors=("joe",), device="cpu")
     with served(Studio(settings, archive=archived(folder))) as running:
         yield running
 
@@ -83,8 +83,7 @@ def test_first_attempt_is_enough_where_its_words_are_right(service: Service) -> 
 
 
 def test_service_ends_at_once_while_somebody_listens(tmp_path: Path) -> None:
-    settings = Settings.read({}, watermark="off", actors=("joe",), device="cpu")
-    with served(Studio(settings, archive=archived(tmp_path))) as service:
+    with tones_served(tmp_path, settings={"check_words": "auto"}) as service:
         for seed in range(3):
             service.speak(TEXT * 4, seed=seed)
         begin = time.monotonic()

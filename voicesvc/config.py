@@ -156,6 +156,12 @@ class Settings(BaseModel):
         "auto",
         description="whether takes are listened to for wrong words; auto: where the qc extra is",
     )
+    check_nice: int = Field(
+        19,
+        ge=0,
+        le=19,
+        description="how far what listens to takes stands back for all else, as `nice` has it",
+    )
     first_audio_s: float = Field(
         2.0,
         gt=0,

@@ -103,7 +103,7 @@ def create_app(studio: Studio, workers: int) -> FastAPI:
 def _inspector(studio: Studio) -> qc.Inspector | None:
     """What listens to takes, where it is wanted and installed."""
     wanted = studio.settings.check_words == "auto" and qc.available()
-    return qc.Inspector() if wanted else None
+    return qc.Inspector(niceness=studio.settings.check_nice) if wanted else None
 
 
 def _limits(settings: Settings) -> Limits:

