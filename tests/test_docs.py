@@ -138,6 +138,19 @@ def test_http_page_lists_every_route(service: Service) -> None:
     assert httpx.get(f"{service.url}/docs").headers["content-type"].startswith("text/html")
 
 
+def test_every_post_that_makes_something_takes_a_key(service: Service) -> None:
+    """What is sent again with the same `Idempotency-Key` makes nothing, and says so."""
+    makes_nothing = {"/v1/actors/{actor_id}/load", "/v1/actors/{actor_id}/unload", "/v1/plans"}
+    makes_nothing |= {"/v1/takes/{take}/restore", "/v1/verify"}
+    posts = {
+        path: methods["post"]["description"]
+        for path, methods in create_app(service.studio, workers=1).openapi()["paths"].items()
+        if "post" in methods
+    }
+    without = {path for path, said in posts.items() if "`Idempotency-Key`" not in said}
+    assert without - makes_nothing == set()
+
+
 @pytest.mark.parametrize(
     ("heading", "model"),
     [("POST /v1/speech", Line), ("POST /v1/audio/speech", OpenAiSpeech)],

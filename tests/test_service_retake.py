@@ -161,6 +161,11 @@ def test_other_code_is_refused_or_becomes_a_take_of_its_own(tone: Service) -> No
     assert (new["made_by"], new["parent"], new["drifted"]) == ("drift", take["id"], ["code.torch"])
     assert hashlib.sha256(allowed.content).hexdigest() == new["pcm_sha256"]
     assert new["code"] == provenance.code()
+    body = {"source": "model", "allow_drift": True, "format": "pcm_f32le"}
+    path, key = f"/v1/takes/{take['id']}/render", {"Idempotency-Key": "once"}
+    first, again = (tone.http.post(path, json=body, headers=key) for _ in range(2))
+    assert first.headers["Voicesvc-Take"] == again.headers["Voicesvc-Take"] != new["id"]
+    assert (first.content, again.headers["Voicesvc-Drift"]) == (again.content, "code.torch")
 
 
 def test_other_weights_are_refused_and_the_kept_samples_are_not(tmp_path: Path) -> None:

@@ -182,9 +182,21 @@ def test_seconds_that_are_used_up_cut_the_stream(tmp_path: Path) -> None:
 # -- withdrawn -----------------------------------------------------------------------------------
 
 
-def stop(service: Service, action: str, grant: str = "demo-ann") -> httpx.Response:
+def stop(service: Service, action: str, grant: str = "demo-ann", **headers: str) -> httpx.Response:
     path = f"/v1/grants/{grant}/notices"
-    return service.post(json.dumps({"action": action, "reason": "a strike"}), path)
+    return service.post(json.dumps({"action": action, "reason": "a strike"}), path, **headers)
+
+
+def test_a_notice_that_is_sent_again_is_given_once(service: Service) -> None:
+    def notices() -> int:
+        return len(service.http.get("/v1/grants/demo-ann").json()["notices"])
+
+    before, key = notices(), {"Idempotency-Key": "twice"}
+    for _ in range(2):
+        assert stop(service, "suspend", **key).json()["state"] == "it is suspended"
+    assert notices() == before + 1
+    assert stop(service, "resume", **key).status_code == 422  # the key came with another body
+    assert stop(service, "resume").json()["state"] == "it stands"
 
 
 def test_what_is_suspended_stands_still_and_goes_on(service: Service) -> None:
@@ -279,7 +291,11 @@ def test_what_a_signer_withdraws_stops_too(service: Service) -> None:
     given = Notice.model_validate_json(json.dumps(said))
     notice = json.loads(sign(given.canonical(), "notice", (ESTATE,)))
     body = {"kind": "notice", "content": notice}
-    assert service.http.post("/v1/grants", json=body).status_code == 201
+    papers = len(ledger(service, subject="g-ben", kind="notice"))
+    for _ in range(2):  # sent again with its key it is entered once
+        sent = service.http.post("/v1/grants", json=body, headers={"Idempotency-Key": "strike"})
+        assert (sent.status_code, sent.json()["subject"]) == (201, "g-ben")
+    assert len(ledger(service, subject="g-ben", kind="notice")) == papers + 1
     assert service.speak(LINE, actor="ben").json()["grants"][0]["clause"] == "suspended"
     assert stop(service, "resume", "g-ben").json()["state"] == "it is suspended"
     grants.trust(service.studio, ESTATE, "estate", trusted=False)

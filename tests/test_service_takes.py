@@ -158,6 +158,10 @@ def test_take_that_failed_says_why(tmp_path: Path) -> None:
         assert "chunk 1" in take["reason"]
 
 
+def measured_of(service: Service, take: Any) -> Any:
+    return get(service, f"/v1/takes/{take['id']}")["measured"]
+
+
 def test_takes_of_a_line_differ_and_can_be_had_again(service: Service, line: Any) -> None:
     fields = {"vary": ["seed", "emotion", "pace"], "seed": 3}
     takes = take_five(service, line, **fields)
@@ -166,6 +170,9 @@ def test_takes_of_a_line_differ_and_can_be_had_again(service: Service, line: Any
     assert len({t["pcm_sha256"] for t in takes}) == 5
     durations = [t["duration_s"] for t in takes]
     assert max(durations) / min(durations) > 1.2
+    assert eventually(lambda: all(measured_of(service, t) for t in takes), 30)
+    f0s_hz = [measured_of(service, t)["f0_median_hz"] for t in takes]
+    assert max(f0s_hz) / min(f0s_hz) > 1.05
     assert takes[0]["varied"] == {}
     assert len({t["varied"]["emotion"]["name"] for t in takes[1:]}) == 4
     again = take_five(service, line, **fields)
@@ -266,6 +273,12 @@ def test_slower_editor_sees_what_the_faster_one_did(service: Service, line: Any)
     assert (odd.status_code, odd.json()["where"]) == (422, "If-Match")
 
 
+def entries(service: Service, take: str) -> list[str]:
+    """What the ledger has of a take, in order; the listening is entered when there is time."""
+    found = get(service, "/v1/ledger", subject=take)["items"]
+    return [e["kind"] for e in sorted(found, key=lambda e: e["seq"]) if e["kind"] != "heard"]
+
+
 def test_deleted_take_is_gone_and_comes_back(service: Service, line: Any) -> None:
     (take,) = take_five(service, line, count=1)
     path, tag = f"/v1/takes/{take['id']}", {"If-Match": f'"{take["version"]}"'}
@@ -276,6 +289,7 @@ def test_deleted_take_is_gone_and_comes_back(service: Service, line: Any) -> Non
     assert take["id"] in [t["id"] for t in get(service, "/v1/takes", deleted=True)["items"]]
     assert service.http.post(f"{path}/restore").json()["deleted_at"] is None
     assert service.http.get(f"{path}/audio").status_code == 200
+    assert entries(service, take["id"])[:4] == ["permit", "made", "deleted", "restored"]
 
 
 def test_audio_of_a_deleted_take_is_removed_when_its_time_is_up(tmp_path: Path) -> None:
@@ -289,6 +303,7 @@ def test_audio_of_a_deleted_take_is_removed_when_its_time_is_up(tmp_path: Path) 
         assert archive.purge(-1) == 1
         assert not archive.blobs.has(take["pcm_sha256"])
         assert service.http.post(f"/v1/takes/{take['id']}/restore").status_code == 410
+        assert entries(service, take["id"]) == ["permit", "made", "deleted", "purged"]
         assert get(service, f"/v1/takes/{take['id']}")["pcm_sha256"] == take["pcm_sha256"]
 
 

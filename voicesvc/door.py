@@ -172,8 +172,8 @@ class Door:
         self._archive.database.write(lambda c: permits.add_paper(c, paper, by))
         self.refresh()
 
-    def notice(self, grant: str, action: Action, reason: str, who: str | None) -> None:
-        """Stop a grant, or let it go on, as the operator.
+    def notice(self, grant: str, action: Action, reason: str) -> str:
+        """The operator's notice that stops a grant, or lets it go on, signed and not yet entered.
 
         Raises:
             UnknownGrant: there is none.
@@ -181,7 +181,7 @@ class Door:
         registers.newest(self.register.grants, grant)
         at = datetime.fromtimestamp(self.now_ms() / 1000, UTC)
         said = Notice(grant=grant, action=action, at=at, reason=reason)
-        self.enter("notice", grant, sign(said.canonical(), "notice", (self.key,)), who)
+        return sign(said.canonical(), "notice", (self.key,))
 
     # -- permits -----------------------------------------------------------------------------------
 

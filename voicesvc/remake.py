@@ -119,8 +119,10 @@ class Again:
     kept: StoredTake | None  # the new take, where the samples are others
 
 
-def by_model(studio: Studio, take: StoredTake, *, allow_drift: bool, who: str | None) -> Again:
-    """The take's samples from its plan; if they are others, as a new take.
+def by_model(
+    studio: Studio, take: StoredTake, *, allow_drift: bool, who: str | None, id: str | None = None
+) -> Again:
+    """The take's samples from its plan; if they are others, as a new take, of this id if given.
 
     Raises:
         Drift: something is not as it was, or the samples came out otherwise, and neither is
@@ -144,7 +146,7 @@ def by_model(studio: Studio, take: StoredTake, *, allow_drift: bool, who: str | 
         facts = {"asked": asked, "use": use, "drifted": drifted}
         made = _made(studio, engine, take, planned, (timings, pcm))
     new = NewTake(
-        id=studio.new_id("tk"),
+        id=id or studio.new_id("tk"),
         made_by="drift",
         state="open",
         actor=take.actor,

@@ -1,6 +1,8 @@
 """Speech that is sent again: with the same Idempotency-Key it is the same take."""
 
 import asyncio
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from typing import Any
 
@@ -46,27 +48,49 @@ async def speak(
 async def _keyed(
     request: Request, archive: Archive, line: Line, origin: Origin, body: bytes
 ) -> Response:
-    studio: Studio = request.app.state.studio
-    fresh = {"take": studio.new_id("tk"), "seed": studio.draw_seed()}
-    known, replayed = await asyncio.to_thread(make_once, request, body, lambda _: fresh)
-    if replayed:
-        made = await asyncio.to_thread(_made, archive, known["take"])
-        if made is not None and made.state == "complete":
-            return await _same(request, archive, made, line)
-        if known["take"] in request.app.state.speaking or (made and made.state in _GOING_ON):
-            raise KeyInUse("the take is still being made", where="Idempotency-Key")
-        # It failed or was left: made anew under the same key, with the same seed.
-        known = {"take": fresh["take"], "seed": known["seed"]}
-        await asyncio.to_thread(_replace, request, archive, body, known)
+    known, made = await claim(request, body)
+    if made is not None:
+        return await _same(request, archive, made, line)
     if line.plan is None and line.seed is None:
         line = line.model_copy(update={"seed": known["seed"]})
-    speaking: set[str] = request.app.state.speaking
-    speaking.add(known["take"])
-    try:
+    with being_made(request, known["take"]):
         named = replace(origin, take_id=known["take"])
         return await respond(request, line, named)
+
+
+async def claim(request: Request, body: bytes) -> tuple[dict[str, Any], StoredTake | None]:
+    """The id and the seed of the take that a request's key stands for; and the take, once made.
+
+    Raises:
+        KeyInUse: it is still being made.
+        KeyReused: the key came with another request before.
+    """
+    studio: Studio = request.app.state.studio
+    archive = archive_of(request)
+    fresh = {"take": studio.new_id("tk"), "seed": studio.draw_seed()}
+    known, replayed = await asyncio.to_thread(make_once, request, body, lambda _: fresh)
+    if not replayed:
+        return known, None
+    made = await asyncio.to_thread(_made, archive, known["take"])
+    if made is not None and made.state == "complete":
+        return known, made
+    if known["take"] in request.app.state.speaking or (made and made.state in _GOING_ON):
+        raise KeyInUse("the take is still being made", where="Idempotency-Key")
+    # It failed or was left: made anew under the same key, with the same seed.
+    known = {"take": fresh["take"], "seed": known["seed"]}
+    await asyncio.to_thread(_replace, request, archive, body, known)
+    return known, None
+
+
+@contextmanager
+def being_made(request: Request, take_id: str | None) -> Iterator[None]:
+    """While it lasts, another request with the same key is refused."""
+    speaking: set[str | None] = request.app.state.speaking
+    speaking.add(take_id)
+    try:
+        yield
     finally:
-        speaking.discard(known["take"])
+        speaking.discard(take_id)
 
 
 def _made(archive: Archive, take_id: str) -> StoredTake | None:

@@ -1,19 +1,21 @@
 """`/v1/grants`: licences for voices, imported as they were signed, stopped, read and printed."""
 
 import json
+from collections.abc import Callable
 from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Query, Request
 from pydantic import BaseModel, ConfigDict, Field
 from starlette.responses import HTMLResponse, JSONResponse, Response
 
-from voicesvc.api.changes import who
+from voicesvc.api.changes import Body, archive_of, make_once, who
 from voicesvc.door import Door
 from voicesvc.rights import Verified
 from voicesvc.rights import page as pages
 from voicesvc.rights import register as registers
 from voicesvc.rights.register import Kind
 from voicesvc.rights.standing import Action
+from voicesvc.store import permits
 from voicesvc.studio import Studio
 
 router = APIRouter(tags=["grants"])
@@ -84,24 +86,40 @@ class Paper(BaseModel):
 
 
 @router.post("/v1/grants", status_code=201)
-def enter(body: Paper, request: Request) -> JSONResponse:
-    """Import a grant, its next version, a notice, an approval, a script or a signer's key."""
+def enter(body: Paper, raw: Body, request: Request) -> JSONResponse:
+    """Import a grant, its next version, a notice, an approval, a script or a signer's key.
+
+    Takes `Idempotency-Key`.
+    """
     door, kind = door_of(request), body.kind
     content = json.dumps(body.content, separators=(",", ":"), ensure_ascii=False)
-    subject = entered(door, kind, content, who(request))
-    return JSONResponse({"kind": kind, "subject": subject}, 201)
+
+    def checked() -> tuple[str, str]:
+        return registers.subject_of(kind, content, door.register, door.key), content
+
+    return JSONResponse(entered(request, raw, kind, checked), 201)
 
 
-def entered(door: Door, kind: Kind, content: str, by: str | None) -> str:
-    """Check a paper and enter it; gives what it is about.
+def entered(
+    request: Request, raw: bytes, kind: Kind, checked: Callable[[], tuple[str, str]]
+) -> dict[str, Any]:
+    """Enter a paper, what it is about and its content, unless this request was sent before.
 
     Raises:
-        BadGrant, UnknownGrant: it does not hold.
+        BadGrant, UnknownGrant: it does not hold, says `checked`.
     """
+    door, by = door_of(request), archive_of(request).by(who(request))
+
+    def make(c: Any) -> dict[str, Any]:
+        subject, content = checked()
+        paper = permits.Paper(kind, subject, content, registers.facts(kind, content))
+        permits.add_paper(c, paper, by)
+        return {"kind": kind, "subject": subject}
+
     door.refresh()
-    subject = registers.subject_of(kind, content, door.register, door.key)
-    door.enter(kind, subject, content, by)
-    return subject
+    made, _ = make_once(request, raw, make)
+    door.refresh()
+    return made
 
 
 @router.get("/v1/grants/{grant}")
@@ -142,9 +160,11 @@ class Stop(BaseModel):
 
 
 @router.post("/v1/grants/{grant}/notices", status_code=201)
-def notice(grant: str, body: Stop, request: Request) -> dict[str, Any]:
-    """Revoke, suspend or resume as the operator; streams under it are cut at once."""
+def notice(grant: str, body: Stop, raw: Body, request: Request) -> dict[str, Any]:
+    """Revoke, suspend or resume as the operator; streams under it are cut at once.
+
+    Takes `Idempotency-Key`.
+    """
     door = door_of(request)
-    door.refresh()
-    door.notice(grant, body.action, body.reason, who(request))
+    entered(request, raw, "notice", lambda: (grant, door.notice(grant, body.action, body.reason)))
     return told(registers.newest(door.register.grants, grant), door)

@@ -40,7 +40,7 @@ class OpenAiSpeech(BaseModel):
 
 @router.post("/v1/audio/speech", response_class=Response)
 async def speak(body: OpenAiSpeech, request: Request) -> Response:
-    """OpenAI-compatible speech, streamed."""
+    """OpenAI-compatible speech, streamed. Takes `Idempotency-Key`."""
     line = Line(
         actor=body.voice,
         text=body.input,

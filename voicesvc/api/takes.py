@@ -11,6 +11,7 @@ from starlette.responses import JSONResponse, Response
 
 from voicesvc import again, differences, encode, lineplan, remake, seal
 from voicesvc import timings as timing_files
+from voicesvc.api.again import being_made, claim
 from voicesvc.api.changes import (
     Body,
     Part,
@@ -18,6 +19,7 @@ from voicesvc.api.changes import (
     changed,
     deleted,
     given_fields,
+    key_of,
     listed,
     make_once,
     told,
@@ -190,8 +192,11 @@ class RenderAsked(BaseModel):
 
 
 @router.post("/v1/takes/{take}/render", response_class=Response, responses=AUDIO)
-async def render(take: str, body: RenderAsked, request: Request) -> Response:
-    """The take to the sample, at any rate, format and depth. What drifted is in the headers."""
+async def render(take: str, body: RenderAsked, raw: Body, request: Request) -> Response:
+    """The take to the sample, at any rate, format and depth. What drifted is in the headers.
+
+    Takes `Idempotency-Key`, for the take that it makes where `allow_drift` lets it.
+    """
     studio: Studio = request.app.state.studio
     archive = archive_of(request)
     found = await asyncio.to_thread(archive.take, take, deleted=False)
@@ -207,8 +212,17 @@ async def render(take: str, body: RenderAsked, request: Request) -> Response:
         headers = _told_drift(found, names)
         heard = await asyncio.to_thread(hearing, request, found, output, headers)
         return await streamed(request, heard, output, headers)
-    asked = partial(remake.by_model, studio, found, allow_drift=body.allow_drift, who=who(request))
-    made = await loop.run_in_executor(pools.loading, asked)
+    known: dict[str, Any] = {"take": None}
+    if body.allow_drift and key_of(request, raw) is not None:
+        known, before = await claim(request, raw)
+        if before is not None:
+            headers = _told_drift(before, before.facts["drifted"])
+            heard = await asyncio.to_thread(hearing, request, before, output, headers)
+            return await streamed(request, heard, output, headers)
+    by_model = partial(remake.by_model, studio, found, who=who(request), id=known["take"])
+    with being_made(request, known["take"]):
+        asked = partial(by_model, allow_drift=body.allow_drift)
+        made = await loop.run_in_executor(pools.loading, asked)
     kept = made.kept or found
     n_samples = again.samples_at(kept, output.sample_rate_hz)
     headers = _told_drift(kept, made.drifted)

@@ -14,7 +14,8 @@ _PAGE = 5_000
 
 
 def await_one(connection: Connection, take: str) -> None:
-    """Put a take on the list of those whose fingerprint is to be made."""
+    """Put a take on the list of those whose fingerprint is to be made, in place of any before."""
+    remove(connection, take)
     connection.execute(insert(unprinted).values(take=take))
 
 
