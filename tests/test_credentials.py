@@ -224,10 +224,10 @@ def test_the_service_makes_itself_a_certificate_once(tmp_path: Path) -> None:
 
 def test_a_key_that_does_not_answer_signs_nothing(own: Issued) -> None:
     def silent(_: bytes) -> bytes:
-        raise OSError("the vault is shut")
+        raise SigningFailed("the vault is shut")
 
     one = replace(identity(own.chain, own.key, NOW), key_pem=None)
-    with pytest.raises(SigningFailed, match="could not be signed"):
+    with pytest.raises(SigningFailed, match="the vault is shut"):
         embedded(Signing(one, silent), plain("wav"))
 
 

@@ -3,6 +3,8 @@
 import hashlib
 import io
 import json
+import shlex
+import sys
 import zipfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -18,10 +20,11 @@ from wavinfo import WavInfoReader
 
 from voicesvc import credentials, seal
 from voicesvc.config import Settings
-from voicesvc.credentials import opaque
+from voicesvc.credentials import Facts, opaque
 from voicesvc.credentials.local import LOCAL_NAME
-from voicesvc.errors import BadSetting
+from voicesvc.errors import BadSetting, SigningFailed
 
+FACTS = Facts(take="tk_1", grant=None, model_sha256="0" * 64, version="1", watermark=False)
 TEXT = "The lighthouse keeper counts the waves."
 
 
@@ -165,5 +168,48 @@ def test_a_certificate_of_ones_own_signs_or_stops_the_start(tmp_path: Path) -> N
             seal.of(Settings.read({}, c2pa_chain=chain), archive)
         with pytest.raises(BadSetting, match="cannot read"):
             seal.of(Settings.read({}, c2pa_chain=tmp_path / "x", c2pa_key=key), archive)
+    finally:
+        archive.close()
+
+
+PROGRAM = """
+import sys
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.serialization import load_pem_private_key
+assert sys.argv[2] == "es256", sys.argv
+key = load_pem_private_key(open(sys.argv[1], "rb").read(), None)
+sys.stdout.buffer.write(key.sign(sys.stdin.buffer.read(), ec.ECDSA(hashes.SHA256())))
+"""
+
+
+def test_a_program_signs_with_a_key_that_is_not_here(tmp_path: Path) -> None:
+    one = issued()
+    files = {"chain": one.chain, "key": one.key, "other": issued().key, "sign": PROGRAM.encode()}
+    for name, content in files.items():
+        (tmp_path / name).write_bytes(content)
+    archive = archived(tmp_path / "archive")
+
+    def sealed(command: str, **more: Any) -> seal.Seal | None:
+        given = {"c2pa_chain": tmp_path / "chain", "c2pa_program": command, **more}
+        return seal.of(Settings.read({}, **given), archive)
+
+    python = shlex.join([sys.executable, str(tmp_path / "sign")])
+    try:
+        made = sealed(f"{python} {tmp_path / 'key'}")
+        assert made is not None
+        signed = made.signing.beside(io.BytesIO(b"samples"), FACTS)
+        assert read(b"samples", tmp_path, signed).state == "valid"
+        with pytest.raises(BadSetting, match="does not match"):
+            sealed(f"{python} {tmp_path / 'other'}")
+        with pytest.raises(BadSetting, match="did not sign, status 1"):
+            sealed(f"{python} {tmp_path / 'none'}")
+        with pytest.raises(BadSetting, match="cannot be started"):
+            sealed(str(tmp_path / "nothing"))
+        with pytest.raises(BadSetting, match="goes with its key"):
+            sealed(python, c2pa_key=tmp_path / "key")
+        (tmp_path / "sign").unlink()
+        with pytest.raises(SigningFailed, match="did not sign"):
+            made.signing.beside(io.BytesIO(b"samples"), FACTS)
     finally:
         archive.close()

@@ -88,6 +88,11 @@ class Settings(BaseModel):
     c2pa_key: Path | None = Field(
         None, description="file with the private key of that certificate, as PEM (PKCS #8)"
     )
+    c2pa_program: str | None = Field(
+        None,
+        description="command that signs in place of a key: with an algorithm as its last argument, "
+        "what is to be signed on its standard input and the signature on its standard output",
+    )
     c2pa_trust: Path | None = Field(
         None,
         description="file with the root certificates, as PEM, whose content credentials are "

@@ -3,6 +3,7 @@
 Whether somebody may have the file says the door. Knows nothing of HTTP.
 """
 
+import shlex
 from collections.abc import Callable, Generator, Iterable
 from datetime import UTC, datetime
 from typing import BinaryIO
@@ -13,10 +14,11 @@ from voicesvc import again, encode, provenance
 from voicesvc.archive import Archive
 from voicesvc.config import Settings
 from voicesvc.credentials import EMBEDDED, Facts, Signing, collected, finished, opaque, parts
-from voicesvc.credentials.identity import CHAIN, identity
+from voicesvc.credentials.identity import CHAIN, KEY, PROGRAM, Identity, identity
 from voicesvc.credentials.local import local
+from voicesvc.credentials.program import signer
 from voicesvc.encode import Output
-from voicesvc.errors import BadSetting
+from voicesvc.errors import BadSetting, SigningFailed
 from voicesvc.rights import keys, merkle
 from voicesvc.rights.ledger import parts as peaks
 from voicesvc.store import StoredTake, ledger
@@ -46,7 +48,7 @@ class Seal:
             take=take.id,
             grant=None if grant is None else opaque(self._secret, grant, take.id),
             model_sha256=take.model_sha256,
-            version=provenance.code()["voicesvc"],
+            version=_version(),
             watermark=take.facts.get("watermark") is not None,
             entry=take.permit,
             root=root,
@@ -105,14 +107,37 @@ def of(settings: Settings, archive: Archive) -> Seal | None:
     if settings.c2pa == "off":
         return None
     now = datetime.fromtimestamp(archive.now_ms() / 1000, UTC)
-    chain, key = settings.c2pa_chain, settings.c2pa_key
-    if chain is None and key is None:
+    chain, key, program = settings.c2pa_chain, settings.c2pa_key, settings.c2pa_program
+    if chain is None and key is None and program is None:
         return Seal(Signing(local(archive.folder or settings.data_path, now)), archive)
-    if chain is None or key is None:
-        raise BadSetting("a certificate goes with its key", where=CHAIN, valid="both, or neither")
+    if chain is None or (key is None) == (program is None):
+        valid = f"{CHAIN} with {KEY} or {PROGRAM}, or none of them"
+        raise BadSetting("a certificate goes with its key", where=CHAIN, valid=valid)
     try:
-        own = identity(chain.read_bytes(), key.read_bytes(), now)
+        own = identity(chain.read_bytes(), None if key is None else key.read_bytes(), now)
     except OSError as e:
         detail = f"cannot read {e.filename}: {e.strerror}"
         raise BadSetting(detail, where=CHAIN, valid="a file that the service may read") from e
-    return Seal(Signing(own), archive)
+    if program is None:
+        return Seal(Signing(own), archive)
+    return Seal(_by_program(own, program), archive)
+
+
+def _by_program(own: Identity, command: str) -> Signing:
+    """What signs by a program, which has signed something.
+
+    Raises:
+        BadSetting: it has not, or with another key.
+    """
+    signing = Signing(own, signer(shlex.split(command), own.algorithm))
+    facts = Facts(take="none", grant=None, model_sha256="", version=_version(), watermark=False)
+    try:
+        signing.check(facts)
+    except SigningFailed as e:
+        valid = "a command that signs with the key of the certificate"
+        raise BadSetting(f"{PROGRAM}: {e}", where=PROGRAM, valid=valid) from e
+    return signing
+
+
+def _version() -> str:
+    return str(provenance.code()["voicesvc"])

@@ -25,6 +25,7 @@ from cryptography.x509.oid import ExtendedKeyUsageOID, ObjectIdentifier
 from voicesvc.errors import BadSetting
 
 CHAIN, KEY = "VOICESVC_C2PA_CHAIN", "VOICESVC_C2PA_KEY"
+PROGRAM = "VOICESVC_C2PA_PROGRAM"
 LOCAL_NAME = "voicesvc local certificate (not trusted)"
 # One of these has to be among a leaf's purposes (C2PA 2.4, "Certificate Profile").
 PURPOSES: Final = {

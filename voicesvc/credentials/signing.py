@@ -4,6 +4,7 @@ Signing is last: the signature is over every byte of the finished file but its o
 is heard while it is made cannot have one.
 """
 
+import io
 from collections.abc import Callable
 from typing import Any, BinaryIO, Final
 
@@ -64,26 +65,43 @@ class Signing:
 
         context = c2pa.Context.from_dict(_SETTINGS)
         source.seek(0)
+        failed: list[SigningFailed] = []
         try:
-            with self._signer(stamped_by) as signer:
+            with self._signer(stamped_by, failed) as signer:
                 builder = c2pa.Builder(manifest(facts, media_type), context)
                 if target is None:
                     builder.set_no_embed()
                 signed: bytes = builder.sign(signer, media_type, source, target)
         except c2pa.C2paError as e:
+            if failed:  # the library says only that there is no signature
+                raise failed[0] from e
             raise SigningFailed(f"the file could not be signed: {e}") from e
         return signed
 
-    def _signer(self, stamped_by: str | None) -> Any:
+    def check(self, facts: Facts) -> None:
+        """That what is signed can be verified, by signing something.
+
+        Raises:
+            SigningFailed: it cannot: the key is another one, or its program does not answer.
+        """
+        self.beside(io.BytesIO(b"voicesvc"), facts)
+
+    def _signer(self, stamped_by: str | None, failed: list[SigningFailed]) -> Any:
         import c2pa
 
-        one = self.identity
-        if self._sign is None:
+        one, sign = self.identity, self._sign
+        if sign is None:
             assert one.key_pem is not None, "an identity without its key has a program"
             algorithm = one.algorithm.encode()
             info = c2pa.C2paSignerInfo(algorithm, one.chain_pem, one.key_pem, stamped_by)
             return c2pa.Signer.from_info(info)
-        algorithm = c2pa.C2paSigningAlg[one.algorithm.upper()]
-        return c2pa.Signer.from_callback(
-            self._sign, algorithm, one.chain_pem.decode("ascii"), stamped_by
-        )
+
+        def noted(data: bytes) -> bytes:
+            try:
+                return sign(data)
+            except SigningFailed as e:
+                failed.append(e)
+                raise
+
+        kind = c2pa.C2paSigningAlg[one.algorithm.upper()]
+        return c2pa.Signer.from_callback(noted, kind, one.chain_pem.decode("ascii"), stamped_by)
