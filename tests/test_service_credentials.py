@@ -4,9 +4,14 @@ import hashlib
 import io
 import json
 import shlex
+import subprocess
 import sys
+import threading
 import zipfile
 from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 from typing import Any
 
@@ -16,13 +21,16 @@ import pytest
 import soundfile
 from certificates import NOW, issued
 from conftest import Service, archived, eventually, tone_studio, tones_served, write_pack
+from cryptography.x509.oid import ExtendedKeyUsageOID
 from wavinfo import WavInfoReader
 
 from voicesvc import credentials, seal
+from voicesvc.archive import DUE
 from voicesvc.config import Settings
 from voicesvc.credentials import Facts, opaque
 from voicesvc.credentials.local import LOCAL_NAME
 from voicesvc.errors import BadSetting, SigningFailed
+from voicesvc.store import takes as rows
 
 FACTS = Facts(take="tk_1", grant=None, model_sha256="0" * 64, version="1", watermark=False)
 TEXT = "The lighthouse keeper counts the waves."
@@ -213,3 +221,90 @@ def test_a_program_signs_with_a_key_that_is_not_here(tmp_path: Path) -> None:
             made.signing.beside(io.BytesIO(b"samples"), FACTS)
     finally:
         archive.close()
+
+
+def test_a_stamp_is_asked_for_until_it_is_there(tmp_path: Path) -> None:
+    with authority(tmp_path) as one:
+        asked = {"c2pa": "on", "c2pa_tsa_url": one.url}
+        with tones_served(tmp_path / "served", settings=asked) as service:
+            take = service.speak(TEXT, seed=7).headers["Voicesvc-Take"]
+            query = {"format": "pcm_f32le"}
+
+            signer = service.server.config.app.state.signer
+
+            def told() -> credentials.Credentials:
+                signer.wake()
+                content = service.http.get(f"/v1/takes/{take}/audio", params=query).content
+                manifest = service.http.get(f"/v1/takes/{take}/manifest", params=query).content
+                return read(content, tmp_path, manifest)
+
+            assert eventually(lambda: signer.wake() or one.asked.is_set(), 20)
+            assert (told().state, told().stamped_at) == ("valid", None)
+            one.answers.set()
+            assert eventually(lambda: told().stamped_at is not None, 20)
+            found = told()
+            assert (found.state, found.take) == ("valid", take)
+            archive = service.studio.archive
+            assert archive is not None
+            assert eventually(lambda: not archive.database.read(lambda c: rows.having(c, DUE, 1)))
+
+
+@dataclass
+class Authority:
+    """Stamps with openssl, once it answers at all."""
+
+    url: str = ""
+    asked: threading.Event = field(default_factory=threading.Event)
+    answers: threading.Event = field(default_factory=threading.Event)
+
+
+TSA = """[tsa]
+default_tsa=t
+[t]
+serial={0}/serial
+default_policy=1.2.3.4.1
+signer_digest=sha256
+digests=sha256,sha384,sha512
+ess_cert_id_alg=sha256
+"""
+
+
+@contextmanager
+def authority(folder: Path) -> Iterator[Authority]:
+    one, made = Authority(), issued("ps256", ExtendedKeyUsageOID.TIME_STAMPING)
+    end = b"-----END CERTIFICATE-----"
+    leaf, rest = made.chain.split(end, 1)
+    files = {"leaf": leaf + end, "rest": rest, "key": made.key, "serial": b"01"}
+    for name, content in (files | {"config": TSA.format(folder).encode()}).items():
+        (folder / name).write_bytes(content)
+    command = ["openssl", "ts", "-reply", "-queryfile", "query", "-signer", "leaf"]
+    command += ["-inkey", "key", "-chain", "rest", "-config", "config"]
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            query = self.rfile.read(int(self.headers["Content-Length"]))
+            one.asked.set()
+            if not one.answers.is_set():
+                self.send_error(503)
+                return
+            (folder / "query").write_bytes(query)
+            reply = subprocess.run(command, cwd=folder, capture_output=True, check=True).stdout
+            self.send_response(200)
+            self.send_header("Content-Type", "application/timestamp-reply")
+            self.send_header("Content-Length", str(len(reply)))
+            self.end_headers()
+            self.wfile.write(reply)
+
+        def log_message(self, *_: Any) -> None:
+            pass
+
+    server = HTTPServer(("127.0.0.1", 0), Handler)
+    thread = threading.Thread(target=server.serve_forever)
+    thread.start()
+    one.url = f"http://127.0.0.1:{server.server_port}"
+    try:
+        yield one
+    finally:
+        server.shutdown()
+        thread.join()
+        server.server_close()

@@ -48,6 +48,8 @@ _TEMPORARY_S = 3600.0  # a temporary file of another process may still be writte
 
 
 NOTHING = Stated()
+# A take's credentials as it is kept, and a mark that they are to be made or to be time-stamped yet.
+CREDENTIALS, DUE = "c2pa", "c2pa-due"
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,6 +103,7 @@ class Recording:
             StoreFailed: it is not.
         """
         self.opened()
+        due = {DUE: b""} if self._archive.signs else {}
         with self._archive.closing():
             ending = Ending(
                 "complete",
@@ -112,7 +115,7 @@ class Recording:
                 sample_rate_hz=made.sample_rate_hz,
                 samples=self._samples,
                 compute_s=round(made.compute_s, 6),
-                documents=made.documents,
+                documents={**made.documents, **due},
             )
             return self._archive.end(self._take_id, ending)
 
@@ -168,6 +171,7 @@ class Archive:
         self.key = key
         self.alone = False  # whether no other process uses the database
         self.lock: BinaryIO | None = None  # what says so
+        self.signs = False  # whether takes are signed as they are kept
         self.folder: Path | None = None  # for what belongs to this service alone
         self._closings = 0  # takes whose samples are safe and whose row does not say so yet
         self._idle = threading.Condition()

@@ -93,6 +93,12 @@ class Settings(BaseModel):
         description="command that signs in place of a key: with an algorithm as its last argument, "
         "what is to be signed on its standard input and the signature on its standard output",
     )
+    c2pa_tsa_url: str | None = Field(
+        None,
+        pattern=r"^https?://",
+        description="address of a time-stamp authority (RFC 3161) that is asked, in the "
+        "background, to stamp the credentials of takes as they are kept; unset: none is",
+    )
     c2pa_trust: Path | None = Field(
         None,
         description="file with the root certificates, as PEM, whose content credentials are "

@@ -37,7 +37,7 @@ _NATIVE = {"format": "pcm_f32le", "sample_rate_hz": None, "bit_depth": None}
 _log = logging.getLogger(__name__)
 
 
-class _Loop(ABC):
+class Loop(ABC):
     """A thread that does one piece of work after another until it is stopped."""
 
     name = "jobs"
@@ -82,7 +82,7 @@ class _Loop(ABC):
             self._wake.clear()
 
 
-class Maker(_Loop):
+class Maker(Loop):
     """Makes the takes that are queued, the oldest first, one at a time.
 
     Args:
@@ -198,7 +198,7 @@ def inspected(
     return inspector.inspect(pcm, rate_hz, directed.text, language, directed.said)
 
 
-class Measurer(_Loop):
+class Measurer(Loop):
     """Measures takes that are complete, the oldest first: levels and pitch, and what was said."""
 
     name = "measurer"
@@ -244,7 +244,7 @@ class Measurer(_Loop):
         return figures, qc.flags(levels, verdict)
 
 
-class Printer(_Loop):
+class Printer(Loop):
     """Makes the fingerprints of takes that are complete, the oldest first."""
 
     name = "printer"
@@ -277,7 +277,7 @@ class Printer(_Loop):
         return made.flush().astype("<u4").tobytes()
 
 
-class Watcher(_Loop):
+class Watcher(Loop):
     """Keeps the register of grants up to date, whichever process a paper was entered by."""
 
     name = "watcher"
@@ -295,7 +295,7 @@ class Watcher(_Loop):
         return False
 
 
-class Keeper(_Loop):
+class Keeper(Loop):
     """Says that this process lives, ends takes of those that do not, and removes what is due."""
 
     name = "keeper"

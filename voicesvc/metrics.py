@@ -34,6 +34,7 @@ COMPUTE = Histogram(
     buckets=_RTF,
 )
 AUDIO = Counter("voicesvc_audio_seconds", "seconds of audio made", ["actor", "format", "class"])
+STAMPS = Counter("voicesvc_stamps", "answers of a time-stamp authority", ["outcome"])
 VOICE_LOAD = Histogram(
     "voicesvc_voice_load_seconds",
     "time to verify, load and warm a voice",

@@ -76,14 +76,26 @@ class Seal:
         sized(n_bytes)
         yield from parts(file)
 
-    def beside(self, chunks: Iterable[bytes], take: StoredTake) -> bytes:
-        """The `.c2pa` of a file that holds none.
+    def beside(
+        self, chunks: Iterable[bytes], take: StoredTake, stamped_by: str | None = None
+    ) -> bytes:
+        """The `.c2pa` of a file that holds none; `stamped_by` a time-stamp authority's address.
 
         Raises:
-            SigningFailed: it could not be signed.
+            SigningFailed: it could not be signed, or the authority does not answer.
         """
         with collected(chunks) as file:
-            return self.signing.beside(file, self.facts(take))
+            return self.signing.beside(file, self.facts(take), stamped_by)
+
+    def kept(self, take: StoredTake, stamped_by: str | None = None) -> bytes:
+        """The `.c2pa` of the samples as they are kept: 32-bit float, little-endian.
+
+        Raises:
+            NotMade, StoreFailed: the samples are not there.
+            SigningFailed: see `beside`.
+        """
+        chunks = (pcm.astype("<f4").tobytes() for pcm in self._archive.pcm(take))
+        return self.beside(chunks, take, stamped_by)
 
 
 def holds(output: Output, n_samples: int) -> bool:

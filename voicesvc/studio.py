@@ -89,6 +89,8 @@ class Studio:
     def archive(self, archive: Archive | None) -> None:
         self._archive = archive
         self.seal = None if archive is None else seal.of(self.settings, archive)
+        if archive is not None:
+            archive.signs = self.seal is not None
         self.door = Door(self.cast, self.settings, archive)
 
     def is_ready(self, line: Line) -> bool:

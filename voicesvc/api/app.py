@@ -37,6 +37,7 @@ from voicesvc.compute import Compute
 from voicesvc.config import Settings
 from voicesvc.jobs import Keeper, Maker, Measurer, Printer, Watcher
 from voicesvc.schedule import Limits
+from voicesvc.signer import Signer
 from voicesvc.studio import Studio
 
 _SPOKEN = (speech, live, plans, openai, actors, lexicons, health, page)
@@ -62,7 +63,11 @@ def create_app(studio: Studio, workers: int) -> FastAPI:
         keeper = Keeper(archive, round(studio.settings.deleted_kept_days * 86_400_000))
         archive.database.on_commit(feed.changed)
         untold = studio.cast.voices.on_change(feed.changed)
-        loops = (maker, measurer, Printer(archive), keeper, Watcher(studio.door))
+        loops = [maker, measurer, Printer(archive), keeper, Watcher(studio.door)]
+        if studio.seal is not None:
+            signer = Signer(archive, studio.seal, studio.settings.c2pa_tsa_url)
+            app.state.signer = signer
+            loops.append(signer)
         for loop in loops:
             loop.start()
         warming = asyncio.get_running_loop().run_in_executor(loading, studio.warm)

@@ -86,7 +86,9 @@ def explain(report: Mapping[str, Any]) -> Credentials:
     claimed: Mapping[str, Any] = manifests.get(report.get("active_manifest", ""), {})
     signature = claimed.get("signature_info") or {}
     results = report.get("validation_results", {}).get("activeManifest", {})
-    codes = tuple(dict.fromkeys(found["code"] for found in results.get("failure", ())))
+    told = [found["code"] for found in results.get("failure", ())]
+    told += [x["code"] for x in results.get("informational", ()) if x["code"] in FAILURES]
+    codes = tuple(dict.fromkeys(told))
     state = _BY_STATE.get(report.get("validation_state", ""), "invalid")
     said = _assertions(claimed)
     licence = said.get(LICENCE, {})

@@ -247,6 +247,19 @@ def keep(connection: Connection, id: str, content: Mapping[str, bytes]) -> None:
     connection.execute(insert(documents), rows)
 
 
+def having(connection: Connection, name: str, limit: int) -> list[str]:
+    """Takes that have a document of the name, in no order that means anything."""
+    query = select(documents.c.take).where(documents.c.name == name)
+    return list(connection.execute(query.order_by(documents.c.take).limit(limit)).scalars())
+
+
+def drop(connection: Connection, id: str, name: str) -> None:
+    """Keep a document of a take no longer."""
+    connection.execute(
+        sql_delete(documents).where(documents.c.take == id, documents.c.name == name)
+    )
+
+
 def document(connection: Connection, id: str, name: str) -> bytes | None:
     """A document of a take; None where it has none of the name."""
     content = connection.scalar(
