@@ -254,6 +254,7 @@ def test_the_manifest_has_every_field() -> None:
         "sample_rate_hz": 48_000,
         "bit_depth": 24,
         "duration_s": 0.1,
+        "disclosure_samples": 0,
         "integrated_lufs": -23.45,
         "range_lu": 3.2,
         "true_peak_dbtp": -1.23,

@@ -287,7 +287,7 @@ def test_schema_that_is_published_is_the_code_s() -> None:
 
 
 def test_page_lists_every_part_and_clause() -> None:
-    page = (ROOT / "docs/rights.md").read_text("utf-8")
+    page = (ROOT / "docs/rights.md").read_text("utf-8").split("## Statements")[0]
     said = [
         re.findall(r"`([a-z0-9_.]+)`", row.split("|")[1]) for row in page.splitlines() if "|" in row
     ]

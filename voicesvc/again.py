@@ -39,23 +39,37 @@ def samples_at(take: StoredTake, rate_hz: int) -> int:
     return resampled_length(take.samples or 0, native_hz, rate_hz)
 
 
-def stored(archive: Archive, take: StoredTake, output: encode.Output) -> Generator[bytes]:
+def stored(
+    archive: Archive, take: StoredTake, output: encode.Output, lead: Pcm | None = None
+) -> Generator[bytes]:
     """The take as a file, chunk by chunk: the samples that were heard when it was made.
+
+    `lead`, at the rate of the file, comes before them.
 
     Raises:
         NotMade: it has no audio.
         StoreFailed: its samples are lost or damaged.
     """
     n_samples = samples_at(take, output.sample_rate_hz)
-    return encoded(archive.pcm(take), rate_of(take), output, n_samples)
+    return encoded(archive.pcm(take), rate_of(take), output, n_samples, lead)
 
 
 def encoded(
-    pcm: Iterable[Pcm], rate_hz: int, output: encode.Output, n_samples: int
+    pcm: Iterable[Pcm],
+    rate_hz: int,
+    output: encode.Output,
+    n_samples: int,
+    lead: Pcm | None = None,
 ) -> Generator[bytes]:
-    """Samples at `rate_hz` as a file of `n_samples`; a stream that is made has the same samples."""
+    """Samples at `rate_hz` as a file of `n_samples`; a stream that is made has the same samples.
+
+    `lead`, at the rate of the file, comes before them.
+    """
     resampler = Resampler(rate_hz, output.sample_rate_hz)
-    exactly, encoder = Exactly(n_samples), encode.encoder(output, n_samples)
+    n_lead = 0 if lead is None else len(lead)
+    exactly, encoder = Exactly(n_samples), encode.encoder(output, n_lead + n_samples)
+    if lead is not None:
+        yield encoder.feed(lead)
     for part in pcm:
         yield encoder.feed(exactly.feed(resampler.feed(part)))
     yield encoder.feed(exactly.feed(resampler.flush()))

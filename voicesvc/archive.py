@@ -56,6 +56,8 @@ CREDENTIALS, DUE = "c2pa", "c2pa-due"
 class Origin:
     """Where a take comes from; `take_id` names it, `queued` says that its row is there already.
 
+    Without `kept` it is allowed or refused as one of these, but no take is kept of it.
+
     `production` is its id or its slug; `stated` what the caller said of the use.
     """
 
@@ -66,6 +68,7 @@ class Origin:
     parent: str | None = None
     take_id: str | None = None
     queued: bool = False
+    kept: bool = True
     stated: Stated = NOTHING
     facts: Mapping[str, Any] = field(default_factory=dict)
     traceparent: str | None = None  # the caller's trace, by W3C Trace Context

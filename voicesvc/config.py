@@ -145,6 +145,11 @@ class Settings(BaseModel):
         description="where takes' audio is kept: a folder, or s3://bucket/prefix; "
         "unset: a folder in the data folder",
     )
+    neutral_actor: str = Field(
+        "joe",
+        description="actor id of the voice that says the notices for which a grant wants a "
+        "neutral one",
+    )
     production: str = Field(
         "demo",
         pattern=r"^[a-z0-9][a-z0-9_-]{0,98}$",

@@ -102,8 +102,8 @@ class Studio:
     ) -> Rendering:
         """Check everything, then make the first audio.
 
-        The take is kept where there is an archive, unless `origin` is None. `received_s`, of
-        `time.perf_counter`, is when the request came, if it has waited since.
+        The take is kept where there is an archive, unless `origin` is None or says otherwise.
+        `received_s`, of `time.perf_counter`, is when the request came, if it has waited since.
 
         Raises:
             VoiceError: the line cannot be spoken; what the caller got wrong costs no model step.
@@ -132,7 +132,7 @@ class Studio:
         lease = self.cast.lease(asked.pack)
         take.stage("voice", leasing)
         recording = None
-        if self.archive is not None and origin is not None:
+        if self.archive is not None and origin is not None and origin.kept:
             recording = self.archive.open(take.opened(origin), origin)
         rendering = Rendering(take, self._render(take, lease, asked, recording), self.demand)
         self._kept(rendering, recording)

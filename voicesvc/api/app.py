@@ -35,6 +35,7 @@ from voicesvc.api.limits import BodyLimit, CountRequests
 from voicesvc.api.stream import Pools
 from voicesvc.compute import Compute
 from voicesvc.config import Settings
+from voicesvc.disclosure import Disclosures
 from voicesvc.jobs import Keeper, Maker, Measurer, Printer, Watcher
 from voicesvc.schedule import Limits
 from voicesvc.signer import Signer
@@ -94,7 +95,7 @@ def create_app(studio: Studio, workers: int) -> FastAPI:
         docs_url=None,  # ours is in `reference`; this one would load from the internet
         redoc_url=None,
     )
-    app.state.studio = studio
+    app.state.studio, app.state.disclosures = studio, Disclosures(studio)
     for module in (*_SPOKEN, *_KEPT):
         app.include_router(module.router)
     app.mount("/static", StaticFiles(directory=page.STATIC), name="static")

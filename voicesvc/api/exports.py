@@ -19,6 +19,7 @@ from voicesvc.archive import Archive
 from voicesvc.audio import Pcm
 from voicesvc.bwf import Loudness
 from voicesvc.credentials import EMBEDDED
+from voicesvc.disclosure import Disclosures
 from voicesvc.export import DEFAULT_TEMPLATE, ExportItem, Options, zipped
 from voicesvc.rights import Permit
 from voicesvc.store import Cut, Production, ScriptLine, StoredTake, lines, productions
@@ -70,7 +71,9 @@ async def export(
         bit_depth=asked.bit_depth,
     )
     pools: Pools = request.app.state.pools
-    wanted = _Wanted(studio, found, asked.takes == "circled", who(request))
+    disclosures: Disclosures = request.app.state.disclosures
+    circled = asked.takes == "circled"
+    wanted = _Wanted(studio, found, circled, who(request), disclosures, asked.sample_rate_hz)
     await asyncio.to_thread(wanted.check)
     stream = await asyncio.to_thread(lambda: Stream(zipped(_items(wanted), options)))
     headers = {
@@ -88,6 +91,8 @@ class _Wanted:
     production: Production
     circled: bool
     who: str | None
+    disclosures: Disclosures
+    rate_hz: int
 
     @property
     def archive(self) -> Archive:
@@ -117,7 +122,10 @@ def _items(wanted: _Wanted) -> Iterator[ExportItem]:
             pcm = partial(_pcm, wanted, take, permit)
             sealed = wanted.studio.seal
             embed = None if sealed is None else sealed.embed(take, EMBEDDED["wav"])
-            yield replace(_item(archive, wanted.production, line, take), pcm=pcm, embed=embed)
+            said = wanted.disclosures.before(take, permit, wanted.rate_hz)
+            first = None if said is None else said.pcm
+            item = _item(archive, wanted.production, line, take)
+            yield replace(item, pcm=pcm, embed=embed, lead=first)
 
 
 def _pcm(wanted: _Wanted, take: StoredTake, permit: Permit) -> Iterator[Pcm]:

@@ -17,6 +17,7 @@ from voicesvc import again, seal
 from voicesvc.api.changes import archive_of, who
 from voicesvc.archive import FROM_SPEECH, Origin
 from voicesvc.compute import Compute, Seat, Turns
+from voicesvc.disclosure import Lead
 from voicesvc.encode import FORMATS, Output
 from voicesvc.errors import InvalidRequest
 from voicesvc.line import Line
@@ -153,11 +154,15 @@ async def respond(request: Request, line: Line, origin: Origin = FROM_SPEECH) ->
 
 
 def hearing(
-    request: Request, take: StoredTake, output: Output, headers: dict[str, str] | None = None
+    request: Request,
+    take: StoredTake,
+    output: Output,
+    headers: dict[str, str] | None = None,
+    lead: Lead | None = None,
 ) -> Callable[[], Generator[bytes]]:
     """Opens a take that is kept as a file, for as long as a grant covers that it is heard.
 
-    With `headers` it is a finished file: see `finished`.
+    With `headers` it is a finished file: see `finished`. `lead` comes before it.
 
     Raises:
         Unlicensed: none does.
@@ -167,13 +172,21 @@ def hearing(
     permit = door.again(take, "hear")
     door.enter_use("heard", take, permit, who(request))
 
+    first = None if lead is None else lead.pcm
+
     def opened() -> Generator[bytes]:
-        chunks = door.guarded(permit, again.stored(archive, take, output))
+        chunks = door.guarded(permit, again.stored(archive, take, output, first))
         if headers is None:
             return chunks
         return door.guarded(permit, finished(studio, take, output, chunks, headers))
 
     return opened
+
+
+def signed_whole(studio: Studio, take: StoredTake, output: Output) -> bool:
+    """Whether a finished file has its credentials in it, so that it is whole before it leaves."""
+    n_samples = again.samples_at(take, output.sample_rate_hz)
+    return studio.seal is not None and seal.holds(output, n_samples)
 
 
 def finished(
@@ -189,7 +202,7 @@ def finished(
     """
     if studio.seal is None:
         return chunks
-    if seal.holds(output, again.samples_at(take, output.sample_rate_hz)):
+    if signed_whole(studio, take, output):
         sized = partial(headers.__setitem__, "Content-Length")
         return studio.seal.file(chunks, take, output, lambda n_bytes: sized(str(n_bytes)))
     asked = {"format": output.format.name, "sample_rate_hz": output.sample_rate_hz}
@@ -204,12 +217,19 @@ async def streamed(
     make: Callable[[], Generator[bytes]],
     output: Output,
     headers: Mapping[str, str],
+    *,
+    whole: bool = False,
 ) -> Response:
-    """A file that is made while it is sent; what fails before its first bytes is an answer."""
+    """A file that is made while it is sent; what fails before its first bytes is an answer.
+
+    One that is `whole` before it leaves is made beside the compute threads: it may take seconds,
+    and listeners would wait for it.
+    """
     pools: Pools = request.app.state.pools
     studio: Studio = request.app.state.studio
     seat = pools.compute.enter(asked_of(request, output.format.name, speaks=False))
-    future = seat.submit(lambda: Stream(make()))
+    work = pools.loading if whole else seat
+    future = work.submit(lambda: Stream(make()))
     try:
         stream = await asyncio.wrap_future(future)
     except BaseException:  # whatever it was, the seat is free

@@ -9,7 +9,7 @@ from fastapi import APIRouter, Query, Request
 from pydantic import BaseModel, ConfigDict, Field
 from starlette.responses import JSONResponse, Response
 
-from voicesvc import again, differences, encode, lineplan, remake, seal
+from voicesvc import again, differences, encode, lineplan, remake
 from voicesvc import timings as timing_files
 from voicesvc.api.again import being_made, claim
 from voicesvc.api.changes import (
@@ -25,9 +25,10 @@ from voicesvc.api.changes import (
     told,
     who,
 )
-from voicesvc.api.stream import AUDIO, Pools, finished, hearing, streamed
+from voicesvc.api.stream import AUDIO, Pools, finished, hearing, signed_whole, streamed
 from voicesvc.archive import CREDENTIALS
 from voicesvc.credentials import EMBEDDED
+from voicesvc.disclosure import Disclosures, Lead
 from voicesvc.errors import Drift, InvalidRequest, UnknownTake
 from voicesvc.retake import Retake
 from voicesvc.retake import check as check_retake
@@ -131,7 +132,9 @@ async def audio(take: str, asked: Annotated[FormAsked, Query()], request: Reques
         asked.format, asked.sample_rate_hz, asked.bit_depth, native_rate_hz=again.rate_of(found)
     )
     n_samples = again.samples_at(found, output.sample_rate_hz)
-    tag = _tag(request, found, output, n_samples)
+    studio: Studio = request.app.state.studio
+    whole = signed_whole(studio, found, output)
+    tag = _tag(studio, found, output, whole)
     headers = {"ETag": tag, "Cache-Control": "private, max-age=31536000, immutable"}
     heard = await asyncio.to_thread(hearing, request, found, output, headers)
     if tag in request.headers.get("If-None-Match", ""):
@@ -139,14 +142,13 @@ async def audio(take: str, asked: Annotated[FormAsked, Query()], request: Reques
     n_bytes = again.plain_bytes(output, n_samples)
     if n_bytes is not None:
         headers["Content-Length"] = str(n_bytes)
-    return await streamed(request, heard, output, headers)
+    return await streamed(request, heard, output, headers, whole=whole)
 
 
-def _tag(request: Request, take: StoredTake, output: encode.Output, n_samples: int) -> str:
+def _tag(studio: Studio, take: StoredTake, output: encode.Output, whole: bool) -> str:
     """The ETag: weak where the file is signed, as no two signatures have the same bytes."""
-    studio: Studio = request.app.state.studio
     form = f"{output.format.name}-{output.sample_rate_hz}-{output.bit_depth}"
-    if studio.seal is None or not seal.holds(output, n_samples):
+    if studio.seal is None or not whole:
         return f'"{take.pcm_sha256}-{form}"'
     return f'W/"{take.pcm_sha256}-{form}-{studio.seal.signing.identity.sha256[:16]}"'
 
@@ -165,7 +167,7 @@ async def manifest(take: str, asked: Annotated[FormAsked, Query()], request: Req
         asked.format, asked.sample_rate_hz, asked.bit_depth, native_rate_hz=again.rate_of(found)
     )
     sealed = studio.seal
-    if sealed is None or seal.holds(output, again.samples_at(found, output.sample_rate_hz)):
+    if sealed is None or signed_whole(studio, found, output):
         why = "nothing is signed" if sealed is None else f"a {asked.format} has them in it"
         valid = [name for name in encode.FORMATS if name not in EMBEDDED]
         raise InvalidRequest(why, where="format", valid=valid)
@@ -201,7 +203,8 @@ class RenderAsked(BaseModel):
 async def render(take: str, body: RenderAsked, raw: Body, request: Request) -> Response:
     """The take to the sample, at any rate, format and depth. What drifted is in the headers.
 
-    Takes `Idempotency-Key`, for the take that it makes where `allow_drift` lets it.
+    Where its grant wants a notice to be said first, it is. Takes `Idempotency-Key`, for the take
+    that it makes where `allow_drift` lets it.
     """
     studio: Studio = request.app.state.studio
     archive = archive_of(request)
@@ -212,37 +215,54 @@ async def render(take: str, body: RenderAsked, raw: Body, request: Request) -> R
     )
     pools: Pools = request.app.state.pools
     loop = asyncio.get_running_loop()
+    permit = await asyncio.to_thread(studio.door.again, found, "hear")
+    disclosures: Disclosures = request.app.state.disclosures
+    asking = partial(disclosures.before, found, permit, output.sample_rate_hz)
+    lead = await loop.run_in_executor(pools.loading, asking)
     has_audio = await asyncio.to_thread(archive.has_audio, found)
     if body.source == "stored" or (body.source == "auto" and has_audio):
         names = await loop.run_in_executor(pools.loading, remake.known_differences, studio, found)
-        headers = _told_drift(found, names)
-        heard = await asyncio.to_thread(hearing, request, found, output, headers)
-        return await streamed(request, heard, output, headers)
+        return await _stored(request, found, output, names, lead)
     known: dict[str, Any] = {"take": None}
     if body.allow_drift and key_of(request, raw) is not None:
         known, before = await claim(request, raw)
         if before is not None:
-            headers = _told_drift(before, before.facts["drifted"])
-            heard = await asyncio.to_thread(hearing, request, before, output, headers)
-            return await streamed(request, heard, output, headers)
+            return await _stored(request, before, output, before.facts["drifted"], lead)
     by_model = partial(remake.by_model, studio, found, who=who(request), id=known["take"])
     with being_made(request, known["take"]):
         asked = partial(by_model, allow_drift=body.allow_drift)
         made = await loop.run_in_executor(pools.loading, asked)
     kept = made.kept or found
     n_samples = again.samples_at(kept, output.sample_rate_hz)
-    headers = _told_drift(kept, made.drifted)
+    headers = _told(kept, made.drifted, lead)
+    first = None if lead is None else lead.pcm
 
     def file() -> Generator[bytes]:
-        chunks = again.encoded([made.pcm], native_hz, output, n_samples)
+        chunks = again.encoded([made.pcm], native_hz, output, n_samples, first)
         return finished(studio, kept, output, chunks, headers)
 
-    return await streamed(request, file, output, headers)
+    whole = signed_whole(studio, kept, output)
+    return await streamed(request, file, output, headers, whole=whole)
 
 
-def _told_drift(take: StoredTake, names: Sequence[str]) -> dict[str, str]:
-    drift = {"Voicesvc-Drift": ", ".join(names)} if names else {}
-    return {"Voicesvc-Take": take.id, "Cache-Control": "no-store", **drift}
+async def _stored(
+    request: Request,
+    take: StoredTake,
+    output: encode.Output,
+    drifted: Sequence[str],
+    lead: Lead | None,
+) -> Response:
+    """The take as it is kept."""
+    headers = _told(take, drifted, lead)
+    heard = await asyncio.to_thread(hearing, request, take, output, headers, lead)
+    whole = signed_whole(request.app.state.studio, take, output)
+    return await streamed(request, heard, output, headers, whole=whole)
+
+
+def _told(take: StoredTake, drifted: Sequence[str], lead: Lead | None) -> dict[str, str]:
+    drift = {"Voicesvc-Drift": ", ".join(drifted)} if drifted else {}
+    said = {} if lead is None else {"Voicesvc-Disclosure": lead.header}
+    return {"Voicesvc-Take": take.id, "Cache-Control": "no-store", **drift, **said}
 
 
 @router.post("/v1/takes/{take}/retake", status_code=202)

@@ -15,6 +15,8 @@ from voicesvc.bwf import About
 from voicesvc.encode import Output
 from voicesvc.export.items import ExportItem
 
+_DAY_S = 86_400
+
 
 @dataclass(frozen=True, slots=True)
 class Planned:
@@ -45,11 +47,12 @@ def plan(item: ExportItem, name: str, output: Output) -> Planned:
     """
     rate_hz = output.sample_rate_hz
     frames = timecode.rate(item.fps)
-    begins = 0
+    lead, begins = lead_of(item), 0
     if item.timecode_in is not None:
         where = f"timecode_in of line {item.number}"
         frame = timecode.frame_of(item.timecode_in, frames, where)
-        begins = timecode.sample_of(frame, frames, rate_hz)
+        # The take stays where it belongs: the file begins earlier, on the day before if need be.
+        begins = (timecode.sample_of(frame, frames, rate_hz) - lead) % (_DAY_S * rate_hz)
     about = About(
         file_name=name,
         uid=item.take_id,
@@ -71,7 +74,7 @@ def plan(item: ExportItem, name: str, output: Output) -> Planned:
         text=item.text,
         loudness=item.loudness,
     )
-    samples = _samples(item, rate_hz)
+    samples = lead + _samples(item, rate_hz)
     head = bwf.encoder(about, output, samples).feed(np.zeros(0, np.float32))
     return Planned(item, about, output, samples, int.from_bytes(head[4:8], "little") + 8)
 
@@ -79,6 +82,11 @@ def plan(item: ExportItem, name: str, output: Output) -> Planned:
 def tape(item: ExportItem) -> str:
     """The sound roll: the item's own, or the day of the take in UTC, as recorders name it."""
     return item.tape or f"{item.created_at.astimezone(UTC):%Y%m%d}"
+
+
+def lead_of(item: ExportItem) -> int:
+    """How many samples of the file come before the take's."""
+    return 0 if item.lead is None else len(item.lead)
 
 
 def _samples(item: ExportItem, rate_hz: int) -> int:
@@ -139,7 +147,9 @@ def ready(planned: Planned, done: Callable[[Made], None]) -> tuple[int, Iterator
 def _resampled(planned: Planned) -> Iterator[Pcm]:
     """The samples at the file's rate, exactly as many as were planned."""
     resampler = Resampler(planned.item.sample_rate_hz, planned.output.sample_rate_hz)
-    exactly = Exactly(planned.samples)
+    if planned.item.lead is not None:
+        yield planned.item.lead
+    exactly = Exactly(planned.samples - lead_of(planned.item))
     for pcm in _stored(planned.item):
         yield exactly.feed(resampler.feed(pcm))
     yield exactly.feed(resampler.flush())

@@ -54,6 +54,7 @@ class ExportItem:
     pcm_sha256: str  # of the stored float32, little-endian
     exact_s: Fraction | None = None  # length that was asked for, where one was
     pcm: Callable[[], Iterator[Pcm]]  # opens them; called once, when their turn comes
+    lead: Pcm | None = None  # what is said before them, at the rate of the file
     # Writes the finished file to another, signed; None: it leaves as it is.
     embed: Callable[[BinaryIO, BinaryIO], None] | None = None
 

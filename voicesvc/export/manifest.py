@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from voicesvc.encode import Output
-from voicesvc.export.files import Made
+from voicesvc.export.files import Made, lead_of
 from voicesvc.export.items import Options
 
 # What spreadsheets take for a formula at the start of a cell (OWASP, "CSV Injection"), with the
@@ -44,6 +44,7 @@ COLUMNS: dict[str, Callable[[Made], Any]] = {
     "sample_rate_hz": lambda made: made.planned.output.sample_rate_hz,
     "bit_depth": lambda made: made.planned.output.bit_depth,
     "duration_s": lambda made: round(made.planned.samples / made.planned.output.sample_rate_hz, 6),
+    "disclosure_samples": lambda made: lead_of(made.planned.item),
     "integrated_lufs": _of_loudness("integrated_lufs"),
     "range_lu": _of_loudness("range_lu"),
     "true_peak_dbtp": _of_loudness("true_peak_dbtp"),

@@ -210,8 +210,14 @@ class _Case:
         wanted = self.use.purposes & {"promo", "trailer"} and not self.grant.use.promo
         return "a grant for promotion and trailers" if wanted else None
 
+    @property
+    def _notice(self) -> bool:
+        """Whether it is what the grant itself wants said: nobody has to approve that."""
+        spoken = self.grant.spoken_disclosure
+        return spoken is not None and self.use.certain and self.use.text == spoken.text
+
     def new_dialogue(self) -> str | None:
-        if self.grant.use.new_dialogue:
+        if self.grant.use.new_dialogue or self._notice:
             return None
         if not self.use.certain:
             return "the text itself: what is heard is not certain to be what it says"
@@ -220,7 +226,7 @@ class _Case:
         return None if within else f"a line of script {(self.grant.use.script_sha256 or '')[:12]}"
 
     def approvals(self) -> str | None:
-        if self.grant.approvals.kind == "none":
+        if self.grant.approvals.kind == "none" or self._notice:
             return None
         approver = f"approval by {self.grant.approvals.approver}"
         if not self.use.certain:

@@ -23,9 +23,11 @@ Category = Literal[
     "advertising", "political", "sexual", "hate", "violence", "medical", "endorsement",
     "impersonation", "training",
 ]
-# fmt: on
 Purpose = Literal["promo", "trailer", "realtime", "singing"]
-Medium = Literal["feature", "series", "game", "audiobook", "advertising", "online", "other"]
+Medium = Literal[
+    "feature", "series", "game", "audiobook", "podcast", "radio", "advertising", "online", "other",
+]
+# fmt: on
 Role = Literal["performer", "estate", "guardian", "counsel", "union", "operator"]
 Basis = Literal["line", "second", "session", "day", "flat"]
 
@@ -172,6 +174,18 @@ class Reporting(_Strict):
     to: Name | None = None
 
 
+class Spoken(_Strict):
+    """What is said aloud before what leaves, where nothing else tells that a machine speaks."""
+
+    text: Annotated[str, StringConstraints(min_length=1, max_length=500)]
+    media: tuple[Medium, ...] = Field(
+        (), description="in which it is said, and where none was stated; none: in all"
+    )
+    voice: Literal["own", "neutral"] = Field(
+        "own", description="the actor's, or the one that the service has for it"
+    )
+
+
 class Grant(_Strict):
     """A licence for a voice, as it is signed."""
 
@@ -196,6 +210,7 @@ class Grant(_Strict):
     limits: Limits = Limits()
     reporting: Reporting = Reporting()
     disclosure: Prose = ""
+    spoken_disclosure: Spoken | None = None
     notes: Prose = ""
 
     @model_validator(mode="after")

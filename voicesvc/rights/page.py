@@ -70,6 +70,8 @@ def page(grant: Grant, state: str, sha256: str, signed_by: frozenset[str]) -> st
         for s in grant.signers
     }
     parts.append(f"<h2>Signatures: {grant.threshold} needed</h2>{rows(signers)}")
+    if said["spoken_disclosure"]:
+        parts.append(f"<h2>Said before what leaves</h2>{rows(said['spoken_disclosure'])}")
     for name in ("disclosure", "notes"):
         if said[name]:
             parts.append(f"<h2>{name.capitalize()}</h2><p>{escape(said[name])}</p>")
