@@ -12,7 +12,7 @@ import soundfile
 from conftest import write_pack
 from voice_files import JOE, edit_config, tiny
 
-from voicesvc import packs
+from voicesvc import credentials, packs
 from voicesvc.cli import _sink
 from voicesvc.config import Settings
 from voicesvc.engines.convert import source_path
@@ -95,7 +95,9 @@ def test_a_plan_goes_out_and_is_spoken_as_it_is(tmp_path: Path) -> None:
     done = run("say", "--plan", str(plan), str(spoken))
     assert done.returncode == 0, done.stderr
     straight = run("say", LINE, "-", "--seed", "7", "--emotion", "sad", "--seconds", "1.5")
-    assert spoken.read_bytes() == straight.stdout
+    plain, signed = straight.stdout, spoken.read_bytes()
+    assert signed[8 : len(plain)] == plain[8:]
+    assert signed[len(plain) :][:4] == b"C2PA"
     assert soundfile.info(spoken).frames == round(1.5 * 22050)
     assert b"emotion by prosody" in straight.stderr
     assert b"stretch=" in straight.stderr
@@ -258,8 +260,20 @@ def test_a_finished_file_says_its_length(tmp_path: Path, suffix: str) -> None:
     assert done.returncode == 0, done.stderr
     samples, _ = soundfile.read(path)
     assert soundfile.info(path).frames == len(samples) > 20_000
+    assert credentials.read(path).state == "valid"
     if suffix == "wav":
         assert int.from_bytes(path.read_bytes()[4:8], "little") + 8 == path.stat().st_size
+
+
+def test_a_file_that_holds_no_credentials_has_them_beside_it(tmp_path: Path) -> None:
+    path, data = tmp_path / "line.opus", str(tmp_path / "data")
+    done = run("say", LINE, str(path), VOICESVC_DATA_DIR=data)
+    assert done.returncode == 0, done.stderr
+    assert credentials.read(path).state == "valid"
+    unsigned = tmp_path / "other.opus"
+    off = run("say", LINE, str(unsigned), VOICESVC_DATA_DIR=data, VOICESVC_C2PA="off")
+    assert off.returncode == 0, off.stderr
+    assert credentials.read(unsigned).state == "none"
 
 
 def test_a_port_in_use_is_said_before_anything_is_loaded() -> None:

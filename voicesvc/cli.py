@@ -4,11 +4,13 @@ import json
 import logging
 import math
 import os
+import shutil
 import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import asdict
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, BinaryIO, NoReturn
 
@@ -228,6 +230,7 @@ def _say_to(
         take = rendering.take
         if sink.readable():
             _put_length(sink, take)
+            _sign(sink, take, settings, f"{target}.c2pa")
     say(f"{take.audio_s:.2f} s of audio in {take.compute_s:.2f} s, seed {take.seed}")
     _tell_take(take, say)
 
@@ -258,6 +261,31 @@ def _put_length(file: BinaryIO, take: "Take") -> None:
     file.write(head)
     file.seek(0, os.SEEK_END)
     file.write(tail)
+
+
+def _sign(file: BinaryIO, take: "Take", settings: Settings, beside: str) -> None:
+    """Give a finished file its content credentials; those of one that holds none go `beside` it.
+
+    Raises:
+        BadSetting, SigningFailed: it cannot be signed.
+    """
+    from voicesvc import seal
+    from voicesvc.credentials import EMBEDDED, finished
+
+    signing = seal.signing(settings, settings.data_path, datetime.now(UTC))
+    if signing is None:
+        return
+    form = take.output.format.name
+    facts = seal.unkept(take.model_sha256, take.id, watermark=take.mark is not None)
+    if form not in EMBEDDED:
+        Path(beside).write_bytes(signing.beside(file, facts))
+        return
+    file.seek(0)
+    signed, _ = finished(file, lambda f, to: signing.embed(f, to, EMBEDDED[form], facts))
+    with signed:
+        file.seek(0)
+        signed.seek(0)
+        shutil.copyfileobj(signed, file)
 
 
 @contextmanager

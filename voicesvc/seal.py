@@ -6,6 +6,7 @@ Whether somebody may have the file says the door. Knows nothing of HTTP.
 import shlex
 from collections.abc import Callable, Generator, Iterable
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import BinaryIO
 
 from joserfc.jwk import OKPKey
@@ -114,14 +115,24 @@ def of(settings: Settings, archive: Archive) -> Seal | None:
     """What the settings say; None where files leave without credentials.
 
     Raises:
+        BadSetting: see `signing`.
+    """
+    now = datetime.fromtimestamp(archive.now_ms() / 1000, UTC)
+    found = signing(settings, archive.folder or settings.data_path, now)
+    return None if found is None else Seal(found, archive)
+
+
+def signing(settings: Settings, folder: Path, now: datetime) -> Signing | None:
+    """Who signs by the settings, or by what is made in `folder`; None where nobody does.
+
+    Raises:
         BadSetting: the certificate or its key is missing, or nobody could verify what it signs.
     """
     if settings.c2pa == "off":
         return None
-    now = datetime.fromtimestamp(archive.now_ms() / 1000, UTC)
     chain, key, program = settings.c2pa_chain, settings.c2pa_key, settings.c2pa_program
     if chain is None and key is None and program is None:
-        return Seal(Signing(local(archive.folder or settings.data_path, now)), archive)
+        return Signing(local(folder, now))
     if chain is None or (key is None) == (program is None):
         valid = f"{CHAIN} with {KEY} or {PROGRAM}, or none of them"
         raise BadSetting("a certificate goes with its key", where=CHAIN, valid=valid)
@@ -130,9 +141,18 @@ def of(settings: Settings, archive: Archive) -> Seal | None:
     except OSError as e:
         detail = f"cannot read {e.filename}: {e.strerror}"
         raise BadSetting(detail, where=CHAIN, valid="a file that the service may read") from e
-    if program is None:
-        return Seal(Signing(own), archive)
-    return Seal(_by_program(own, program), archive)
+    return Signing(own) if program is None else _by_program(own, program)
+
+
+def unkept(model_sha256: str, take: str = "none", *, watermark: bool = False) -> Facts:
+    """What is said of a file that no ledger has."""
+    return Facts(
+        take=take,
+        grant=None,
+        model_sha256=model_sha256,
+        version=_version(),
+        watermark=watermark,
+    )
 
 
 def _by_program(own: Identity, command: str) -> Signing:
@@ -141,14 +161,13 @@ def _by_program(own: Identity, command: str) -> Signing:
     Raises:
         BadSetting: it has not, or with another key.
     """
-    signing = Signing(own, signer(shlex.split(command), own.algorithm))
-    facts = Facts(take="none", grant=None, model_sha256="", version=_version(), watermark=False)
+    made = Signing(own, signer(shlex.split(command), own.algorithm))
     try:
-        signing.check(facts)
+        made.check(unkept(""))
     except SigningFailed as e:
         valid = "a command that signs with the key of the certificate"
         raise BadSetting(f"{PROGRAM}: {e}", where=PROGRAM, valid=valid) from e
-    return signing
+    return made
 
 
 def _version() -> str:
