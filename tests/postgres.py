@@ -34,7 +34,7 @@ def postgres_url(postgres_server: Any) -> Iterator[str]:
 def databases(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
     """The URL of an empty database of each kind, for one test."""
     if request.param == "sqlite":
-        yield f"sqlite+aiosqlite:///{tmp_path / 'voicesvc.sqlite'}"
+        yield f"sqlite:///{tmp_path / 'voicesvc.sqlite'}"
         return
     server = request.getfixturevalue("postgres_server")
     url = server.create()

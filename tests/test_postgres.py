@@ -4,6 +4,7 @@ import asyncio
 import shutil
 import subprocess
 import sys
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,8 @@ from scripts_of import ROOT, script
 from sqlalchemy import text
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import create_async_engine
+
+from voicesvc.store import Database
 
 ours = script("postgresql")
 
@@ -32,8 +35,10 @@ def ask(url: str, *statements: str) -> Any:
 
 
 def test_databases_take_tables_and_begin_empty(databases: str) -> None:
-    assert ask(databases, "CREATE TABLE t (n int)", "INSERT INTO t VALUES (7)") is None
-    assert ask(databases, "SELECT n FROM t") == 7
+    with closing(Database(databases)) as database:
+        for statement in ("CREATE TABLE t (n int)", "INSERT INTO t VALUES (7)"):
+            database.write(lambda c, asked=statement: c.execute(text(asked)).rowcount)
+        assert database.read(lambda c: c.scalar(text("SELECT n FROM t"))) == 7
 
 
 def test_the_database_of_a_module_is_real_and_only_on_loopback(postgres_url: str) -> None:

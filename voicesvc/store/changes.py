@@ -58,7 +58,7 @@ def change(
 
 def progress(connection: Connection, table: Table, id: str, values: Mapping[str, Any]) -> None:
     """Note what the service itself did; what people see keeps its version, so nobody is refused."""
-    connection.execute(update(table).where(table.c.id == id).values(**values))
+    connection.execute(update(table).where(table.c.id == id), values)
 
 
 def tell(
@@ -72,19 +72,18 @@ def tell(
     """Put an event on the record, in the same transaction as what it tells of."""
     line = subject.id if kind == "line" else getattr(subject, "line", None)
     production = subject.id if kind == "production" else subject.production
-    connection.execute(
-        insert(events).values(
-            at_ms=by.now_ms,
-            kind=kind,
-            subject=subject.id,
-            line=line,
-            production=production,
-            action=action,
-            version=subject.version,
-            who=by.who,
-            facts=dict(facts or {}),
-        )
-    )
+    event = {
+        "at_ms": by.now_ms,
+        "kind": kind,
+        "subject": subject.id,
+        "line": line,
+        "production": production,
+        "action": action,
+        "version": subject.version,
+        "who": by.who,
+        "facts": dict(facts or {}),
+    }
+    connection.execute(insert(events), event)
 
 
 def edited(by: By) -> dict[str, Any]:

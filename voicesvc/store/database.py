@@ -1,30 +1,33 @@
 """One database, from any thread: reads side by side, writes one after another.
 
-SQLAlchemy's asyncio runs on a thread of its own, with aiosqlite or asyncpg; the functions that are
-given to `read` and `write` are plain, over a `Connection`. Writes that wait together are committed
-together, each in a savepoint of its own, so that one that fails takes no other with it. Knows
+The functions that are given to `read` and `write` are plain, over a `Connection`. Writes are done
+on a thread of their own; those that wait together are committed together, each in a savepoint of
+its own, so that one that fails takes no other with it. SQLite is asked directly: a driver of
+asyncio's has a thread of its own, too, and goes there and back four times for a statement. Knows
 nothing of what is kept.
 """
 
 import asyncio
+import queue
 import threading
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Generic, TypeVar
+from typing import Any, Generic, Protocol, TypeVar
 
 import asyncpg
 from alembic import command
 from alembic.config import Config
-from sqlalchemy import Connection, event, make_url, text
+from sqlalchemy import Connection, Engine, create_engine, event, make_url, text
 from sqlalchemy.exc import ArgumentError, DBAPIError
-from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
+from sqlalchemy.ext.asyncio import create_async_engine
+from sqlalchemy.pool import QueuePool
 
 from voicesvc.errors import BadSetting, InvalidRequest, StoreFailed
 from voicesvc.store import search
 
-DRIVERS = {"sqlite": "sqlite+aiosqlite", "postgresql": "postgresql+asyncpg"}
+DRIVERS = {"sqlite": "sqlite+pysqlite", "postgresql": "postgresql+asyncpg"}
 _TOGETHER = 64  # writes that share one commit
 _READERS = 4
 _BUSY_S = 10  # how long another process's write is waited for
@@ -32,6 +35,104 @@ _MIGRATION_LOCK = 7_305_331  # any number, the same in every process
 
 T = TypeVar("T")
 Work = Callable[[Connection], T]
+
+
+class _Connections(Protocol):
+    """How a kind of database is reached."""
+
+    def read(self, work: Work[T]) -> T:
+        """What `work` finds in one state of the database; from any thread."""
+        ...
+
+    def write(self, work: Work[T]) -> T:
+        """What `work` gives, committed; from one thread at a time."""
+        ...
+
+    def close(self) -> None:
+        """Let go of all of them."""
+        ...
+
+
+class _Sqlite:
+    """A file, on the thread that asks."""
+
+    def __init__(self, url: Any) -> None:
+        self._writer, self._reader = self._engine(url, 1, "IMMEDIATE"), self._engine(url, _READERS)
+
+    @staticmethod
+    def _engine(url: Any, connections: int, begin: str = "") -> Engine:
+        engine = create_engine(
+            url,
+            poolclass=QueuePool,
+            pool_size=connections,
+            max_overflow=0,
+            connect_args={
+                "timeout": _BUSY_S,
+                "isolation_level": None,
+                "check_same_thread": False,  # a connection is lent to one thread at a time
+            },
+        )
+        event.listen(engine, "connect", _set_up_sqlite)
+        event.listen(engine, "begin", lambda c: c.exec_driver_sql(f"BEGIN {begin}") and None)
+        return engine
+
+    def read(self, work: Work[T]) -> T:
+        """See `_Connections`."""
+        with self._reader.connect() as connection:
+            return work(connection)
+
+    def write(self, work: Work[T]) -> T:
+        """See `_Connections`."""
+        with self._writer.begin() as connection:
+            return work(connection)
+
+    def close(self) -> None:
+        """See `_Connections`."""
+        self._writer.dispose()
+        self._reader.dispose()
+
+
+class _Postgres:
+    """A server, by asyncpg on an event loop's thread."""
+
+    def __init__(self, url: Any) -> None:
+        self._loop = asyncio.new_event_loop()
+        self._thread = threading.Thread(target=self._loop.run_forever, name="asyncpg", daemon=True)
+        self._thread.start()
+        self._writer, self._reader = (
+            create_async_engine(url, pool_size=n, pool_pre_ping=True) for n in (1, _READERS)
+        )
+
+    def _wait(self, task: Any) -> Any:
+        return asyncio.run_coroutine_threadsafe(task, self._loop).result()
+
+    def read(self, work: Work[T]) -> T:
+        """See `_Connections`."""
+
+        async def found() -> T:
+            async with self._reader.connect() as connection:
+                return await connection.run_sync(work)
+
+        result: T = self._wait(found())
+        return result
+
+    def write(self, work: Work[T]) -> T:
+        """See `_Connections`."""
+
+        async def done() -> T:
+            async with self._writer.begin() as connection:
+                return await connection.run_sync(work)
+
+        result: T = self._wait(done())
+        return result
+
+    def close(self) -> None:
+        """See `_Connections`."""
+        self._wait(self._writer.dispose())
+        self._wait(self._reader.dispose())
+        self._loop.call_soon_threadsafe(self._loop.stop)
+        self._thread.join()
+        self._loop.close()
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,15 +157,15 @@ class Database:
     def __init__(self, url: str) -> None:
         self._url = _checked(url)
         self._committed: Callable[[], None] = lambda: None
-        self._loop = asyncio.new_event_loop()
-        self._thread = threading.Thread(target=self._loop.run_forever, name="store", daemon=True)
-        self._thread.start()
-        self._writes: asyncio.Queue[_Write[Any] | None] = asyncio.Queue()
+        self._writes: queue.SimpleQueue[_Write[Any] | None] = queue.SimpleQueue()
+        self._connections: _Connections = (_Sqlite if self.is_sqlite else _Postgres)(self._url)
         try:
-            self._wait(self._open())
+            self._connections.write(_migrate)
         except (DBAPIError, OSError) as e:
-            self._end()
+            self._connections.close()
             raise StoreFailed(f"{self._url.render_as_string()}: {e}", where="database") from e
+        self._thread = threading.Thread(target=self._write_all, name="store", daemon=True)
+        self._thread.start()
 
     @property
     def is_sqlite(self) -> bool:
@@ -82,15 +183,14 @@ class Database:
             StoreFailed: the database does not answer.
         """
         try:
-            found: T = self._wait(self._read(work))
-            return found
+            return self._connections.read(work)
         except DBAPIError as e:
             raise StoreFailed(str(e.orig), where="database") from e
 
     def submit(self, work: Work[T]) -> "Future[T]":
         """Have `work` done in a transaction; the future is done once it is committed."""
         done: Future[T] = Future()
-        self._loop.call_soon_threadsafe(self._writes.put_nowait, _Write(work, done))
+        self._writes.put(_Write(work, done))
         return done
 
     def write(self, work: Work[T]) -> T:
@@ -104,63 +204,23 @@ class Database:
     def close(self) -> None:
         """Write what waits, and let go of the file or the connections."""
         if self._thread.is_alive():
-            self._wait(self._shut())
-            self._end()
+            self._writes.put(None)
+            self._thread.join()
+            self._connections.close()
 
-    def _end(self) -> None:
-        self._loop.call_soon_threadsafe(self._loop.stop)
-        self._thread.join()
-        self._loop.close()
-
-    def _wait(self, task: Any) -> Any:
-        return asyncio.run_coroutine_threadsafe(task, self._loop).result()
-
-    async def _open(self) -> None:
-        self._writer, self._reader = self._engine(1, "IMMEDIATE"), self._engine(_READERS, "")
-        migrated = False
-        try:
-            async with self._writer.begin() as connection:
-                await connection.run_sync(_migrate)
-            migrated = True
-        finally:
-            if not migrated:
-                await self._writer.dispose()
-                await self._reader.dispose()
-        self._writing = asyncio.create_task(self._write_all())
-
-    def _engine(self, connections: int, begin: str) -> AsyncEngine:
-        if not self.is_sqlite:
-            return create_async_engine(self._url, pool_size=connections, pool_pre_ping=True)
-        engine = create_async_engine(
-            self._url,
-            pool_size=connections,
-            max_overflow=0,
-            connect_args={"timeout": _BUSY_S, "isolation_level": None},
-        )
-        event.listen(engine.sync_engine, "connect", _set_up_sqlite)
-        event.listen(
-            engine.sync_engine, "begin", lambda c: c.exec_driver_sql(f"BEGIN {begin}") and None
-        )
-        return engine
-
-    async def _read(self, work: Work[T]) -> T:
-        async with self._reader.connect() as connection:
-            return await connection.run_sync(work)
-
-    async def _write_all(self) -> None:
-        while (first := await self._writes.get()) is not None:
+    def _write_all(self) -> None:
+        while (first := self._writes.get()) is not None:
             batch = [first]
             while len(batch) < _TOGETHER and not self._writes.empty():
                 if (another := self._writes.get_nowait()) is None:
-                    self._writes.put_nowait(None)
+                    self._writes.put(None)
                     break
                 batch.append(another)
-            await self._write_batch(batch)
+            self._write_batch(batch)
 
-    async def _write_batch(self, batch: Sequence[_Write[Any]]) -> None:
+    def _write_batch(self, batch: Sequence[_Write[Any]]) -> None:
         try:
-            async with self._writer.begin() as connection:
-                results = await _each(connection, batch)
+            results = self._connections.write(lambda c: [_one(c, write.work) for write in batch])
         except (DBAPIError, OSError) as e:
             failure = StoreFailed(str(getattr(e, "orig", None) or e), where="database")
             for write in batch:
@@ -172,18 +232,6 @@ class Database:
             else:
                 write.done.set_result(result)
         self._committed()
-
-    async def _shut(self) -> None:
-        self._writes.put_nowait(None)
-        await self._writing
-        await self._writer.dispose()
-        await self._reader.dispose()
-
-
-async def _each(
-    connection: AsyncConnection, batch: Sequence[_Write[Any]]
-) -> list[tuple[Exception | None, Any]]:
-    return await connection.run_sync(lambda c: [_one(c, write.work) for write in batch])
 
 
 def _one(connection: Connection, work: Work[Any]) -> tuple[Exception | None, Any]:

@@ -25,9 +25,9 @@ def add(connection: Connection, entry: Entry, by: By, paper: str | None = None) 
     salt = secrets.token_bytes(SALT_BYTES) if entry.secrets else b""
     made = row(entry, by.now_ms, salt, _last(connection))
     values = {name: getattr(made, name) for name in Row.__slots__}
-    connection.execute(insert(ledger).values(**values))
+    connection.execute(insert(ledger), values)
     if entry.secrets:
-        connection.execute(insert(salts).values(seq=made.seq, salt=salt))
+        connection.execute(insert(salts), {"seq": made.seq, "salt": salt})
     if paper is not None:
         connection.execute(insert(papers).values(seq=made.seq, content=paper))
     return made.seq

@@ -98,9 +98,8 @@ def add(connection: Connection, new: Sequence[NewTake], by: By) -> list[StoredTa
         values = {name: getattr(take, name) for name in NewTake.__slots__}
         facts = {**take.facts, "grant": take.permit.grant}
         values |= {"production": production, "facts": facts, "number": number, "permit": permit}
-        row = connection.execute(
-            insert(takes).values(**values, flags=[], tags=[], **created(by)).returning(takes)
-        ).one()
+        values |= {"flags": [], "tags": [], **created(by)}
+        row = connection.execute(insert(takes).returning(takes), values).one()
         stored: StoredTake = row_as(StoredTake, row._mapping)
         search.add(connection, take_search, {stored.seq: (stored.text, stored.note)})
         tell(connection, by, "take", "created", stored, {"state": stored.state})
