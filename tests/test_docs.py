@@ -113,7 +113,14 @@ def test_variables_named_anywhere_exist() -> None:
 # -- HTTP ----------------------------------------------------------------------------------------
 
 
-UNDESCRIBED = ("GET /docs", "GET /", "GET /live", "GET /asyncapi.json", f"WS {live_messages.PATH}")
+UNDESCRIBED = (
+    "GET /docs",
+    "GET /",
+    "GET /live",
+    "GET /verify",
+    "GET /asyncapi.json",
+    f"WS {live_messages.PATH}",
+)
 
 
 def routes(service: Service) -> list[str]:

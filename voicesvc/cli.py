@@ -335,24 +335,50 @@ def verify(
         Path | None, typer.Option(help="roots as PEM; default: VOICESVC_C2PA_TRUST")
     ] = None,
 ) -> None:
-    """Look for the watermark in a recording, and read its content credentials.
+    """Say if a recording is marked, what its content credentials say, and which take it is.
 
-    Ends with 0 if it is marked, 3 if not, else 4.
+    Takes are those of this service's database, where there is one. Ends with 0 if it is marked,
+    3 if not, else 4.
     """
     from voicesvc import credentials
     from voicesvc.marks import detector
 
     try:
-        roots = trust or Settings.read().c2pa_trust
+        settings = Settings.read()
+        roots = trust or settings.c2pa_trust
         anchors_pem = b"" if roots is None else roots.read_bytes()
         found = detector.find_in(file, detector.SPEEDS if speeds else ())
-        read = credentials.read(file, sidecar, anchors_pem)
+        read = asdict(credentials.read(file, sidecar, anchors_pem))
+        told = asdict(found) | {"credentials": read} | _takes_of(settings, file, read)
     except VoiceError as e:
         _end(e)
     except OSError as e:
         _end(InvalidRequest(f"cannot read {e.filename}: {e.strerror}", where="file"))
-    print(json.dumps(asdict(found) | {"credentials": asdict(read)}, indent=1))
+    print(json.dumps(told, indent=1))
     raise typer.Exit({"marked": 0, "not marked": 3}.get(found.verdict, 4))
+
+
+def _takes_of(settings: Settings, file: Path, credentials: dict[str, object]) -> dict[str, object]:
+    """Which takes a recording is of, where a database is there to look in.
+
+    Raises:
+        BadRecording, RecordingTooLong, UnknownKind: the recording cannot be decoded.
+        StoreFailed: the database does not answer.
+    """
+    from voicesvc.archive import now_ms
+    from voicesvc.fingerprint import queries
+    from voicesvc.recording import RATE_HZ, Bounds, decode
+    from voicesvc.rights import keys, register
+    from voicesvc.store import permits
+    from voicesvc.verify import Verifier
+
+    if settings.database_url is None and not (settings.data_path / "takes.db").exists():
+        return {}
+    decoded = decode(file, Bounds(most_s=settings.verify_max_s))
+    with ledger_cli.opened(settings) as database:
+        papers = register.made(database.read(permits.papers), keys.local(settings.key_path))
+        verifier = Verifier(database, lambda: papers, now_ms)
+        return verifier.takes(queries(decoded.pcm, RATE_HZ), credentials)
 
 
 def main() -> None:

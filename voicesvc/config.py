@@ -104,6 +104,18 @@ class Settings(BaseModel):
         description="file with the root certificates, as PEM, whose content credentials are "
         "trusted where files are verified; unset: none are",
     )
+    verify: Literal["public", "off"] = Field(
+        "public", description="whether anybody may ask if a recording was made here"
+    )
+    verify_max_bytes: int = Field(
+        50_000_000, ge=1_000, le=1_000_000_000, description="largest file that is verified"
+    )
+    verify_max_s: float = Field(
+        300.0, ge=1, le=3_600, description="seconds of sound of a file that is verified, at most"
+    )
+    verify_per_minute: int = Field(
+        20, ge=1, le=10_000, description="files that one address may have verified in a minute"
+    )
     workers: int = Field(
         0, ge=0, le=256, description="compute threads; 0: one per core (one in all on a GPU)"
     )

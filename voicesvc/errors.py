@@ -277,6 +277,30 @@ class UnknownEntry(VoiceError):
     status, slug, title = 404, "unknown-entry", "No such entry"
 
 
+class UnknownKind(VoiceError):
+    """A file is of no kind that is read here."""
+
+    status, slug, title = 415, "unknown-kind", "No such kind of file"
+
+
+class RecordingTooLong(VoiceError):
+    """A recording that is to be examined is larger or longer than it may be."""
+
+    status, slug, title = 413, "recording-too-long", "The recording is too long"
+
+
+class BadRecording(VoiceError):
+    """A recording cannot be decoded, or takes more than it may while it is."""
+
+    status, slug, title = 422, "bad-recording", "The recording cannot be read"
+
+
+class TooMany(VoiceError):
+    """Too much was asked from one address; worth asking again."""
+
+    status, slug, title = 429, "too-many", "Too many requests"
+
+
 PROBLEMS: tuple[type[VoiceError], ...] = (
     InvalidRequest,
     MalformedBody,
@@ -317,4 +341,8 @@ PROBLEMS: tuple[type[VoiceError], ...] = (
     LedgerBroken,
     UnknownEntry,
     SigningFailed,
+    UnknownKind,
+    RecordingTooLong,
+    BadRecording,
+    TooMany,
 )

@@ -49,6 +49,7 @@ DEVICE_UP = Gauge("voicesvc_device_up", "1 while the program of one of several r
 DEVICE_RESTARTS = Counter(
     "voicesvc_device_restarts", "times that the program of a device was started anew", ["device"]
 )
+VERIFIED = Counter("voicesvc_verified", "recordings that were verified", ["found"])
 LOGGED = Counter("voicesvc_logged", "lines logged, warnings and worse", ["level", "logger"])
 VOICE_HOST_BYTES = Gauge(
     "voicesvc_voice_host_bytes", "bytes of host memory that voices off the device are kept in"

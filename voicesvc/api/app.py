@@ -29,6 +29,7 @@ from voicesvc.api import (
     speech,
     statements,
     takes,
+    verify,
 )
 from voicesvc.api.events import Feed
 from voicesvc.api.limits import BodyLimit, CountRequests
@@ -61,6 +62,7 @@ def create_app(studio: Studio, workers: int) -> FastAPI:
         inspector = app.state.inspector = _inspector(studio)
         maker = Maker(studio, compute, inspector)
         app.state.maker, measurer = maker, Measurer(studio, inspector)
+        desk = app.state.desk = verify.Desk(studio, archive)
         keeper = Keeper(archive, round(studio.settings.deleted_kept_days * 86_400_000))
         archive.database.on_commit(feed.changed)
         untold = studio.cast.voices.on_change(feed.changed)
@@ -82,6 +84,7 @@ def create_app(studio: Studio, workers: int) -> FastAPI:
             inspector.close()
         for loop in loops:
             await asyncio.to_thread(loop.stop)
+        await asyncio.to_thread(desk.close)
         loading.shutdown()
         compute.shutdown()
         studio.close()
@@ -98,8 +101,9 @@ def create_app(studio: Studio, workers: int) -> FastAPI:
     app.state.studio, app.state.disclosures = studio, Disclosures(studio)
     for module in (*_SPOKEN, *_KEPT):
         app.include_router(module.router)
+    app.include_router(verify.router_of(studio.settings))
     app.mount("/static", StaticFiles(directory=page.STATIC), name="static")
-    app.add_middleware(BodyLimit, max_bytes=studio.settings.max_body_bytes)
+    app.add_middleware(BodyLimit, max_bytes=studio.settings.max_body_bytes, streamed=(verify.PATH,))
     app.add_middleware(CountRequests)
     reference.install(app)
     problems.install(app)

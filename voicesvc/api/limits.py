@@ -11,15 +11,16 @@ class BodyLimit:
     """Answers 413 as soon as a body passes `max_bytes`, declared or counted.
 
     The body is whole before the application is called: what an application raises or catches
-    while it reads cannot turn this answer into another.
+    while it reads cannot turn this answer into another. Routes of `streamed`
+    bound theirs themselves.
     """
 
-    def __init__(self, app: ASGIApp, max_bytes: int) -> None:
-        self.app, self.max_bytes = app, max_bytes
+    def __init__(self, app: ASGIApp, max_bytes: int, streamed: tuple[str, ...] = ()) -> None:
+        self.app, self.max_bytes, self._streamed = app, max_bytes, streamed
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """ASGI."""
-        if scope["type"] != "http":
+        if scope["type"] != "http" or scope["path"] in self._streamed:
             await self.app(scope, receive, send)
             return
         declared = dict(scope["headers"]).get(b"content-length", b"0")

@@ -13,12 +13,13 @@ from voicesvc.fingerprint.bits import (
     queries,
     words,
 )
-from voicesvc.fingerprint.index import SURE_BER, Index, Match
+from voicesvc.fingerprint.index import SURE_BER, WRONG_BELOW, Index, Match
 
 __all__ = [
     "SPEEDS",
     "SURE_BER",
     "WORDS_PER_S",
+    "WRONG_BELOW",
     "Fingerprinter",
     "Index",
     "Match",

@@ -1,0 +1,194 @@
+"""Is a recording ours? Over HTTP and on the page, with what strangers may send."""
+
+import io
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import httpx
+import numpy as np
+import page_browser
+import pytest
+import soundfile
+from axe_playwright_python.sync_playwright import Axe
+from conftest import Service, eventually, tones_served
+from kept import RATE_HZ, chatter, keep
+from playwright.sync_api import Browser, expect
+
+from voicesvc.api.verify import Pace
+from voicesvc.archive import Archive, Origin
+from voicesvc.audio import Pcm
+from voicesvc.errors import TooMany
+from voicesvc.line import Line
+from voicesvc.store import fingerprints
+
+browser = page_browser.browser
+TEXT = "Nobody may read this."
+MOST_S, MOST_BYTES = 20, 1_000_000
+SLOW_S = 240.0  # the program starts with the lowest priority
+
+
+@pytest.fixture(scope="module")
+def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
+    limits = {"verify_max_s": MOST_S, "verify_max_bytes": MOST_BYTES, "verify_per_minute": 600}
+    with tones_served(tmp_path_factory.mktemp("verify"), settings=limits) as running:
+        yield running
+
+
+def archive_of(service: Service) -> Archive:
+    assert service.studio.archive is not None
+    return service.studio.archive
+
+
+@pytest.fixture(scope="module")
+def take(service: Service) -> Any:
+    """One that was made under the grant that the actor `ann` has, and its samples."""
+    archive, pack = archive_of(service), service.studio.cast.pack("ann")
+    permit = service.studio.check(Line(actor="ann", text=TEXT), Origin())
+    keep(archive, "tk_other", chatter(5))
+    given = {"actor": "ann", "text": TEXT, "model_sha256": pack.model_sha256, "permit": permit}
+    stored = keep(archive, "tk_voice", chatter(4), **given)
+    assert eventually(lambda: archive.database.read(fingerprints.count) == 2, 20)
+    return stored
+
+
+def coded(pcm: Pcm, format: str, rate_hz: int = RATE_HZ, **options: Any) -> bytes:
+    file = io.BytesIO()
+    soundfile.write(file, pcm, rate_hz, format=format, **options)
+    return file.getvalue()
+
+
+def verify(service: Service, content: bytes, **headers: str) -> httpx.Response:
+    return service.http.post("/v1/verify", content=content, headers=headers, timeout=SLOW_S)
+
+
+def test_a_take_is_named_and_nothing_is_told_of_it(service: Service, take: Any) -> None:
+    recording = np.concatenate([chatter(9, 2.0), chatter(4)])
+    answer = verify(service, coded(recording, "MP3"))
+    assert answer.status_code == 200, answer.text
+    told = answer.json()
+    (match,) = told["fingerprint"]["matches"]
+    assert match["take"] == take.id
+    assert match["begin_s"] == pytest.approx(2.0, abs=0.3)
+    assert match["end_s"] == pytest.approx(5.0, abs=0.3)
+    assert (told["recording"]["kind"], told["fingerprint"]["among"]) == ("MP3", 2)
+    assert 0 < told["fingerprint"]["wrong_below"] < 0.05
+    (known,) = told["takes"]
+    assert known["grant"] == {"stands": True, "reason": None}
+    assert known["kept"]
+    entry = service.http.get(known["ledger"]["proof"]).json()
+    assert f'"{take.id}"' in entry["body"]
+    assert '"made"' in entry["body"]
+    assert take.id in told["answer"]
+    assert "still stands" in told["answer"]
+    assert TEXT not in answer.text
+    for secret in ("ann", "demo", take.facts["grant"]):
+        assert f'"{secret}"' not in answer.text
+
+
+def test_what_is_not_ours_is_not(service: Service, take: Any) -> None:
+    told = verify(service, coded(chatter(11), "FLAC")).json()
+    assert (told["fingerprint"]["matches"], told["takes"]) == ([], [])
+    assert told["credentials"]["state"] == "none"
+    assert "no proof" in told["answer"] or "Nothing can be told" in told["answer"]
+
+
+def test_a_grant_that_was_revoked_does_not_stand(service: Service, take: Any) -> None:
+    path = f"/v1/grants/{take.facts['grant']}/notices"
+
+    def said(action: str) -> int:
+        return service.http.post(path, json={"action": action}).status_code
+
+    assert said("suspend") < 300
+    try:
+        (known,) = verify(service, coded(chatter(4), "WAV")).json()["takes"]
+        assert known["grant"] == {"stands": False, "reason": "the grant was revoked or suspended"}
+    finally:
+        said("resume")
+
+
+def many_channels() -> bytes:
+    return coded(np.zeros((100, 40), np.float32), "WAV")  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("content", "status", "slug"),
+    [
+        (b"", 415, "unknown-kind"),
+        (b"hello, this is no sound", 415, "unknown-kind"),
+        (b"RIFF\xff\xff\xff\xffWAVE" + b"x" * 1000, 422, "bad-recording"),
+        (coded(chatter(1), "FLAC")[:3000], 422, "bad-recording"),
+        (coded(np.zeros(0, np.float32), "WAV"), 422, "bad-recording"),
+        (many_channels(), 422, "bad-recording"),
+        (coded(np.zeros(40 * 44_100, np.float32), "FLAC", 44_100), 413, "recording-too-long"),
+        (b"RIFF" + bytes(MOST_BYTES), 413, "recording-too-long"),
+    ],
+    ids=["nothing", "text", "rubbish", "cut off", "no sound", "40 channels", "bomb", "large"],
+)
+def test_what_cannot_be_examined_is_refused(
+    service: Service, content: bytes, status: int, slug: str
+) -> None:
+    answer = verify(service, content)
+    assert (answer.status_code, answer.json()["type"]) == (status, f"/problems/{slug}")
+
+
+def test_a_form_is_refused(service: Service) -> None:
+    answer = service.http.post("/v1/verify", files={"file": b"RIFF"})
+    assert (answer.status_code, answer.json()["where"]) == (415, "Content-Type")
+
+
+@pytest.mark.parametrize(
+    "tried",
+    ["open('/etc/hostname')", "__import__('socket').socket()", "bytearray(1 << 30)"],
+    ids=["a file", "a connection", "memory"],
+)
+def test_a_decoder_is_shut_in(tried: str) -> None:
+    code = f"from voicesvc.recording.shut import shut_in; shut_in(5, 1 << 29); {tried}"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, check=False)
+    assert done.returncode == 1
+    free = subprocess.run([sys.executable, "-c", tried], capture_output=True, check=False)
+    assert free.returncode == 0
+
+
+def test_an_address_has_so_many_a_minute() -> None:
+    now_s = [100.0]
+    pace = Pace(3, lambda: now_s[0])
+    for _ in range(3):
+        pace.take("1.2.3.4")
+    pace.take("5.6.7.8")
+    with pytest.raises(TooMany) as refused:
+        pace.take("1.2.3.4")
+    assert refused.value.retry_after_s == 20
+    now_s[0] += 20
+    pace.take("1.2.3.4")
+
+
+def test_where_it_is_off_there_is_no_such_route(tmp_path: Path) -> None:
+    with tones_served(tmp_path, settings={"verify": "off"}) as running:
+        assert running.http.post("/v1/verify", content=b"RIFF").status_code == 404
+        assert running.http.get("/verify").status_code == 404
+
+
+def test_the_page_says_which_take_and_where(browser: Browser, service: Service, take: Any) -> None:
+    page, errors = browser.new_page(), []
+    page.on("pageerror", lambda error: errors.append(str(error)))
+    page.on("console", lambda m: errors.append(m.text) if m.type == "error" else None)
+    page.goto(f"{service.url}/verify")
+    chooser, status = page.get_by_label("Recording"), page.get_by_role("status")
+    wav = coded(chatter(4), "WAV")
+    chooser.set_input_files({"name": "a.wav", "mimeType": "audio/wav", "buffer": wav})
+    heading = page.get_by_role("heading", level=2)
+    expect(heading).to_contain_text(f"it is take {take.id}", timeout=1000 * SLOW_S)
+    expect(heading).to_be_focused()
+    expect(page.get_by_role("listitem").first).to_contain_text(f"0:00.0 to 0:03.0: take {take.id}")
+    expect(page.locator("#where rect.take")).to_have_count(1)
+    serious = [
+        v for v in Axe().run(page).response["violations"] if v["impact"] in ("serious", "critical")
+    ]
+    assert (serious, errors) == ([], [])
+    chooser.set_input_files({"name": "b.txt", "mimeType": "text/plain", "buffer": b"no sound"})
+    expect(status).to_contain_text("No such kind of file")
+    expect(heading).to_be_hidden()
+    page.close()
