@@ -7,9 +7,9 @@ listeners who play from the first audible sample on would have run dry, for how 
 seconds of audio per second from the first request to the last byte.
 
 Against: the service of another commit (`--against REV`, in a git worktree of its own, with as many
-workers), and with `--piper` piper-tts's HTTP server, which answers with whole files. All take turns
-within one run; a ratio is the median over rounds of what two had in the same round, since on a
-machine that others use too the minutes differ more than the servers.
+workers), and with `--servers` those of others (`peer_servers.py`), which answer with whole files.
+All take turns within one run; a ratio is the median over rounds of what two had in the same round,
+since on a machine that others use too the minutes differ more than the servers.
 
 With `--line-s` all lines are about as long as that. `--everybody` sets `VOICESVC_LOAD` so that this
 service refuses nobody in the bursts, as the others do not.
@@ -41,7 +41,6 @@ from typing import Any
 
 import common
 import numpy as np
-import peers
 from common import (
     AUDIBLE,
     LINES,
@@ -53,6 +52,7 @@ from common import (
     report,
     say,
 )
+from peer_servers import SERVERS
 from servers import Service
 
 NUMBERS = (1, 2, 4, 8, 16)
@@ -127,11 +127,6 @@ def ours(text: str, seed: int) -> tuple[str, dict[str, Any], int]:
     """A request of this service."""
     fields = {"actor": "joe", "text": text, "format": "pcm_s16le", "seed": seed}
     return "/v1/speech", fields, 0
-
-
-def pipers(text: str, _: int) -> tuple[str, dict[str, Any], int]:
-    """A request of piper-tts's server."""
-    return "/synthesize", {"text": text}, 44
 
 
 @dataclass(frozen=True, slots=True)
@@ -245,9 +240,12 @@ def worktree(revision: str) -> Iterator[Path]:
 
 
 @contextlib.contextmanager
-def started(options: argparse.Namespace) -> Iterator[dict[str, Speaker]]:
-    """The servers by name, this one first, each with a few lines behind it."""
+def started(
+    options: argparse.Namespace,
+) -> Iterator[tuple[dict[str, Speaker], dict[str, str]]]:
+    """The servers by name, this one first, each with a few lines behind it; why others are not."""
     speakers: dict[str, Speaker] = {}
+    missing: dict[str, str] = {}
     with contextlib.ExitStack() as running:
         trees = {"voicesvc": ROOT}
         if options.against:
@@ -260,21 +258,26 @@ def started(options: argparse.Namespace) -> Iterator[dict[str, Speaker]]:
             service = Service(given, root=tree)
             running.callback(service.close)
             speakers[name] = Speaker(service.port, ours)
-        if options.piper:
-            piper = peers.PiperServer()
-            running.callback(piper.close)
-            speakers["piper-tts"] = Speaker(piper.port, pipers)
+        for name in options.servers:
+            try:
+                peer = SERVERS[name]()
+            except BenchmarkFailed as e:
+                missing[name] = str(e)
+                say(f"without {name}: {e}")
+            else:
+                running.callback(peer.close)
+                speakers[name] = Speaker(peer.port, peer.body)
         for speaker in speakers.values():
             for seed, text in enumerate(LINES.values()):
                 speaker.hear(text, seed)
-        yield speakers
+        yield speakers, missing
 
 
 def main() -> None:
     """Measure and print."""
     parser = common.arguments(__doc__, rounds=5)
     parser.add_argument("--against", default="HEAD~1", help="revision to compare with, or ''")
-    parser.add_argument("--piper", action="store_true", help="and with piper-tts's server")
+    parser.add_argument("--servers", nargs="*", choices=SERVERS, default=(), help="of others")
     parser.add_argument(
         "--numbers", type=int, nargs="+", default=NUMBERS, help="of streams at the same moment"
     )
@@ -285,7 +288,7 @@ def main() -> None:
     options = parser.parse_args()
     lines = texts(options.line_s)
     found: dict[str, dict[int, Burst]] = defaultdict(lambda: defaultdict(Burst))
-    with started(options) as speakers:
+    with started(options) as (speakers, missing):
         for number in options.numbers:
             jobs: dict[str, Callable[[int], None]] = {
                 name: partial(burst, speaker, found[name][number], lines, number)
@@ -309,7 +312,8 @@ def main() -> None:
         if name != "voicesvc"
     }
     say(f"over others in the same round: {ratios}")
-    facts = {"rounds": options.rounds, "workers": options.workers, "bursts": figures}
+    facts = {"rounds": options.rounds, "workers": options.workers, "not_measured": missing}
+    facts |= {"bursts": figures}
     report("concurrency", facts | {"voicesvc_over": ratios, "overload": flooded}, {})
 
 

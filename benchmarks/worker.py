@@ -1,8 +1,8 @@
 """One peer in a process of its own: JSON lines with text in on stdin, samples out on stdout.
 
 Run as `python worker.py KIND ...` in the environment that has the peer; nothing heavier than numpy
-is imported before KIND is known. The `piper` kind is different: it is piper-tts's own HTTP server,
-started here only to give onnxruntime one thread, for which that server has no option.
+is imported before KIND is known. `piper` and `ovos` are different: they are HTTP servers of others,
+started here only to give onnxruntime one thread.
 
 Answer, per text: frames of (uint32 byte count, float32 samples), then a count of 0 and a JSON line
 with the times in seconds as this process saw them.
@@ -68,8 +68,8 @@ def streaming_vits(onnx_path: str, calibrated: str) -> tuple[Say, int, str]:
     return say, speaker.sample_rate, metadata.version("streaming-vits")
 
 
-def piper(onnx_path: str, port: str) -> None:
-    """piper-tts's HTTP server on 127.0.0.1, with one compute thread."""
+def _one_thread() -> None:
+    """Give onnxruntime one thread, for which the servers that are started here have no option."""
     import onnxruntime
 
     class OneThread(onnxruntime.SessionOptions):  # type: ignore[misc, unused-ignore]
@@ -79,15 +79,30 @@ def piper(onnx_path: str, port: str) -> None:
             self.inter_op_num_threads = 1
 
     onnxruntime.SessionOptions = OneThread
+
+
+def piper(onnx_path: str, port: str) -> None:
+    """piper-tts's HTTP server on 127.0.0.1, with one compute thread for each line."""
+    _one_thread()
     sys.argv = ["piper.http_server", "--host", "127.0.0.1", "--port", port, "-m", onnx_path]
     runpy.run_module("piper.http_server", run_name="__main__")
+
+
+def ovos(engine: str, port: str) -> None:
+    """ovos-tts-server on 127.0.0.1, likewise."""
+    _one_thread()
+    sys.argv = ["ovos_tts_server", "--engine", engine, "--host", "127.0.0.1", "--port", port]
+    runpy.run_module("ovos_tts_server", run_name="__main__")
+
+
+SERVERS = {"piper": piper, "ovos": ovos}
 
 
 def main() -> None:
     """`worker.py KIND ARGUMENT...`."""
     kind, *rest = sys.argv[1:]
-    if kind == "piper":
-        piper(*rest)
+    if kind in SERVERS:
+        SERVERS[kind](*rest)
         return
     # Libraries print; only samples may reach the pipe.
     out = os.dup(1)
