@@ -12,6 +12,8 @@ export POSTGRES_LIB
 POSTGRES_MISSING := takes are tested on PostgreSQL, too; install it with: apt-get install -y postgresql
 # Each has voices, a database and a browser of its own: some 4 GB.
 TEST_WORKERS ?= 2
+# What an audit may take; without the internet it ends at once.
+AUDIT_S ?= 120
 # Who is in the load test: Audition, Leaver, Slow, Batch; all of them when it is empty.
 LOAD_WHO ?=
 LOAD_HOST ?= http://127.0.0.1:8080
@@ -19,7 +21,7 @@ LOAD_USERS ?= 8
 LOAD_TIME ?= 60s
 
 .DEFAULT_GOAL := help
-.PHONY: help serve test crash check lint format bench bench-short bench-report load docker-lint licences screenshots env dev
+.PHONY: help serve test crash check lint format audit bench bench-short bench-report load docker-lint licences screenshots env dev
 
 help: ## list these targets
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 14
@@ -50,6 +52,15 @@ format: dev ## put the code into the form that lint asks for
 
 docker-lint: dev ## the Dockerfile, by hadolint
 	$(RUN) hadolint Dockerfile
+
+audit: dev ## known weaknesses of what is locked, by osv.dev; needs the internet
+	@$(RUN) python -c "import httpx; httpx.get('https://api.osv.dev', timeout=5)" 2>/dev/null || \
+	  { echo "no audit: osv.dev cannot be reached from here"; exit 0; }; \
+	packages=$$(mktemp); trap 'rm -f "$$packages"' EXIT; \
+	$(UV) export -q --frozen --no-emit-workspace --all-extras --group dev --no-hashes \
+	  --no-annotate -o "$$packages" >/dev/null && \
+	timeout $(AUDIT_S) $(RUN) pip-audit --vulnerability-service osv --requirement "$$packages" \
+	  --no-deps --disable-pip --progress-spinner off --timeout 10
 
 licences: dev ## write docs/licences.md anew from uv.lock
 	$(RUN) python scripts/licences.py

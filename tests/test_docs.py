@@ -354,6 +354,19 @@ def test_architecture_page_lists_every_module() -> None:
     assert set(column(table, "module")) == there
 
 
+# -- threats -------------------------------------------------------------------------------------
+
+
+def test_every_threat_has_a_test_that_exists() -> None:
+    (table,) = tables((ROOT / "docs" / "threats.md").read_text("utf-8"))
+    for row in table:
+        assert set(row["STRIDE"].split()) <= set("STRIDE"), row["threat"]
+        named = codes(row["test"])
+        assert named, row["threat"]
+        for file, _, test in (name.partition("::") for name in named):
+            assert f"def {test}(" in (ROOT / "tests" / file).read_text("utf-8"), f"{file}::{test}"
+
+
 # -- measurements --------------------------------------------------------------------------------
 
 

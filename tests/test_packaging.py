@@ -258,6 +258,7 @@ def test_ci_installs_what_is_missing(
         *(installs if installed else []),
         "make lint",
         "make test",
+        "make audit",
         "make bench-short",
     ]
 

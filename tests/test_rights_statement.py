@@ -49,6 +49,7 @@ def use(seq: int, at: str, seconds: str = "2", **changes: Any) -> Use:
         "version": 1,
         "take": f"tk_{seq}",
         "line": None,
+        "root": f"tk_{seq}",
         "production": "harbour",
         "made_by": "line",
         "complete": True,
@@ -72,6 +73,7 @@ def test_line_is_paid_once_whatever_is_made_of_it_again() -> None:
         use(5, "2026-09-01T10:02:00", line="ln_2"),
         use(6, "2026-09-01T10:03:00"),
         use(7, "2026-09-01T10:04:00"),
+        use(8, "2026-09-01T10:05:00", root="tk_7", made_by="retake"),
     ) == [
         "12.50 a line",
         "0.00 a line that entry 1 paid for",
@@ -80,6 +82,7 @@ def test_line_is_paid_once_whatever_is_made_of_it_again() -> None:
         "12.50 a line",
         "12.50 a line",
         "12.50 a line",
+        "0.00 a line that entry 7 paid for",
     ]
 
 
@@ -217,6 +220,7 @@ def test_periods_add_up_and_cap_and_minimum_hold(
                 number,
                 f"tk_{seq}",
                 line,
+                f"tk_{seq}",
                 "harbour",
                 "line",
                 Decimal(length).scaleb(-6),

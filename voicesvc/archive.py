@@ -10,7 +10,7 @@ import json
 import logging
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import Future
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
@@ -289,7 +289,11 @@ class Archive:
         """Remove the audio of takes that were deleted longer ago; gives how many blobs went."""
         by = self.by()
         gone = self.database.write(lambda c: rows.purge(c, by.now_ms - kept_ms, by))
-        return sum(self._remove(sha256) for sha256 in gone)
+        return self.let_go(gone)
+
+    def let_go(self, hashes: Iterable[str]) -> int:
+        """Remove blobs that no take has any more; gives how many."""
+        return sum(self._remove(sha256) for sha256 in hashes)
 
     def remove_orphans(self) -> int:
         """Remove blobs that no take has; gives how many.

@@ -89,6 +89,7 @@ class Cast:
         self._warm: set[str] = set()  # kinds of engines that have been run through
         self.warmed = False  # whether `warm` is done
         self.stands: Callable[[str], bool] = lambda _: True  # whether a grant is for an actor
+        self.loaded: Callable[[packs.Pack, str], None] = lambda *_: None  # told of each load
         self.voices: Voices[Engine] | Several
         if len(settings.devices) > 1:
             self.voices = Several(settings, prepare, self._prepare, say)
@@ -238,6 +239,16 @@ class Cast:
         self.pack(actor)
         return {"actor_id": actor, **told(self.voices.unload(actor))}
 
+    def forget(self, actor: str) -> list[str]:
+        """Remove what was imported of an actor's weights; gives the names of the folders.
+
+        The pack itself stays: who installed it removes it.
+
+        Raises:
+            OSError: something is there and cannot be removed.
+        """
+        return packs.forget(self.settings.cache_path / "packs", actor)
+
     def lease(self, pack: packs.Pack) -> Lease[Engine]:
         """The voice of this version of its pack, loaded, until it is released.
 
@@ -277,6 +288,7 @@ class Cast:
                     self._warm.add(engine.warm_key)
             self._calibrations[pack.actor_id] = self._calibrated(engine, pack)
         self._sized(pack, engine.resident_bytes)
+        self.loaded(pack, engine.device)
         self._say(f"{pack.actor_id}: ready after {time.perf_counter() - begin:.1f} s")
         return engine
 

@@ -4,7 +4,6 @@ Keeps this process's register up to date, enters refusals in the ledger, and say
 whether a permit still stands. Knows nothing of HTTP.
 """
 
-import contextlib
 import logging
 import math
 import threading
@@ -18,8 +17,9 @@ from voicesvc import markup
 from voicesvc.archive import Archive, Origin
 from voicesvc.cast import Cast
 from voicesvc.config import Settings
-from voicesvc.errors import LedgerBroken, PackRefused, StoreFailed, UnknownActor, Unlicensed
+from voicesvc.errors import LedgerBroken, StoreFailed, Unlicensed
 from voicesvc.line import Line
+from voicesvc.noted import Notes
 from voicesvc.packs import Pack
 from voicesvc.rights import (
     Notice,
@@ -37,11 +37,11 @@ from voicesvc.rights import (
 from voicesvc.rights import register as registers
 from voicesvc.rights.check import STALE_MS, Kind
 from voicesvc.rights.demonstration import demonstration, id_of
-from voicesvc.rights.ledger import Entry
 from voicesvc.rights.register import Register
 from voicesvc.rights.standing import Action, stopped
 from voicesvc.rights.stated import Stated
 from voicesvc.store import Database, StoredTake, permits
+from voicesvc.withdrawn import Withdrawals
 
 T = TypeVar("T")
 REFRESH_MS = 500  # how old the register may become before it is read again
@@ -60,6 +60,7 @@ class Door:
 
     def __init__(self, cast: Cast, settings: Settings, archive: Archive | None) -> None:
         self._cast, self._settings, self._archive = cast, settings, archive
+        self.notes = Notes(archive)
         self.key = keys.new() if archive is None else archive.key
         ours = keys.kid(self.key)
         self.register = Register(Trust({ours: self.key}, ours))
@@ -67,14 +68,14 @@ class Door:
         self._as_of_ms = self._newest_ms = 0
         self._used: dict[str, tuple[int, Used]] = {}
         self._live: dict[str, dict[int, float]] = {}  # seconds, by grant and permit
-        self._standing: frozenset[str] = frozenset()
+        self.withdrawals = Withdrawals(cast, self.notes)
         self._lock = threading.RLock()
         self.refresh()
         for pack in cast.packs.values():
             if isinstance(pack, Pack):
                 self._demonstrate(pack)
-        self._standing = self._standing_now(self.now_ms())
-        cast.stands = self.stands
+        self.withdrawals.follow(self.register, self.now_ms())
+        cast.stands, cast.loaded = self.stands, self.notes.model
 
     def now_ms(self) -> int:
         """UTC milliseconds since 1970."""
@@ -92,11 +93,7 @@ class Door:
                 if newest != self.register.newest:
                     self._read(database)
             self._as_of_ms = at_ms
-            standing = self._standing_now(at_ms)
-            gone, self._standing = self._standing - standing, standing
-        for actor in gone:
-            with contextlib.suppress(UnknownActor, PackRefused):
-                self._cast.unload(actor)
+        self.withdrawals.follow(self.register, at_ms)
 
     def _read(self, database: Database) -> None:
         try:
@@ -108,23 +105,13 @@ class Door:
         for problem in self.register.problems:
             _log.error("a paper does not hold: %s", problem)
 
-    def _standing_now(self, now_ms: int) -> frozenset[str]:
-        notices = self.register.notices
-        newest = (versions[-1].grant for versions in self.register.grants.values())
-        return frozenset(
-            g.voice.actor
-            for g in newest
-            if now_ms < 1000 * g.term.expires.timestamp()
-            and stopped(notices.get(g.id, ()), g.threshold) is None
-        )
-
     def stands(self, actor: str) -> bool:
         """Whether there is any grant for an actor that was not stopped and has not ended."""
         self._alone(actor)
         pack = self._cast.packs.get(actor)
         if isinstance(pack, Pack):
             self._demonstrate(pack)
-        return actor in self._standing
+        return actor in self.withdrawals.standing
 
     def _demonstrate(self, pack: Pack) -> None:
         """Grant what a demonstration voice is for, where that is not granted yet."""
@@ -144,7 +131,7 @@ class Door:
             found = registers.granted(envelope, self.register)
             grants = {**self.register.grants, grant.id: (*versions, found)}
             self.register = replace(self.register, grants=grants)
-            self._standing = self._standing_now(self.now_ms())
+            self.withdrawals.follow(self.register, self.now_ms())
 
     def _alone(self, actor: str) -> None:
         """Without an archive: read the database's papers, for a voice that no grant here is for."""
@@ -244,7 +231,28 @@ class Door:
                 text=take.text,
                 kind=kind,
                 line=take.line,
-                certain=take.made_by not in ("retake", "drift"),
+                certain=_certain(take),
+            )
+        )
+
+    def assigned(self, take: StoredTake, line: str) -> None:
+        """That a take may be given to a line: as if it were to be made for it.
+
+        Raises:
+            Unlicensed: no grant covers that.
+        """
+        pack = self._cast.packs.get(take.actor)
+        self.permit(
+            self._use(
+                self._where(None, line),
+                stated.kept(take.facts.get("use", {})),
+                actor=take.actor,
+                model_sha256=take.model_sha256,
+                language=pack.language if isinstance(pack, Pack) else "",
+                text=take.text,
+                line=line,
+                certain=_certain(take),
+                takes=0,
             )
         )
 
@@ -306,29 +314,11 @@ class Door:
             return replace(used, seconds=used.seconds + live)
 
     def _refused(self, refused: NotLicensed) -> Unlicensed:
-        """The error that says why; it is entered in the ledger, and nobody waits for that."""
+        """The error that says why; the ledger has it too."""
         error = Unlicensed(refused.detail, where="actor")
         error.extra = {"grants": [looked.json() for looked in refused.looked_at]}
-        if self._archive is None:
-            return error
-        use = refused.use
-        facts = {
-            "production": use.production,
-            "line": use.line,
-            "use": use.kind,
-            "model_sha256": use.model_sha256,
-            "clauses": [f"{x.grant} {x.clause}" for x in refused.looked_at],
-        }
-        by, entry = self._archive.by(), Entry("refused", use.actor, facts, {"text": use.text})
-        self._archive.database.submit(lambda c: permits.note(c, entry, by))
+        self.notes.refused(refused)
         return error
-
-    def enter_use(self, kind: str, take: StoredTake, permit: Permit, who: str | None) -> None:
-        """Enter that a take was heard or exported; nobody waits for that."""
-        if self._archive is not None:
-            facts = {"actor": take.actor, "pcm_sha256": take.pcm_sha256}
-            by, entry = self._archive.by(who), Entry(kind, take.id, facts, grant=permit.grant)
-            self._archive.database.submit(lambda c: permits.note(c, entry, by))
 
     def _where(self, production: str | None, line: str | None) -> permits.Where | None:
         if self._archive is None or (production is None and line is None):
@@ -393,3 +383,9 @@ class Door:
         for chunk in chunks:
             self.demand(permit)
             yield chunk
+
+
+def _certain(take: StoredTake) -> bool:
+    """Whether what is heard of a take is what its text says."""
+    read = take.facts.get("from_plan") or take.facts.get("asked", {}).get("lexicons")
+    return not read and take.made_by not in ("retake", "drift")

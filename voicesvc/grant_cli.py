@@ -79,9 +79,10 @@ class _Papers(AbstractContextManager["_Papers"]):
         from voicesvc.rights import register as registers
         from voicesvc.store import By, permits
 
-        subject = registers.subject_of(kind, text, self.register(), self.key)
+        now = now_ms()
+        subject = registers.subject_of(kind, text, self.register(), self.key, now)
         paper = permits.Paper(kind, subject, text, registers.facts(kind, text))
-        by = By(getpass.getuser(), now_ms())
+        by = By(getpass.getuser(), now)
         self.database.write(lambda c: permits.add_paper(c, paper, by))
         return subject
 

@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from voicesvc import markup, measure, qc, remake
+from voicesvc import markup, measure, qc, remake, retention
 from voicesvc.archive import HEARTBEAT_MS, Archive
 from voicesvc.audio import Pcm
 from voicesvc.compute import Compute, Seat
@@ -300,22 +300,39 @@ class Keeper(Loop):
 
     name = "keeper"
 
-    def __init__(self, archive: Archive, deleted_kept_ms: int) -> None:
+    def __init__(self, archive: Archive, door: Door, deleted_kept_ms: int) -> None:
         super().__init__(HEARTBEAT_MS / 1000)
-        self._archive, self._kept_ms = archive, deleted_kept_ms
+        self._archive, self._door, self._kept_ms = archive, door, deleted_kept_ms
+        self._reminders = retention.Reminders()
+        self._removed: set[str] = set()  # grants under which nothing is left
         self._beats = 0
 
     def work(self) -> bool:
         """One heartbeat; False, so that the next one waits."""
         try:
             self._archive.beat()
+            self._door.withdrawals.sweep()
+            self._retain()
             if self._beats == 0:
                 self._archive.remove_orphans()
             if self._beats % _PURGE_EVERY == 0:
                 self._archive.purge(self._kept_ms)
+                due = retention.announced(self._archive, self._door.register)
+                self._reminders.tell(due, self._archive.now_ms())
                 before_ms = self._archive.now_ms() - KEYS_KEPT_MS
                 self._archive.database.write(lambda c: record.forget(c, before_ms))
         except (StoreFailed, BlobsFailed) as e:
             _log.error("upkeep: %s", e)
         self._beats += 1
         return False
+
+    def _retain(self) -> None:
+        """Remove what was made under grants that say that it is to go by now."""
+        register, now_ms = self._door.register, self._archive.now_ms()
+        for grant in register.grants.keys() - self._removed:
+            due_ms = retention.due_ms(register, grant)
+            if due_ms is not None and due_ms <= now_ms:
+                n_takes = retention.remove(self._archive, grant)
+                self._removed.add(grant)
+                if n_takes:
+                    _log.warning("%d takes under grant %s were removed", n_takes, grant)

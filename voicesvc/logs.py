@@ -6,6 +6,7 @@ failure that can quote nothing.
 """
 
 import logging
+import re
 import sqlite3
 import traceback
 from collections.abc import Mapping, MutableMapping
@@ -24,6 +25,7 @@ FIELDS = (
 _OWN = ("voicesvc", "uvicorn.error")
 _QUOTE_NOTHING = (OSError, MemoryError, RuntimeError, sqlite3.Error)
 _FRAMES = 12  # of a traceback, the innermost
+_CONTROLS = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029]")
 _ROOT = Path(__file__).resolve().parent
 _Failure = tuple[type[BaseException], BaseException, TracebackType | None]
 
@@ -85,7 +87,13 @@ def _told(record: logging.LogRecord) -> logging.LogRecord:
         told.args = {k: _quoted(v) for k, v in record.args.items()}
     elif record.args:
         told.args = tuple(map(_quoted, record.args))
+    told.msg, told.args = _one_line(told.getMessage()), ()
     return told
+
+
+def _one_line(text: str) -> str:
+    """Whatever a caller sent, it begins no line of its own and moves no cursor."""
+    return _CONTROLS.sub(lambda found: repr(found[0])[1:-1], text)
 
 
 def _quoted(value: object) -> object:

@@ -9,6 +9,9 @@ REQUESTS = Counter("voicesvc_requests", "HTTP requests answered", ["route", "sta
 REFUSED = Counter("voicesvc_refused", "requests refused, by problem type", ["problem"])
 TAKES = Counter("voicesvc_takes", "takes by how they ended", ["actor", "outcome"])
 ACTIVE = Gauge("voicesvc_active_streams", "takes being made now")
+RETENTION = Gauge(
+    "voicesvc_retention_takes", "takes whose grant says that they are removed soon", ["within"]
+)
 QUEUE = Gauge("voicesvc_queue", "streams that wait for their first turn", ["class"])
 QUEUE_WAIT = Histogram(
     "voicesvc_queue_wait_seconds",

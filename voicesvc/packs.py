@@ -38,8 +38,10 @@ __all__ = [
     "Vits",
     "Weights",
     "Xtts",
+    "cached_folder",
     "check_sha256",
     "find",
+    "forget",
     "is_pack",
     "is_slug",
     "of_folder",
@@ -182,6 +184,26 @@ def of_folder(folder: Path) -> Pack | PackRefused:
             where="actor_id",
         )
     return pack
+
+
+def cached_folder(cache_dir: Path, pack: Pack) -> Path:
+    """Where the weights that a recipe imports are kept."""
+    assert pack.source is not None, "only a recipe is imported"
+    return cache_dir / f"{pack.actor_id}-{pack.source.sha256[:12]}"
+
+
+def forget(cache_dir: Path, actor: str) -> list[str]:
+    """Remove every import of an actor's weights; gives the names of the folders that went.
+
+    Raises:
+        OSError: one is there and cannot be removed.
+    """
+    theirs = re.compile(rf"\.?{re.escape(actor)}-[0-9a-f]{{12}}(\.\w+)?", re.ASCII)
+    folders = sorted(cache_dir.iterdir()) if cache_dir.is_dir() else []
+    gone = [f for f in folders if theirs.fullmatch(f.name) and f.is_dir()]
+    for folder in gone:
+        shutil.rmtree(folder)
+    return [folder.name for folder in gone]
 
 
 def sha256(path: Path) -> str:

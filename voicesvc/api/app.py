@@ -33,6 +33,7 @@ from voicesvc.api import (
 )
 from voicesvc.api.events import Feed
 from voicesvc.api.limits import BodyLimit, CountRequests
+from voicesvc.api.secure import SecureHeaders
 from voicesvc.api.stream import Pools
 from voicesvc.compute import Compute
 from voicesvc.config import Settings
@@ -63,7 +64,7 @@ def create_app(studio: Studio, workers: int) -> FastAPI:
         maker = Maker(studio, compute, inspector)
         app.state.maker, measurer = maker, Measurer(studio, inspector)
         desk = app.state.desk = verify.Desk(studio, archive)
-        keeper = Keeper(archive, round(studio.settings.deleted_kept_days * 86_400_000))
+        keeper = Keeper(archive, studio.door, round(studio.settings.deleted_kept_days * 86_400_000))
         archive.database.on_commit(feed.changed)
         untold = studio.cast.voices.on_change(feed.changed)
         loops = [maker, measurer, Printer(archive), keeper, Watcher(studio.door)]
@@ -104,6 +105,7 @@ def create_app(studio: Studio, workers: int) -> FastAPI:
     app.include_router(verify.router_of(studio.settings))
     app.mount("/static", StaticFiles(directory=page.STATIC), name="static")
     app.add_middleware(BodyLimit, max_bytes=studio.settings.max_body_bytes, streamed=(verify.PATH,))
+    app.add_middleware(SecureHeaders)
     app.add_middleware(CountRequests)
     reference.install(app)
     problems.install(app)

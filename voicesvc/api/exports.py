@@ -118,7 +118,7 @@ def _items(wanted: _Wanted) -> Iterator[ExportItem]:
         read = partial(take_rows.find, which=which, cut=Cut(None, _PAGE))
         for take in archive.database.read(read).items:
             permit = wanted.studio.door.again(take, "export")
-            wanted.studio.door.enter_use("exported", take, permit, wanted.who)
+            wanted.studio.door.notes.use("exported", take, permit, wanted.who)
             pcm = partial(_pcm, wanted, take, permit)
             sealed = wanted.studio.seal
             embed = None if sealed is None else sealed.embed(take, EMBEDDED["wav"])

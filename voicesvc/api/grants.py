@@ -8,6 +8,7 @@ from fastapi import APIRouter, Query, Request
 from pydantic import BaseModel, ConfigDict, Field
 from starlette.responses import HTMLResponse, JSONResponse, Response
 
+from voicesvc import retention
 from voicesvc.api.changes import Body, archive_of, make_once, who
 from voicesvc.door import Door
 from voicesvc.rights import Verified
@@ -95,7 +96,8 @@ def enter(body: Paper, raw: Body, request: Request) -> JSONResponse:
     content = json.dumps(body.content, separators=(",", ":"), ensure_ascii=False)
 
     def checked() -> tuple[str, str]:
-        return registers.subject_of(kind, content, door.register, door.key), content
+        now_ms = door.now_ms()
+        return registers.subject_of(kind, content, door.register, door.key, now_ms), content
 
     return JSONResponse(entered(request, raw, kind, checked), 201)
 
@@ -120,6 +122,14 @@ def entered(
     made, _ = make_once(request, raw, make)
     door.refresh()
     return made
+
+
+@router.get("/v1/retention")
+def deletions(request: Request) -> dict[str, Any]:
+    """When what was made under each grant is removed, the soonest first."""
+    archive, door = archive_of(request), door_of(request)
+    now_ms = door.now_ms()
+    return {"items": [d.json(now_ms) for d in retention.announced(archive, door.register)]}
 
 
 @router.get("/v1/grants/{grant}")

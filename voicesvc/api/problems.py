@@ -11,6 +11,7 @@ from pydantic import BaseModel
 from starlette.exceptions import HTTPException
 
 from voicesvc import delivery, metrics
+from voicesvc.api.secure import ALWAYS
 from voicesvc.errors import InvalidRequest, MalformedBody, Unforeseen, VoiceError
 
 PROBLEMS_PATH = "/problems/"  # where `reference` explains each type
@@ -81,6 +82,7 @@ def install(app: FastAPI) -> None:
     @app.exception_handler(Exception)
     async def _unforeseen(request: Request, _: Exception) -> JSONResponse:
         answer = response(Unforeseen("the service failed; its log says how"), request.url.path)
+        answer.headers.update(ALWAYS)  # it is sent from outside of all that sets headers
         answer.headers["Connection"] = "close"  # the server drops it when this is raised again
         return answer
 

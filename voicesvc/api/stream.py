@@ -159,10 +159,12 @@ def hearing(
     output: Output,
     headers: dict[str, str] | None = None,
     lead: Lead | None = None,
+    kind: str = "heard",
 ) -> Callable[[], Generator[bytes]]:
     """Opens a take that is kept as a file, for as long as a grant covers that it is heard.
 
-    With `headers` it is a finished file: see `finished`. `lead` comes before it.
+    With `headers` it is a finished file: see `finished`. `lead` comes before it. `kind` is what the
+    ledger has of it, `heard` or `downloaded`.
 
     Raises:
         Unlicensed: none does.
@@ -170,7 +172,7 @@ def hearing(
     studio: Studio = request.app.state.studio
     archive, door = archive_of(request), studio.door
     permit = door.again(take, "hear")
-    door.enter_use("heard", take, permit, who(request))
+    door.notes.use(kind, take, permit, who(request))
 
     first = None if lead is None else lead.pcm
 

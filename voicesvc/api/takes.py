@@ -89,6 +89,9 @@ def edit(take: str, body: TakeEdit, request: Request) -> JSONResponse:
     """Circle, rate, note or tag a take, or give it to a line. Needs `If-Match`."""
     given = given_fields(body)
     line = given.pop("line", None)
+    if line is not None:
+        studio: Studio = request.app.state.studio
+        studio.door.assigned(archive_of(request).take(take, deleted=False), line)
 
     def edited(c: Any, seen: int, by: By) -> StoredTake:
         if line is None:
@@ -123,8 +126,14 @@ class FormAsked(BaseModel):
     bit_depth: Literal["16", "24", "32f"] | None = Field(None, description="unset: 16")
 
 
+class AudioAsked(FormAsked):
+    """The same, and what for."""
+
+    download: bool = Field(False, description="as a file to be kept, which the ledger says")
+
+
 @router.get("/v1/takes/{take}/audio", response_class=Response, responses=AUDIO)
-async def audio(take: str, asked: Annotated[FormAsked, Query()], request: Request) -> Response:
+async def audio(take: str, asked: Annotated[AudioAsked, Query()], request: Request) -> Response:
     """The take as a finished file in any format, signed. 304 if `If-None-Match` has its ETag."""
     archive = archive_of(request)
     found = await asyncio.to_thread(archive.take, take, deleted=False)
@@ -136,9 +145,14 @@ async def audio(take: str, asked: Annotated[FormAsked, Query()], request: Reques
     whole = signed_whole(studio, found, output)
     tag = _tag(studio, found, output, whole)
     headers = {"ETag": tag, "Cache-Control": "private, max-age=31536000, immutable"}
-    heard = await asyncio.to_thread(hearing, request, found, output, headers)
+    kind = "downloaded" if asked.download else "heard"
+    hear = partial(hearing, request, found, output, headers, kind=kind)
+    heard = await asyncio.to_thread(hear)
     if tag in request.headers.get("If-None-Match", ""):
         return Response(status_code=304, headers=headers)
+    if asked.download:
+        name = f"{found.id}{output.format.suffix}"
+        headers["Content-Disposition"] = f'attachment; filename="{name}"'
     n_bytes = again.plain_bytes(output, n_samples)
     if n_bytes is not None:
         headers["Content-Length"] = str(n_bytes)
@@ -233,6 +247,8 @@ async def render(take: str, body: RenderAsked, raw: Body, request: Request) -> R
         asked = partial(by_model, allow_drift=body.allow_drift)
         made = await loop.run_in_executor(pools.loading, asked)
     kept = made.kept or found
+    permit = await asyncio.to_thread(studio.door.again, kept, "hear")
+    studio.door.notes.use("downloaded", kept, permit, who(request))
     n_samples = again.samples_at(kept, output.sample_rate_hz)
     headers = _told(kept, made.drifted, lead)
     first = None if lead is None else lead.pcm
@@ -254,7 +270,7 @@ async def _stored(
 ) -> Response:
     """The take as it is kept."""
     headers = _told(take, drifted, lead)
-    heard = await asyncio.to_thread(hearing, request, take, output, headers, lead)
+    heard = await asyncio.to_thread(hearing, request, take, output, headers, lead, "downloaded")
     whole = signed_whole(request.app.state.studio, take, output)
     return await streamed(request, heard, output, headers, whole=whole)
 

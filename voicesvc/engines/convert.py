@@ -131,7 +131,7 @@ def ensure(pack: Pack, cache_dir: Path, progress: Progress = print) -> Pack:
     if pack.source is None:
         packs.verify(pack)
         return pack
-    folder = cache_dir / f"{pack.actor_id}-{pack.source.sha256[:12]}"
+    folder = packs.cached_folder(cache_dir, pack)
     cached = pack.model_copy(
         update={
             "folder": folder,

@@ -1,7 +1,7 @@
 """A grant: who may use which voice, for what, until when and at what fee. Only its words."""
 
 import re
-from datetime import date
+from datetime import date, datetime
 from decimal import Decimal
 from typing import Annotated, Any, Literal, TypeVar
 
@@ -119,6 +119,11 @@ class Term(_Strict):
     expires: AwareDatetime
     retain_until: AwareDatetime
     delete_by: AwareDatetime | None = None
+
+    @property
+    def deletion(self) -> datetime:
+        """When what was made is removed."""
+        return self.delete_by or self.retain_until
 
     @model_validator(mode="after")
     def _in_order(self) -> "Term":

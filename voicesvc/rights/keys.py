@@ -73,11 +73,15 @@ def local(path: Path) -> OKPKey:
     """The key in a file; made now where there is none.
 
     Raises:
-        BadGrant: what is there is no private key.
+        BadGrant: what is there is no private key, or cannot be read or made.
     """
-    with contextlib.suppress(FileExistsError):
-        write(new(), path)
-    key = read(path.read_bytes())
+    try:
+        with contextlib.suppress(FileExistsError):
+            write(new(), path)
+        content = path.read_bytes()
+    except OSError as e:
+        raise BadGrant(f"{path}: {e.strerror}", where="key", valid="a file that can be read") from e
+    key = read(content)
     if not key.is_private:
         raise BadGrant(f"{path} has no private key", where="key")
     return key

@@ -27,7 +27,8 @@ KINDS = {
     "refused": "no grant covered a use",
     "circled": "a take was chosen",
     "uncircled": "it no longer is",
-    "heard": "a take was fetched again",
+    "heard": "a take was fetched again, to be heard",
+    "downloaded": "a take was fetched as a file to be kept",
     "exported": "a take left in an export",
     "deleted": "a take was deleted",
     "restored": "it was brought back",
@@ -37,6 +38,8 @@ KINDS = {
     "approval": "lines were approved",
     "script": "a script was imported",
     "trust": "a signer's key was trusted, or no longer is",
+    "model": "a voice was brought onto a device",
+    "withdrawn": "the last grant of an actor was revoked, and the voice let go of for good",
     "erased": "the salt of an entry was erased",
     "before": "the takes that were here before there was a ledger",
 }

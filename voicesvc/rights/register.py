@@ -7,6 +7,7 @@ had signed. A paper that does not hold is left out, and what it may have stopped
 import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from typing import Any, Literal
 
 from joserfc.jwk import OKPKey
@@ -14,10 +15,20 @@ from pydantic import AwareDatetime, BaseModel, ConfigDict
 
 from voicesvc.errors import BadGrant, LedgerBroken, UnknownGrant
 from voicesvc.rights import canonical, keys
+from voicesvc.rights.check import BACK_MS
 from voicesvc.rights.grant import Name, Role, record
 from voicesvc.rights.ledger import Row
 from voicesvc.rights.signed import Trust, Verified, opened, payload_of, sign, verify
-from voicesvc.rights.standing import Approval, Given, Notice, Script, approval, notice, stopped
+from voicesvc.rights.standing import (
+    Approval,
+    Given,
+    Notice,
+    Script,
+    approval,
+    notice,
+    revoked,
+    stopped,
+)
 
 PAPERS = ("trust", "script", "grant", "approval", "notice")
 Kind = Literal["trust", "script", "grant", "approval", "notice"]
@@ -113,6 +124,32 @@ def _checked(row: Row, content: str | None) -> str:
     return content
 
 
+def standing(register: Register, now_ms: int) -> frozenset[str]:
+    """Actors for whom there is a grant that was not stopped and has not ended."""
+    newest = (versions[-1].grant for versions in register.grants.values())
+    return frozenset(
+        g.voice.actor
+        for g in newest
+        if now_ms < 1000 * g.term.expires.timestamp()
+        and stopped(register.notices.get(g.id, ()), g.threshold) is None
+    )
+
+
+def withdrawn(register: Register, now_ms: int) -> frozenset[str]:
+    """Actors for whom every grant has ended, at least one of them by being revoked."""
+    every: dict[str, list[tuple[bool, bool]]] = {}
+    for id, versions in register.grants.items():
+        grant = versions[-1].grant
+        gone = revoked(register.notices.get(id, ())) is not None
+        over = gone or now_ms >= 1000 * grant.term.expires.timestamp()
+        every.setdefault(grant.voice.actor, []).append((over, gone))
+    return frozenset(
+        actor
+        for actor, ends in every.items()
+        if all(over for over, _ in ends) and any(gone for _, gone in ends)
+    )
+
+
 def trusted(content: str, operator: OKPKey) -> Trusted:
     """What a paper says of a signer's key.
 
@@ -164,22 +201,43 @@ def state_of(found: Verified, register: Register, now_ms: int) -> str:
     return "it stands" if now_ms >= 1000 * grant.term.not_before.timestamp() else "not yet"
 
 
-def subject_of(kind: Kind, content: str, register: Register, operator: OKPKey) -> str:
+def subject_of(kind: Kind, content: str, register: Register, operator: OKPKey, now_ms: int) -> str:
     """Check a paper that is to be entered; gives what it is about: a grant, a script, a key.
+
+    What was entered once, or was overtaken since, is not entered again, whoever sends it.
 
     Raises:
         BadGrant: it does not hold.
         UnknownGrant: it is about a grant that is not here.
     """
     if kind == "trust":
-        return keys.kid(keys.read(dict(trusted(content, operator).jwk)))
+        said = trusted(content, operator)
+        kid = keys.kid(keys.read(dict(said.jwk)))
+        before = register.signers.get(kid)
+        if before is not None and said.at <= before.at:
+            valid = f"later than {before.at.isoformat()}"
+            raise BadGrant("more is known of this key by now", where="at", valid=valid)
+        _not_ahead(said.at, now_ms)
+        return kid
     if kind == "script":
         return record(Script, content).sha256
     if kind == "grant":
         return granted(content, register).grant.id
     if kind == "approval":
         return approves(content, register.grants, register.trust).grant
-    return noticed(content, register.grants, register.trust).notice.grant
+    given = noticed(content, register.grants, register.trust)
+    for earlier in register.notices.get(given.notice.grant, ()):
+        if earlier.notice == given.notice and given.kids <= earlier.kids:
+            raise BadGrant("this notice was entered before", where="at", valid="a new one")
+    _not_ahead(given.notice.at, now_ms)
+    return given.notice.grant
+
+
+def _not_ahead(at: datetime, now_ms: int) -> None:
+    """What is dated ahead could not be overtaken by anything until then."""
+    if 1000 * at.timestamp() > now_ms + BACK_MS:
+        now = datetime.fromtimestamp(now_ms // 1000, UTC).isoformat()
+        raise BadGrant("it is dated ahead of now", where="at", valid=f"until {now}")
 
 
 def facts(kind: str, content: str) -> dict[str, Any]:

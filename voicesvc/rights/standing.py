@@ -136,7 +136,8 @@ def suspended(notices: Iterable[Given], threshold: int) -> Notice | None:
     """The notice that a grant stands still by.
 
     A suspension is ended by who gave it: the operator's by the operator, a signer's by the same
-    signer or by `threshold` of them.
+    signer or by `threshold` of them. What is dated before it ends nothing: it would be an old
+    paper that somebody kept.
     """
     by: dict[frozenset[str], Notice] = {}
     for given in notices:
@@ -145,7 +146,8 @@ def suspended(notices: Iterable[Given], threshold: int) -> Notice | None:
         elif given.notice.action == "resume":
             enough = len(given.kids) >= threshold
             for kids in list(by):
-                if kids == given.kids or (kids and (kids <= given.kids or enough)):
+                theirs = kids == given.kids or (kids and (kids <= given.kids or enough))
+                if theirs and given.notice.at >= by[kids].at:
                     del by[kids]
     return next(iter(by.values()), None)
 

@@ -55,6 +55,7 @@ class Use:
     version: int
     take: str
     line: str | None
+    root: str  # the take that it goes back to by retakes
     production: str
     made_by: str
     seconds: Decimal  # of audio that was made, or heard
@@ -185,7 +186,7 @@ def _counted(use: Use, at_ms: int, basis: str | None, paid: _Paid) -> tuple[Deci
     if basis == "line":
         if not use.complete:
             return _ZERO, "a line that did not come to its end"
-        by = paid.lines.setdefault(use.line or use.take, use.seq)
+        by = paid.lines.setdefault(use.line or use.root, use.seq)
         return (_ONE, "a line") if by == use.seq else (_ZERO, f"a line that entry {by} paid for")
     if not use.complete and use.seconds == 0:
         return _ZERO, "nothing was heard of it"

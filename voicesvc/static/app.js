@@ -154,7 +154,7 @@ async function download() {
   const link = document.createElement("a");
   try {
     if (stage.kept) {
-      link.href = audioUrl(stage.kept.id, files.body);
+      link.href = audioUrl(stage.kept.id, { ...files.body, download: true });
       link.download = files.name(stage.kept);
     } else {
       $("download").disabled = true;

@@ -47,6 +47,7 @@ def account(connection: Connection, id: str, size: int) -> Account:
         raise UnknownGrant(f"no grant {id!r}", where="grant", valid="a grant of GET /v1/grants")
     hashes = {v.grant.version: v.grant.sha256 for v in versions}
     permits: dict[str, dict[str, object]] = {}
+    roots: dict[str, str] = {}
     uses: list[Use] = []
     revoked: Row | None = None
     for row in _every(connection, id, size):
@@ -56,10 +57,12 @@ def account(connection: Connection, id: str, size: int) -> Account:
                 detail = f"entry {row.seq} is under a version of {id} that is not here"
                 raise LedgerBroken(detail, where=f"entry {row.seq}")
             permits[row.subject] = said
+            parent = str(said.get("parent") or row.subject)
+            roots[row.subject] = roots.get(parent, parent)
         elif row.kind == "notice":
             revoked = row if revoked is None and said["action"] == "revoke" else revoked
         elif row.subject in permits:
-            uses.append(_use(row, said, permits[row.subject]))
+            uses.append(_use(row, said, permits[row.subject], roots[row.subject]))
     erased = (r.subject for r in _page_all(connection, size, kinds=("erased",)))
     return Account(
         size,
@@ -84,7 +87,7 @@ def _page_all(
         after = page[-1].seq
 
 
-def _use(row: Row, said: dict[str, object], permit: dict[str, object]) -> Use:
+def _use(row: Row, said: dict[str, object], permit: dict[str, object], root: str) -> Use:
     complete = row.kind == "made"
     if complete:
         seconds = seconds_of(int(str(said["samples"])), int(str(said["sample_rate_hz"])))
@@ -98,6 +101,7 @@ def _use(row: Row, said: dict[str, object], permit: dict[str, object]) -> Use:
         version=int(str(permit["version"])),
         take=row.subject,
         line=None if line is None else str(line),
+        root=root,
         production=str(permit["production"]),
         made_by=str(permit["made_by"]),
         seconds=seconds,

@@ -118,6 +118,7 @@ def _permitted(connection: Connection, take: NewTake, by: By) -> int:
         "model_sha256": take.model_sha256,
         "production": use.production,
         "line": take.line,
+        "parent": take.parent,
         "version": permit.version,
         "grant_sha256": permit.sha256,
         "made_by": take.made_by,
@@ -224,9 +225,12 @@ def close(connection: Connection, id: str, ending: Ending, by: By) -> StoredTake
     return closed
 
 
-def _enter(connection: Connection, kind: str, take: StoredTake, by: By) -> None:
+def _enter(
+    connection: Connection, kind: str, take: StoredTake, by: By, reason: str | None = None
+) -> None:
     """Put what happened to a take into the ledger."""
     facts: dict[str, Any] = {"actor": take.actor, "production": take.production, "line": take.line}
+    facts |= {"reason": reason}
     if kind == "made":
         made = ("model_sha256", "plan_sha256", "pcm_sha256", "sample_rate_hz", "samples")
         facts |= {name: getattr(take, name) for name in made}
@@ -376,16 +380,27 @@ def purge(connection: Connection, before_ms: int, by: By) -> list[str]:
     due = connection.execute(
         select(takes.c.id).where(takes.c.deleted_ms < before_ms, takes.c.purged_ms.is_(None))
     ).scalars()
-    hashes = set()
-    for id in due.all():
-        progress(connection, takes, id, {"purged_ms": by.now_ms})
-        connection.execute(sql_delete(documents).where(documents.c.take == id))
-        fingerprints.remove(connection, id)
-        gone = get(connection, id)
-        tell(connection, by, "take", "purged", gone, {"pcm_sha256": gone.pcm_sha256})
-        _enter(connection, "purged", gone, by)
-        hashes.add(gone.pcm_sha256)
+    hashes = {let_go(connection, id, by) for id in due.all()}
     return [h for h in hashes if h is not None and not needed(connection, h)]
+
+
+def let_go(connection: Connection, id: str, by: By, reason: str | None = None) -> str | None:
+    """Remove what there is of a take beside its row, and delete it if it is not yet.
+
+    Gives the sha256 of its audio, which another take may have too.
+    """
+    if get(connection, id).deleted_ms is None:
+        change(connection, takes, id, None, {"deleted_ms": by.now_ms, **edited(by)})
+        gone = get(connection, id)
+        tell(connection, by, "take", "deleted", gone, {"pcm_sha256": gone.pcm_sha256})
+        _enter(connection, "deleted", gone, by, reason)
+    progress(connection, takes, id, {"purged_ms": by.now_ms})
+    connection.execute(sql_delete(documents).where(documents.c.take == id))
+    fingerprints.remove(connection, id)
+    gone = get(connection, id)
+    tell(connection, by, "take", "purged", gone, {"pcm_sha256": gone.pcm_sha256})
+    _enter(connection, "purged", gone, by, reason)
+    return gone.pcm_sha256
 
 
 def needed(connection: Connection, pcm_sha256: str) -> bool:
