@@ -16,6 +16,7 @@ from torch import Tensor
 
 from voicesvc.engines import batch, gpt
 from voicesvc.engines.batch import Batch
+from voicesvc.engines.endguard import EndGuard, Verdict
 from voicesvc.engines.gpt import Bounds, Gpt, Sampling, Saying
 from voicesvc.engines.products import Product, in_huge_pages
 from voicesvc.errors import EngineFailed
@@ -111,6 +112,48 @@ def test_texts_that_come_and_go_are_said_as_if_alone(network: Gpt, steps: list[i
     assert max(steps) == gpt.ROWS
     assert sum(steps) == sum(n - 1 for n in lengths)
     assert len(steps) < sum(steps) / 2
+
+
+class Watching(EndGuard):
+    """Says what it was told to say, and keeps what it was shown."""
+
+    def __init__(self, says: dict[int, Verdict]) -> None:
+        self.says, self.shown = says, list[Any]()
+
+    def feed(self, weights: Any) -> Verdict:
+        self.shown.append(weights)
+        return self.says.get(len(self.shown), "on")
+
+
+def test_a_guard_sees_what_heads_have_on_the_text_and_is_obeyed(
+    network: Gpt, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with pytest.MonkeyPatch.context() as plain:
+        plain.setattr(network, "watch", {})
+        unwatched = alone(network, 2, 20)
+    monkeypatch.setattr(network, "watch", {0: [1, 5]})
+    together = Batch(network)
+    one = saying(2, 20)
+    one.guard = seen = Watching({})
+    assert torch.equal(torch.stack(list(together.latents(one))), unwatched)  # only looked at
+    assert [w.shape for w in seen.shown] == [(len(one.text) + 1,)] * 19
+    assert all(abs(w.sum() - 1) < 1e-5 for w in seen.shown)
+    begin = one.text_at.start
+    keys = one.said.keys[0, [1, 5], begin : begin + len(one.text) + 1]
+    last = network.audio[one.tokens[-2]] + network.audio_at[len(one.tokens) - 1]
+    block = network.blocks[0]
+    query = block.attend(block.before(last[None])).view(3, 16, 64)[0, [1, 5]]
+    want = (keys @ query[:, :, None])[..., 0].div(8).softmax(-1).mean(0)
+    assert abs(seen.shown[-1] - want.numpy()).max() < 1e-5
+    ended, held = saying(2, 20), saying(2, 20)
+    ended.guard, held.guard = Watching({6: "end"}), Watching(dict.fromkeys(range(1, 30), "hold"))
+    assert len(list(together.latents(ended))) == 7
+    assert ended.tokens[-1] == STOP
+    held.bounds = Bounds(1, 40)
+    monkeypatch.setattr(network.head, "bias", network.head.bias.clone())
+    network.head.bias[STOP] = 50.0  # it wants nothing but to end
+    assert len(list(together.latents(held))) == 31
+    assert held.tokens.index(STOP) == 30
 
 
 def test_it_does_not_matter_in_which_row_a_text_is(network: Gpt) -> None:

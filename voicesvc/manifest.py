@@ -194,6 +194,8 @@ class Xtts(Strict):
     top_p: Annotated[float, Field(gt=0.0, le=1.0, allow_inf_nan=False)] = 0.85
     repetition_penalty: Annotated[float, Field(ge=1.0, le=100.0, allow_inf_nan=False)] = 10.0
     length_penalty: Annotated[float, Field(ge=1.0, le=1.0)] = 1.0  # of beams; there are none
+    # [layer, head] of those that attend to the letters being said; none: ends are not guarded
+    end_guard_heads: tuple[tuple[Index, Index], ...] = ()
     vocabulary: Weights
     references_sha256: tuple[Sha256, ...] = ()  # of the clips that the latents come from
     f0_hz: Annotated[float, Field(gt=0.0, le=2000.0, allow_inf_nan=False)] | None = None  # theirs
@@ -210,6 +212,8 @@ class Xtts(Strict):
                 token = getattr(self, f"gpt_{end}_{kind}_token")
                 if token >= size:
                     raise ValueError(f"gpt_{end}_{kind}_token {token} is not one of {size}")
+        if any(i >= self.gpt_layers or h >= self.gpt_n_heads for i, h in self.end_guard_heads):
+            raise ValueError("end_guard_heads has a layer or a head that is not there")
         if self.gpt_code_stride_len % self.output_hop_length:
             raise ValueError("gpt_code_stride_len must be a multiple of output_hop_length")
         return self

@@ -14,6 +14,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from voicesvc.engines.endguard import EndGuard
 from voicesvc.engines.products import Product, in_huge_pages
 from voicesvc.engines.shared import Share, alone
 from voicesvc.errors import EngineFailed
@@ -111,6 +112,9 @@ class Saying:
         self.text, self.how, self.generator, self.bounds = text, how, generator, bounds
         self.before, self.tokens = before, list[int]()
         self.voice: Said | None = None  # what it is said after; None: the voice's own part
+        self.guard: EndGuard | None = None
+        self.watched: list[Tensor] = []  # of this step: what each watched head has on the text
+        self.text_at = slice(0)  # where it lies in `said`
         self.ended = False
 
     def begin(self, said: Said, heard: Tensor) -> None:
@@ -125,10 +129,15 @@ class Saying:
         """
         if math.isnan(float(odds.sum())):
             raise EngineFailed("the GPT's odds are not numbers")
+        verdict = "on"
+        if self.guard is not None and self.watched:
+            verdict = self.guard.feed(torch.stack(self.watched).mean(0).float().cpu().numpy())
         with torch.inference_mode():
-            if len(self.tokens) < self.bounds.least:
+            if len(self.tokens) < self.bounds.least or verdict == "hold":
                 odds[stop] = -math.inf
             token = draw(odds, self.heard, self.how, self.generator)
+            if verdict == "end":
+                token = stop
         self.tokens.append(token)
         self.heard[token] = True
         self.ended = token == stop or len(self.tokens) == self.bounds.most
@@ -153,6 +162,9 @@ class Gpt:
         `conditioning` [32, C] is the voice.
         """
         self.shape = shape
+        self.watch: dict[int, list[int]] = {}  # heads that look where it reads, by their layer
+        for layer, head in shape.end_guard_heads:
+            self.watch.setdefault(layer, []).append(head)
         self.blocks = [_Block(values, f"gpt.gpt.h.{i}", share) for i in range(shape.gpt_layers)]
         self.norm, self.last_norm = _Norm(values, "gpt.gpt.ln_f"), _Norm(values, "gpt.final_norm")
         weight, bias = "gpt.mel_head.weight", "gpt.mel_head.bias"
@@ -215,6 +227,7 @@ class Gpt:
             text = self.text[words] + self.text_at[: len(ids)]
             x = torch.cat([text, self.audio[sounds] + self.audio_at[: len(begun)]])
             saying.begin((saying.voice or self.voice).copy(), heard)
+            saying.text_at = slice(saying.said.steps + 1, saying.said.steps + len(ids))
             latent = self._hear(x, saying.said)[-1:]
             odds = self._odds(latent)[0]
             saying.hear(odds, shape.gpt_stop_audio_token)
@@ -231,6 +244,7 @@ class Gpt:
             x = self.audio.new_zeros(width, self.channels)
             for row, saying in enumerate(sayings):
                 saying.said.make_room(1)
+                saying.watched.clear()
                 at = len(saying.before) + len(saying.tokens)
                 torch.add(self.audio[saying.tokens[-1]], self.audio_at[at], out=x[row])
 
@@ -238,6 +252,8 @@ class Gpt:
                 out = heads.new_zeros(width, *heads.shape[2:])
                 for row, saying in enumerate(sayings):
                     out[row] = _attended(i, heads[row, :, :, None], saying.said)[:, 0]
+                    if saying.guard is not None and i in self.watch:
+                        saying.watched += self._watched(i, heads[row, 0], saying)
                 return out.flatten(1)
 
             latents = self._through(x, attention)
@@ -245,6 +261,13 @@ class Gpt:
             for saying in sayings:
                 saying.said.steps += 1
             return latents[:n].float(), odds
+
+    def _watched(self, layer: int, query: Tensor, saying: Saying) -> list[Tensor]:
+        """How much of its attention to the text each watched head has on each place of it."""
+        heads = list(self.watch[layer])
+        keys = saying.said.keys[layer, heads, saying.text_at]
+        scores = keys @ query[heads, :, None] / math.sqrt(query.shape[-1])
+        return list(scores[..., 0].softmax(-1))
 
     def _hear(self, x: Tensor, said: Said) -> Tensor:
         """What follows `said` and is heard now, [t, C] -> its latents, [t, C]."""

@@ -3,8 +3,7 @@
 Weights come from a pack and are loaded strictly. The GPT says how long a sentence is only by
 saying it, so `plan` decodes all of it, and `begin` guesses; `stream` makes sound of what was
 decoded, or decodes and vocodes at once. Where a word lies is not known, but estimated from its
-letters.
-Knows nothing of text normalisation, HTTP or files but the pack's.
+letters. Knows nothing of text normalisation, HTTP or files but the pack's.
 """
 
 import math
@@ -25,6 +24,7 @@ from voicesvc.engines import xtts_network as network
 from voicesvc.engines.batch import Batch
 from voicesvc.engines.cells import Decoder
 from voicesvc.engines.convs import pack as pack_weights
+from voicesvc.engines.endguard import EndGuard
 from voicesvc.engines.gpt import Bounds, Gpt, Said, Sampling, Saying
 from voicesvc.engines.read import style_files, weights
 from voicesvc.engines.shared import Share, Weights, alone
@@ -51,7 +51,6 @@ _USUAL_TOKENS = 1.5  # 14 letters a second
 _MOST_BEGUN = 24  # for a sentence of no letters: 1.1 s
 _STYLES_KEPT = 32  # mixtures that are worked out
 _RESERVED = 3  # places that coqui keeps free behind the audio tokens
-
 
 Styled = tuple[tuple[str, float], ...]  # how much of which style
 
@@ -265,6 +264,10 @@ class Xtts:
         bounds = Bounds(math.floor(_LEAST_TOKENS * len(text)), min(wanted, room - len(before)))
         saying = Saying(tokens, how, generator, bounds, before)
         saying.voice, _ = self._styled(variability.style)
+        if shape.end_guard_heads:
+            mine, last = (len(self._tokens(text_of(w))) for w in (parts[-1], parts[-1][-1:]))
+            begin = len(tokens) - mine if before else 0
+            saying.guard = EndGuard(len(tokens) + 1, len(tokens) - last, begin)
         return saying
 
     def _style(self, style: Styled) -> tuple[Said | None, Vocoder]:
