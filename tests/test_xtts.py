@@ -184,6 +184,35 @@ def test_every_frame_is_vocoded_once_and_coqui_does_it_again(
     assert plan.frames <= ours < plan.frames + 16
 
 
+def test_a_token_goes_through_the_gpt_once_and_coqui_hears_all_of_it_again(
+    coqui: CoquiXtts, voice: xtts.Xtts, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    n = 30
+    asked = {"min_new_tokens": n, "max_new_tokens": n, "language": "en", "text": LINE}
+    voiced = {
+        "gpt_cond_latent": voice.conditioning[None],
+        "speaker_embedding": voice.vocoder.speaker.transpose(1, 2),
+    }
+    theirs = frames_through(
+        coqui.gpt.gpt.h[0], 1, lambda: coqui.inference(**asked, **voiced, num_beams=1)
+    )
+    text = len(voice._tokens(LINE.lower())) + 2
+    assert theirs >= 2 * (len(voice.conditioning) + text + n)
+    rows: list[int] = []
+    through = voice.batch.gpt._through
+    monkeypatch.setattr(
+        voice.batch.gpt, "_through", lambda x, *more: rows.append(len(x)) or through(x, *more)
+    )
+    saying = gpt.Saying(
+        voice._tokens(LINE.lower()),
+        gpt.Sampling(0.75, 50, 0.85, 2.0),
+        torch.Generator().manual_seed(1),
+        gpt.Bounds(n, n),
+    )
+    assert len(list(voice.batch.latents(saying))) == n
+    assert (rows[0], len(rows)) == (text + 1, n)  # all that was heard, then a token each
+
+
 def test_two_streams_at_once_do_not_mix_and_coquis_do(coqui: CoquiXtts, voice: xtts.Xtts) -> None:
     texts = "Hold the line.", "Nobody said a word about it."
 
