@@ -1,7 +1,8 @@
 # syntax=docker/dockerfile:1
 #
 #   docker build -t voicesvc .
-#   docker run --gpus all --read-only --tmpfs /tmp -v voicesvc:/data -p 8080:8080 voicesvc
+#   docker run --name voicesvc --gpus all --read-only --tmpfs /tmp -v voicesvc:/data -p 8080:8080 voicesvc
+#   docker exec voicesvc voicesvc key new me --scope admin
 #
 # torch's wheels bring CUDA's libraries with them (cuBLAS, cuDNN, NCCL …), so the "base" flavour is
 # enough: it has what the NVIDIA container toolkit reads (NVIDIA_REQUIRE_CUDA refuses a driver that
@@ -55,6 +56,7 @@ ENV PATH=/opt/voicesvc/bin:$PATH \
     PYTHONDONTWRITEBYTECODE=1 \
     PYTHONUNBUFFERED=1 \
     TORCHINDUCTOR_CACHE_DIR=/data/cache/torchinductor \
+    VOICESVC_ACCESS=keys \
     VOICESVC_DATA_DIR=/data \
     VOICESVC_HOST=0.0.0.0 \
     VOICESVC_MODELS_DIR=/models \

@@ -18,7 +18,7 @@ from conftest import archived, tone_studio
 from prometheus_client.metrics import MetricWrapperBase
 
 from voicesvc import metrics
-from voicesvc.api import create_app
+from voicesvc.api import create_app, gate
 from voicesvc.config import PREFIX, Settings
 from voicesvc.errors import BadSetting
 
@@ -130,10 +130,13 @@ def test_the_pod_starts_with_its_settings(documents: list[Document]) -> None:
     environ = {**image_environment(), **given, **secret}
     settings = Settings.read(environ)
     assert settings.host == "0.0.0.0"
+    gate.check_settings(settings)  # or it would not start
     assert settings.device == "cuda"
     assert container(documents)["resources"]["limits"]["nvidia.com/gpu"] == "1"
     sources = [next(iter(s.values()))["name"] for s in container(documents)["envFrom"]]
     assert sources == [one(documents, "ConfigMap")["metadata"]["name"], "voicesvc-takes"]
+    (keys,) = (m for m in container(documents)["volumeMounts"] if m["name"] == "keys")
+    assert str(settings.admin_key).startswith(f"{keys['mountPath']}/")
 
 
 def test_variables_of_service_links_would_stop_the_start(documents: list[Document]) -> None:

@@ -20,7 +20,7 @@ from playwright.sync_api import Browser, expect
 from voicesvc.api.verify import Pace
 from voicesvc.archive import Archive, Origin
 from voicesvc.audio import Pcm
-from voicesvc.errors import TooMany
+from voicesvc.errors import TooManyRequests
 from voicesvc.line import Line
 from voicesvc.store import fingerprints
 
@@ -158,7 +158,7 @@ def test_an_address_has_so_many_a_minute() -> None:
     for _ in range(3):
         pace.take("1.2.3.4")
     pace.take("5.6.7.8")
-    with pytest.raises(TooMany) as refused:
+    with pytest.raises(TooManyRequests) as refused:
         pace.take("1.2.3.4")
     assert refused.value.retry_after_s == 20
     now_s[0] += 20

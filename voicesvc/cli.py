@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Annotated, BinaryIO, NoReturn
 import typer
 from pydantic import ValidationError
 
-from voicesvc import grant_cli, ledger_cli, pack_cli
+from voicesvc import grant_cli, key_cli, ledger_cli, pack_cli
 from voicesvc.config import Settings
 from voicesvc.errors import InvalidRequest, VoiceError
 
@@ -35,6 +35,7 @@ app = typer.Typer(
 app.add_typer(pack_cli.app, name="pack")
 app.add_typer(ledger_cli.app, name="ledger")
 app.add_typer(grant_cli.app, name="grant")
+app.add_typer(key_cli.app, name="key")
 
 _ALONE_S = 3600.0  # that a command waits for its voice: nobody else asks for room
 Actor = Annotated[str, typer.Option(help="actor id")]

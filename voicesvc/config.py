@@ -38,6 +38,30 @@ class Settings(BaseModel):
 
     host: str = Field("127.0.0.1", description="address to listen on")
     port: int = Field(8080, ge=0, le=65535, description="TCP port to listen on; 0 picks a free one")
+    access: Literal["local", "keys"] = Field(
+        "local",
+        description="who may use the service: local, whoever is at this machine, which needs a "
+        "host that only this machine reaches; or keys, whoever has a key",
+    )
+    admin_key: Path | None = Field(
+        None,
+        description="file with a key that may do everything, so that somebody can make the others",
+    )
+    per_minute: int = Field(
+        1200,
+        ge=0,
+        le=1_000_000,
+        description="requests that a key may make in a minute, unless it says; 0: any number",
+    )
+    at_once: int = Field(
+        64,
+        ge=0,
+        le=10_000,
+        description="requests of a key that may be answered at a time, unless it says; 0: any",
+    )
+    metrics: Literal["open", "key"] = Field(
+        "open", description="whether /metrics takes a key, of an admin, where others do"
+    )
     data_dir: Path | None = Field(
         None,
         description="folder that holds everything the service writes, imported packs included; "

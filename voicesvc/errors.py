@@ -277,6 +277,42 @@ class UnknownEntry(VoiceError):
     status, slug, title = 404, "unknown-entry", "No such entry"
 
 
+class NotAuthenticated(VoiceError):
+    """Nobody knows who asks: no key or token came, or one that is not valid or counts no more."""
+
+    status, slug, title = 401, "not-authenticated", "Who asks is not known"
+    presented = True  # whether something came that could have said so
+
+    @property
+    def challenge(self) -> str:
+        """What to send, by RFC 6750."""
+        return 'Bearer realm="voicesvc"' + (', error="invalid_token"' if self.presented else "")
+
+
+class NotAllowed(VoiceError):
+    """Who asks may not do this; `detail` says why, `scope` which scope it would take."""
+
+    status, slug, title = 403, "not-allowed", "This is not allowed"
+
+    @property
+    def challenge(self) -> str:
+        """What would do, by RFC 6750."""
+        scope = f', scope="{self.extra["scope"]}"' if "scope" in self.extra else ""
+        return f'Bearer realm="voicesvc", error="insufficient_scope"{scope}'
+
+
+class TooManyRequests(VoiceError):
+    """Who asks has asked more than they may in a minute, or at a time."""
+
+    status, slug, title = 429, "too-many-requests", "Too many requests"
+
+
+class UnknownKey(VoiceError):
+    """No key has this id, or it was revoked and cannot be changed."""
+
+    status, slug, title = 404, "unknown-key", "No such key"
+
+
 class UnknownKind(VoiceError):
     """A file is of no kind that is read here."""
 
@@ -293,12 +329,6 @@ class BadRecording(VoiceError):
     """A recording cannot be decoded, or takes more than it may while it is."""
 
     status, slug, title = 422, "bad-recording", "The recording cannot be read"
-
-
-class TooMany(VoiceError):
-    """Too much was asked from one address; worth asking again."""
-
-    status, slug, title = 429, "too-many", "Too many requests"
 
 
 PROBLEMS: tuple[type[VoiceError], ...] = (
@@ -341,8 +371,11 @@ PROBLEMS: tuple[type[VoiceError], ...] = (
     LedgerBroken,
     UnknownEntry,
     SigningFailed,
+    NotAuthenticated,
+    NotAllowed,
+    UnknownKey,
+    TooManyRequests,
     UnknownKind,
     RecordingTooLong,
     BadRecording,
-    TooMany,
 )

@@ -19,6 +19,7 @@ from voicesvc.compute import Compute, Seat
 from voicesvc.door import REFRESH_MS, Door
 from voicesvc.errors import BlobsFailed, StoreFailed, VoiceError
 from voicesvc.fingerprint import Fingerprinter
+from voicesvc.keyring import Keyring
 from voicesvc.line import Line
 from voicesvc.lineplan import MAX_SEED
 from voicesvc.packs import Pack
@@ -278,20 +279,24 @@ class Printer(Loop):
 
 
 class Watcher(Loop):
-    """Keeps the register of grants up to date, whichever process a paper was entered by."""
+    """Keeps what this process knows up to date, whichever process it was changed by.
+
+    That is the register of grants, and which keys count.
+    """
 
     name = "watcher"
 
-    def __init__(self, door: Door) -> None:
+    def __init__(self, door: Door, keyring: Keyring) -> None:
         super().__init__(REFRESH_MS / 1000)
-        self._door = door
+        self._door, self._keyring = door, keyring
 
     def work(self) -> bool:
         """Read what came; False, so that the next time waits."""
         try:
             self._door.refresh()
+            self._keyring.refresh()
         except StoreFailed as e:
-            _log.error("the register of grants: %s", e)
+            _log.error("grants and keys: %s", e)
         return False
 
 

@@ -21,6 +21,7 @@ Format = Literal["text", "json"]
 FIELDS = (
     *("take", "actor", "class", "format", "outcome"),
     *("first_audio_ms", "audio_s", "compute_s", "stages_ms"),
+    *("key", "status", "reason"),
 )
 _OWN = ("voicesvc", "uvicorn.error")
 _QUOTE_NOTHING = (OSError, MemoryError, RuntimeError, sqlite3.Error)

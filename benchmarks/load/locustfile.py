@@ -1,6 +1,7 @@
 """A load test of a running service: people who audition lines, a queue of takes, some who leave.
 
     make load                                        # against `make serve` on this machine
+    LOAD_KEY=vsk_… make load                         # against one that asks for keys
     locust -f benchmarks/load/locustfile.py --headless -u 20 -t 2m --html load.html Audition Leaver
 
 What is measured, as Locust's own entries beside those of HTTP:
@@ -22,6 +23,7 @@ exit status is 1 where something failed, or where first audio was later than `--
 import ipaddress
 import json
 import logging
+import os
 import random
 import socket
 import sys
@@ -108,7 +110,9 @@ def _wait_until_ready(environment: Environment, **_: Any) -> None:
     deadline_s = time.monotonic() + options.wait_ready_s
     while True:
         try:
-            said = requests.get(f"{environment.host}/v1/actors", timeout=5).json()["actors"]
+            said = requests.get(
+                f"{environment.host}/v1/actors", headers=bearer(), timeout=5
+            ).json()["actors"]
             State.actors = tuple(a["actor_id"] for a in said if a["state"] == "ready")
         except (requests.RequestException, KeyError):
             State.actors = ()
@@ -132,12 +136,22 @@ def note(environment: Environment, kind: str, name: str, ms: float) -> None:
     )
 
 
+def bearer() -> dict[str, str]:
+    """The key in LOAD_KEY, for a service that asks for one."""
+    key = os.environ.get("LOAD_KEY")
+    return {} if key is None else {"Authorization": f"Bearer {key}"}
+
+
 class Speaker(HttpUser):  # type: ignore[misc, unused-ignore]
     """Somebody who has lines spoken."""
 
     abstract = True
     leaves = False  # at the first sound
     plays = False  # takes audio no faster than it is heard
+
+    def on_start(self) -> None:
+        """Who this is."""
+        self.client.headers.update(bearer())
 
     def speak(self) -> None:
         """One line, from asking until its last byte, or until this listener leaves."""
@@ -239,6 +253,7 @@ class Batch(HttpUser):  # type: ignore[misc, unused-ignore]
 
     def on_start(self) -> None:
         """A production with one line."""
+        self.client.headers.update(bearer())
         title = f"load test {random.randrange(10**6)}"
         made = self.client.post("/v1/productions", json={"title": title}, name="productions")
         line = {"production": made.json()["id"], "actor": State.actors[0], "text": LINES[1]}

@@ -10,12 +10,13 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from voicesvc import again, encode
+from voicesvc.api import reach
 from voicesvc.api.changes import archive_of, key_of, make_once, stated_of, who
-from voicesvc.api.stream import hearing, respond, streamed
+from voicesvc.api.stream import actor_of, hearing, respond, streamed
 from voicesvc.archive import Archive, Origin
 from voicesvc.errors import KeyInUse, UnknownTake
 from voicesvc.line import Line
-from voicesvc.store import StoredTake, lines, productions, record
+from voicesvc.store import StoredTake, record
 from voicesvc.studio import Studio
 
 _GOING_ON = ("queued", "open")
@@ -36,10 +37,7 @@ async def speak(
     by, said = who(request), stated_of(request)
     trace = request.headers.get("traceparent")
     origin = Origin(who=by, line=of_line, production=production, stated=said, traceparent=trace)
-    if of_line is not None:
-        await asyncio.to_thread(archive.database.read, lambda c: lines.get(c, of_line))
-    elif production is not None:
-        await asyncio.to_thread(archive.database.read, lambda c: productions.get(c, production))
+    await reach.speaking(request, actor_of(line), of_line, production)
     if key_of(request, body) is None:
         return await respond(request, line, origin)
     return await _keyed(request, archive, line, origin, body)

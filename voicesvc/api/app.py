@@ -16,6 +16,7 @@ from voicesvc.api import (
     exports,
     grants,
     health,
+    keys,
     ledger,
     lexicons,
     lines,
@@ -26,12 +27,14 @@ from voicesvc.api import (
     problems,
     productions,
     reference,
+    session,
     speech,
     statements,
     takes,
     verify,
 )
 from voicesvc.api.events import Feed
+from voicesvc.api.gate import Doorkeeper, Gate
 from voicesvc.api.limits import BodyLimit, CountRequests
 from voicesvc.api.secure import SecureHeaders
 from voicesvc.api.stream import Pools
@@ -39,12 +42,13 @@ from voicesvc.compute import Compute
 from voicesvc.config import Settings
 from voicesvc.disclosure import Disclosures
 from voicesvc.jobs import Keeper, Maker, Measurer, Printer, Watcher
+from voicesvc.keyring import Keyring
 from voicesvc.schedule import Limits
 from voicesvc.signer import Signer
 from voicesvc.studio import Studio
 
-_SPOKEN = (speech, live, plans, openai, actors, lexicons, health, page)
-_KEPT = (productions, lines, takes, exports, events, ledger, grants, statements)
+_SPOKEN = (speech, live, plans, openai, actors, lexicons, health, page, session)
+_KEPT = (productions, lines, takes, exports, events, ledger, grants, statements, keys)
 _WAITERS = 32  # threads that may wait for voices being loaded
 
 
@@ -52,6 +56,9 @@ def create_app(studio: Studio, workers: int) -> FastAPI:
     """The service around one studio that has an archive, with `workers` compute threads."""
     archive = studio.archive
     assert archive is not None, "takes are kept: give the studio an archive"
+    keyring = Keyring(
+        archive.database, archive.key, archive.now_ms, first=studio.settings.admin_key
+    )
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
@@ -67,11 +74,12 @@ def create_app(studio: Studio, workers: int) -> FastAPI:
         keeper = Keeper(archive, studio.door, round(studio.settings.deleted_kept_days * 86_400_000))
         archive.database.on_commit(feed.changed)
         untold = studio.cast.voices.on_change(feed.changed)
-        loops = [maker, measurer, Printer(archive), keeper, Watcher(studio.door)]
+        loops = [maker, measurer, Printer(archive), keeper, Watcher(studio.door, keyring)]
         if studio.seal is not None:
             signer = Signer(archive, studio.seal, studio.settings.c2pa_tsa_url)
             app.state.signer = signer
             loops.append(signer)
+        doorkeeper.open()
         for loop in loops:
             loop.start()
         warming = asyncio.get_running_loop().run_in_executor(loading, studio.warm)
@@ -99,12 +107,18 @@ def create_app(studio: Studio, workers: int) -> FastAPI:
         docs_url=None,  # ours is in `reference`; this one would load from the internet
         redoc_url=None,
     )
-    app.state.studio, app.state.disclosures = studio, Disclosures(studio)
+    app.state.studio, app.state.keyring = studio, keyring
+    app.state.disclosures = Disclosures(studio)
     for module in (*_SPOKEN, *_KEPT):
         app.include_router(module.router)
-    app.include_router(verify.router_of(studio.settings))
+    verifying = verify.router_of(studio.settings)
+    app.include_router(verifying)
     app.mount("/static", StaticFiles(directory=page.STATIC), name="static")
+    routes = [r for m in (*_SPOKEN, *_KEPT, reference) for r in m.router.routes]
+    routes += verifying.routes
+    doorkeeper = Doorkeeper(studio.settings, keyring, routes, app.routes)
     app.add_middleware(BodyLimit, max_bytes=studio.settings.max_body_bytes, streamed=(verify.PATH,))
+    app.add_middleware(Gate, keeper=doorkeeper)
     app.add_middleware(SecureHeaders)
     app.add_middleware(CountRequests)
     reference.install(app)

@@ -11,6 +11,8 @@ from pydantic import BaseModel, ConfigDict, Field
 from starlette.requests import HTTPConnection
 from starlette.responses import JSONResponse, Response
 
+from voicesvc.access import LOCAL
+from voicesvc.api.scopes import caller_of
 from voicesvc.archive import Archive
 from voicesvc.errors import ChangedMeanwhile, InvalidRequest, VersionNeeded
 from voicesvc.rights import stated
@@ -38,11 +40,16 @@ def archive_of(request: Request) -> Archive:
 
 
 def who(request: HTTPConnection) -> str | None:
-    """Who asks, as `Voicesvc-User` says; what is not ASCII comes percent-encoded, as UTF-8.
+    """Who asks: whose key it is, or else whom `Voicesvc-User` names.
+
+    What is not ASCII comes percent-encoded, as UTF-8.
 
     Raises:
         InvalidRequest: the name is too long.
     """
+    caller = caller_of(request)
+    if caller is not LOCAL:
+        return caller.who
     name = unquote(request.headers.get("Voicesvc-User", "")).strip()
     if len(name) > LONGEST_WHO:
         raise InvalidRequest(

@@ -3,19 +3,22 @@
 import asyncio
 import json
 import re
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from functools import partial
-from typing import Annotated
+from typing import Annotated, Any
 
 from fastapi import APIRouter, Query, Request
 from starlette.responses import StreamingResponse
 
+from voicesvc.api import reach
 from voicesvc.api.changes import archive_of
+from voicesvc.api.scopes import needs
 from voicesvc.archive import Archive
 from voicesvc.errors import InvalidRequest
-from voicesvc.store import Event, productions, record
+from voicesvc.store import Event, Within, record
 
 router = APIRouter(tags=["events"])
+_Read = Callable[[int, Any], tuple[list[Event], int]]
 _ASK_S = 1.0  # how often the database is asked, for what another process wrote
 _COMMENT_S = 15.0  # of silence: proxies cut a connection on which nothing comes
 
@@ -51,6 +54,7 @@ class Feed:
 
 
 @router.get("/v1/events", response_class=StreamingResponse)
+@needs("audition")
 async def events(
     request: Request,
     production: Annotated[str | None, Query(description="only of this one, by id or slug")] = None,
@@ -64,29 +68,33 @@ async def events(
     begin = int(last) if last is not None else after
     of: str | None = None
     if production is not None:
-        found = await asyncio.to_thread(
-            archive.database.read, lambda c: productions.get(c, production)
-        )
-        of = found.id
+        of = (await asyncio.to_thread(reach.production, request, production)).id
     if begin is None:
         begin = await asyncio.to_thread(archive.database.read, record.last)
     headers = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
-    stream = _stream(archive, request.app.state.feed, begin, of)
+    read = partial(_read, of, reach.within(request))
+    stream = _stream(archive, request.app.state.feed, begin, read)
     return StreamingResponse(stream, media_type="text/event-stream", headers=headers)
 
 
-async def _stream(
-    archive: Archive, feed: Feed, seq: int, production: str | None
-) -> AsyncIterator[str]:
+def _read(
+    production: str | None, within: Within, seq: int, connection: Any
+) -> tuple[list[Event], int]:
+    """Events after number `seq` that may be told, and up to which number there is no other."""
+    last = record.last(connection)
+    found = record.after(connection, seq, production, within=within)
+    return found, found[-1].seq if found else max(seq, last)
+
+
+async def _stream(archive: Archive, feed: Feed, seq: int, read: _Read) -> AsyncIterator[str]:
     loop = asyncio.get_running_loop()
     said = loop.time()
     yield f"id: {seq}\n: from here on\n\n"  # a client that hears nothing more knows where it was
     while not feed.closed:
-        newer = partial(record.after, seq=seq, production=production)
-        found = await asyncio.to_thread(archive.database.read, newer)
+        found, seq = await asyncio.to_thread(archive.database.read, partial(read, seq))
         for event in found:
             yield _told(event)
-            seq, said = event.seq, loop.time()
+            said = loop.time()
         if loop.time() - said > _COMMENT_S:
             yield ": still here\n\n"
             said = loop.time()

@@ -13,7 +13,9 @@ from pydantic import BaseModel, ConfigDict, Field
 from starlette.responses import Response
 
 from voicesvc import provenance
-from voicesvc.api.changes import archive_of, who
+from voicesvc.api import reach
+from voicesvc.api.changes import who
+from voicesvc.api.scopes import needs
 from voicesvc.api.stream import AudioStream, Beside, Pools
 from voicesvc.archive import Archive
 from voicesvc.audio import Pcm
@@ -22,7 +24,7 @@ from voicesvc.credentials import EMBEDDED
 from voicesvc.disclosure import Disclosures
 from voicesvc.export import DEFAULT_TEMPLATE, ExportItem, Options, zipped
 from voicesvc.rights import Permit
-from voicesvc.store import Cut, Production, ScriptLine, StoredTake, lines, productions
+from voicesvc.store import Cut, Production, ScriptLine, StoredTake, Within, lines
 from voicesvc.store import takes as take_rows
 from voicesvc.store.lines import LineFilter
 from voicesvc.store.takes import TakeFilter
@@ -57,13 +59,13 @@ class ExportAsked(BaseModel):
     response_class=Response,
     responses={200: {"content": {ZIP: {"schema": {"type": "string", "format": "binary"}}}}},
 )
+@needs("export")
 async def export(
     production: str, asked: Annotated[ExportAsked, Query()], request: Request
 ) -> Response:
     """Takes as 48 kHz/24-bit Broadcast Waves with bext and iXML, and a manifest, in a zip."""
-    archive, studio = archive_of(request), request.app.state.studio
-    assert isinstance(studio, Studio)
-    found = await asyncio.to_thread(archive.database.read, lambda c: productions.get(c, production))
+    studio: Studio = request.app.state.studio
+    found = await asyncio.to_thread(reach.production, request, production)
     options = Options(
         now=datetime.now(UTC),
         template=asked.template,
@@ -71,9 +73,15 @@ async def export(
         bit_depth=asked.bit_depth,
     )
     pools: Pools = request.app.state.pools
-    disclosures: Disclosures = request.app.state.disclosures
-    circled = asked.takes == "circled"
-    wanted = _Wanted(studio, found, circled, who(request), disclosures, asked.sample_rate_hz)
+    wanted = _Wanted(
+        studio,
+        found,
+        asked.takes == "circled",
+        who(request),
+        request.app.state.disclosures,
+        asked.sample_rate_hz,
+        reach.within(request),
+    )
     await asyncio.to_thread(wanted.check)
     stream = await asyncio.to_thread(lambda: Stream(zipped(_items(wanted), options)))
     headers = {
@@ -93,6 +101,7 @@ class _Wanted:
     who: str | None
     disclosures: Disclosures
     rate_hz: int
+    within: Within
 
     @property
     def archive(self) -> Archive:
@@ -105,7 +114,12 @@ class _Wanted:
         Raises:
             Unlicensed: one is not.
         """
-        which = partial(take_rows.one_of_each, production=self.production.id, circled=self.circled)
+        which = partial(
+            take_rows.one_of_each,
+            production=self.production.id,
+            circled=self.circled,
+            within=self.within,
+        )
         for take in self.archive.database.read(which):
             self.studio.door.again(take, "export")
 
@@ -115,7 +129,7 @@ def _items(wanted: _Wanted) -> Iterator[ExportItem]:
     archive, circled = wanted.archive, True if wanted.circled else None
     for line in _lines(archive, wanted.production.id):
         which = TakeFilter(line=line.id, states=("complete",), circled=circled)
-        read = partial(take_rows.find, which=which, cut=Cut(None, _PAGE))
+        read = partial(take_rows.find, which=which, cut=Cut(None, _PAGE), within=wanted.within)
         for take in archive.database.read(read).items:
             permit = wanted.studio.door.again(take, "export")
             wanted.studio.door.notes.use("exported", take, permit, wanted.who)

@@ -8,8 +8,11 @@ from fastapi import APIRouter, Query, Request
 from pydantic import BaseModel, ConfigDict, Field
 from starlette.responses import HTMLResponse, JSONResponse, Response
 
-from voicesvc import retention
+from voicesvc import access, retention
+from voicesvc.access import Need
+from voicesvc.api import reach
 from voicesvc.api.changes import Body, archive_of, make_once, who
+from voicesvc.api.scopes import caller_of, needs
 from voicesvc.door import Door
 from voicesvc.rights import Verified
 from voicesvc.rights import page as pages
@@ -48,6 +51,22 @@ def told(found: Verified, door: Door) -> dict[str, Any]:
     }
 
 
+def _reached(request: Request, found: Verified) -> bool:
+    grant = found.grant
+    need = Need(actor=grant.voice.actor, production=grant.production.id)
+    return access.check(caller_of(request), need) is None
+
+
+def newest_reached(request: Request, grant: str) -> Verified:
+    """The newest version of a grant, where it can be reached.
+
+    Raises:
+        UnknownGrant: there is none, or it is for another actor or production.
+    """
+    found = registers.newest(door_of(request).register.grants, grant)
+    return found if _reached(request, found) else registers.newest({}, grant)
+
+
 class GrantsAsked(BaseModel):
     """Which grants; what is left out does not matter."""
 
@@ -58,6 +77,7 @@ class GrantsAsked(BaseModel):
 
 
 @router.get("/v1/grants")
+@needs("grants")
 def grants(request: Request, asked: Annotated[GrantsAsked, Query()]) -> dict[str, Any]:
     """The newest version of each grant, and whether it stands."""
     door = door_of(request)
@@ -65,9 +85,12 @@ def grants(request: Request, asked: Annotated[GrantsAsked, Query()]) -> dict[str
     items = [
         told(v, door)
         for v in newest
-        if asked.actor in (None, v.grant.voice.actor)
+        if _reached(request, v)
+        and asked.actor in (None, v.grant.voice.actor)
         and asked.production in (None, v.grant.production.id)
     ]
+    if not caller_of(request).everywhere:
+        return {"items": items}
     signers = {
         kid: {"name": s.name, "role": s.role, "trusted": s.trusted}
         for kid, s in door.register.signers.items()
@@ -87,11 +110,13 @@ class Paper(BaseModel):
 
 
 @router.post("/v1/grants", status_code=201)
+@needs("grants")
 def enter(body: Paper, raw: Body, request: Request) -> JSONResponse:
     """Import a grant, its next version, a notice, an approval, a script or a signer's key.
 
     Takes `Idempotency-Key`.
     """
+    reach.everywhere(request)
     door, kind = door_of(request), body.kind
     content = json.dumps(body.content, separators=(",", ":"), ensure_ascii=False)
 
@@ -125,18 +150,21 @@ def entered(
 
 
 @router.get("/v1/retention")
+@needs("grants")
 def deletions(request: Request) -> dict[str, Any]:
     """When what was made under each grant is removed, the soonest first."""
+    reach.everywhere(request)
     archive, door = archive_of(request), door_of(request)
     now_ms = door.now_ms()
     return {"items": [d.json(now_ms) for d in retention.announced(archive, door.register)]}
 
 
 @router.get("/v1/grants/{grant}")
+@needs("grants")
 def grant(grant: str, request: Request) -> dict[str, Any]:
     """One grant: every version, and what it was signed as."""
     door = door_of(request)
-    registers.newest(door.register.grants, grant)
+    newest_reached(request, grant)
     versions = [told(v, door) for v in door.register.grants[grant]]
     signed = json.loads(door.register.grants[grant][-1].envelope)
     notices = [
@@ -147,10 +175,11 @@ def grant(grant: str, request: Request) -> dict[str, Any]:
 
 
 @router.get("/v1/grants/{grant}/page", response_class=Response)
+@needs("grants")
 def page(grant: str, request: Request) -> HTMLResponse:
     """The newest version as a page, to be read and printed."""
     door = door_of(request)
-    found = registers.newest(door.register.grants, grant)
+    found = newest_reached(request, grant)
     html = pages.page(
         found.grant,
         registers.state_of(found, door.register, door.now_ms()),
@@ -170,11 +199,14 @@ class Stop(BaseModel):
 
 
 @router.post("/v1/grants/{grant}/notices", status_code=201)
+@needs("grants")
 def notice(grant: str, body: Stop, raw: Body, request: Request) -> dict[str, Any]:
     """Revoke, suspend or resume as the operator; streams under it are cut at once.
 
     Takes `Idempotency-Key`.
     """
     door = door_of(request)
+    door.refresh()
+    newest_reached(request, grant)
     entered(request, raw, "notice", lambda: (grant, door.notice(grant, body.action, body.reason)))
     return told(registers.newest(door.register.grants, grant), door)

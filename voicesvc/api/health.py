@@ -6,6 +6,8 @@ from prometheus_client import REGISTRY
 from prometheus_client.exposition import choose_encoder
 from starlette.responses import Response
 
+from voicesvc.api.scopes import needs
+
 router = APIRouter(tags=["operation"])
 
 
@@ -44,6 +46,7 @@ async def readyz(request: Request) -> JSONResponse:
 
 
 @router.get("/metrics", response_class=Response)
+@needs("admin")
 async def metrics(request: Request) -> Response:
     """Prometheus' text format, or OpenMetrics with exemplars where that is accepted."""
     encode, content_type = choose_encoder(request.headers.get("accept", ""))

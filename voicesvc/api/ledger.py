@@ -5,11 +5,13 @@ from collections.abc import Generator
 from functools import partial
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Query, Request
+from fastapi import APIRouter, Depends, Query, Request
 from pydantic import Field
 from starlette.responses import Response
 
+from voicesvc.api import reach
 from voicesvc.api.changes import Part, archive_of
+from voicesvc.api.scopes import needs
 from voicesvc.api.stream import AudioStream, Beside, Pools
 from voicesvc.archive import Archive
 from voicesvc.rights import keys
@@ -17,7 +19,7 @@ from voicesvc.rights.ledger import Head, Row
 from voicesvc.store import ledger as rows
 from voicesvc.takes import Stream
 
-router = APIRouter(tags=["ledger"])
+router = APIRouter(tags=["ledger"], dependencies=[Depends(reach.everywhere)])
 _LINES = "application/x-ndjson"
 
 
@@ -31,6 +33,7 @@ class EntriesAsked(Part):
 
 
 @router.get("/v1/ledger")
+@needs("grants")
 def ledger(request: Request, asked: Annotated[EntriesAsked, Query()]) -> dict[str, Any]:
     """Entries in the order in which they were made."""
     after = -1 if asked.cursor is None else asked.cursor
@@ -46,6 +49,7 @@ def ledger(request: Request, asked: Annotated[EntriesAsked, Query()]) -> dict[st
 
 
 @router.get("/v1/ledger/head")
+@needs("grants")
 def head(request: Request) -> dict[str, Any]:
     """How many entries there are and the root over them, signed; and the key that signs."""
     archive = archive_of(request)
@@ -58,6 +62,7 @@ def _head(archive: Archive) -> Head:
 
 
 @router.get("/v1/ledger/entries", response_class=Response)
+@needs("grants")
 def entries(request: Request) -> Response:
     """Every entry as one JSON a line, `seq` and `body`, the bytes that are hashed."""
     pools: Pools = request.app.state.pools
@@ -77,6 +82,7 @@ def _lines(archive: Archive) -> Generator[bytes]:
 
 
 @router.get("/v1/ledger/consistency")
+@needs("grants")
 def consistency(
     request: Request,
     old: Annotated[int, Query(ge=1, le=2**53, description="size of a head that was handed out")],
@@ -90,6 +96,7 @@ def consistency(
 
 
 @router.get("/v1/ledger/{seq}")
+@needs("grants")
 def entry(seq: Annotated[int, Field(ge=0, le=2**53)], request: Request) -> dict[str, Any]:
     """One entry, with the proof that it is in the ledger."""
     archive = archive_of(request)

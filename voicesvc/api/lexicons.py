@@ -6,6 +6,8 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Depends, Request
 from starlette.responses import JSONResponse, Response
 
+from voicesvc.api import reach
+from voicesvc.api.scopes import needs
 from voicesvc.errors import InvalidRequest
 from voicesvc.lexicon import Entry, Lexicon, read_json, read_pls, to_json
 from voicesvc.studio import Studio
@@ -40,6 +42,7 @@ def _headers(lexicon: Lexicon) -> dict[str, str]:
 
 
 @router.get("/v1/lexicons")
+@needs("audition")
 def lexicons(request: Request) -> dict[str, Any]:
     """Every lexicon that is kept, with the number of its entries."""
     studio: Studio = request.app.state.studio
@@ -47,6 +50,7 @@ def lexicons(request: Request) -> dict[str, Any]:
 
 
 @router.get("/v1/lexicons/{name}", response_class=Response)
+@needs("audition")
 def lexicon(name: str, request: Request) -> Response:
     """The entries as JSON. 304 if `If-None-Match` has its `ETag`."""
     studio: Studio = request.app.state.studio
@@ -58,9 +62,11 @@ def lexicon(name: str, request: Request) -> Response:
 
 
 @router.put("/v1/lexicons/{name}", response_class=Response, openapi_extra=_BODY)
+@needs("speak")
 def put(name: str, request: Request, body: Annotated[bytes, Depends(_body)]) -> Response:
     """Keep a lexicon, W3C PLS or JSON, in place of any other of the name. 201 if it is new."""
     studio: Studio = request.app.state.studio
+    reach.everywhere(request)
     kind = request.headers.get("Content-Type", "").partition(";")[0].strip().lower()
     if kind not in _READERS:
         raise InvalidRequest(
@@ -71,8 +77,10 @@ def put(name: str, request: Request, body: Annotated[bytes, Depends(_body)]) -> 
 
 
 @router.delete("/v1/lexicons/{name}", status_code=204, response_class=Response)
+@needs("speak")
 def delete(name: str, request: Request) -> Response:
     """Forget a lexicon."""
     studio: Studio = request.app.state.studio
+    reach.everywhere(request)
     studio.lexicons.delete(name)
     return Response(status_code=204)

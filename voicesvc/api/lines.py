@@ -10,6 +10,7 @@ from starlette.responses import JSONResponse, Response
 
 from voicesvc import line as speech_lines
 from voicesvc import timecode
+from voicesvc.api import reach
 from voicesvc.api.changes import (
     Body,
     Part,
@@ -23,6 +24,7 @@ from voicesvc.api.changes import (
     told,
     who,
 )
+from voicesvc.api.scopes import needs
 from voicesvc.archive import Origin
 from voicesvc.delivery import Delivery
 from voicesvc.errors import InvalidRequest
@@ -143,13 +145,18 @@ class LinesAsked(Part):
 
 
 @router.get("/v1/lines")
+@needs("audition")
 def lines(request: Request, asked: Annotated[LinesAsked, Query()]) -> dict[str, Any]:
     """Lines in the order of the script."""
     wanted = LineFilter(**asked.filters())
-    return listed(archive_of(request).database.read(lambda c: rows.find(c, wanted, asked.cut)))
+    given = reach.within(request)
+    return listed(
+        archive_of(request).database.read(lambda c: rows.find(c, wanted, asked.cut, given))
+    )
 
 
 @router.post("/v1/lines", status_code=201)
+@needs("speak")
 def make(body: NewLines, raw: Body, request: Request) -> JSONResponse:
     """Add a line, or many in `lines`, to a production. Takes `Idempotency-Key`."""
     studio: Studio = request.app.state.studio
@@ -157,6 +164,9 @@ def make(body: NewLines, raw: Body, request: Request) -> JSONResponse:
     given = [(studio.new_id("ln"), _kept(line)) for line in many]
     if not given:
         raise InvalidRequest("no lines", where="lines", valid=f"1 to {MOST_LINES}")
+    reach.production(request, body.production)
+    for each in many:
+        reach.actor(request, each.actor)
     by = archive_of(request).by(who(request))
 
     def add(c: Any) -> dict[str, Any]:
@@ -170,30 +180,35 @@ def make(body: NewLines, raw: Body, request: Request) -> JSONResponse:
 
 
 @router.get("/v1/lines/{line}")
+@needs("audition")
 def line(line: str, request: Request) -> JSONResponse:
     """One line."""
-    return told(archive_of(request).database.read(lambda c: rows.get(c, line)).json())
+    return told(reach.line(request, line).json())
 
 
 @router.patch("/v1/lines/{line}")
+@needs("speak")
 def edit(line: str, body: LineEdit, request: Request) -> JSONResponse:
     """Change some fields; takes that were made stay as they are. Needs `If-Match`."""
-    database = archive_of(request).database
-    found = database.read(lambda c: rows.get(c, line))
+    found = reach.line(request, line)
     now = {name: getattr(found, name) for name in rows.EDITABLE} | given_fields(body)
     _kept(LineEdit.model_validate_json(json.dumps(now)))
-    owner = database.read(lambda c: productions.get(c, found.production))
+    reach.actor(request, now["actor"])
+    owner = reach.production(request, found.production)
     check_timecodes(now, owner.fps)
     return edited(request, rows, line, body)
 
 
 @router.delete("/v1/lines/{line}", status_code=204, response_class=Response)
+@needs("speak")
 def delete(line: str, request: Request) -> Response:
     """Delete a line that has no takes. Needs `If-Match`."""
+    reach.line(request, line)
     return deleted(request, rows, line)
 
 
 @router.post("/v1/lines/{line}/takes", status_code=202)
+@needs("speak")
 def make_takes(line: str, body: NewTakes, raw: Body, request: Request) -> JSONResponse:
     """Have takes made; they are `queued` until their turn comes. Takes `Idempotency-Key`."""
     studio: Studio = request.app.state.studio
@@ -204,7 +219,7 @@ def make_takes(line: str, body: NewTakes, raw: Body, request: Request) -> JSONRe
             where="quality",
             valid="null, or the qc extra and VOICESVC_CHECK_WORDS=auto",
         )
-    found = archive.database.read(lambda c: rows.get(c, line))
+    found = reach.line(request, line)
     asked = {name: getattr(found, name) for name in rows.EDITABLE}
     spoken = line_of(asked)
     delivery = body.delivery or spoken

@@ -19,7 +19,9 @@ from pydantic import BaseModel, ValidationError
 from starlette.requests import HTTPConnection
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
+from voicesvc.api import reach
 from voicesvc.api.changes import stated_of, who
+from voicesvc.api.gate import PROTOCOL
 from voicesvc.api.live_messages import (
     PATH,
     Audio,
@@ -36,13 +38,13 @@ from voicesvc.api.live_messages import (
 )
 from voicesvc.api.page import STATIC
 from voicesvc.api.problems import problem
+from voicesvc.api.scopes import needs
 from voicesvc.api.stream import Pools, begin, key_of
 from voicesvc.archive import Origin
 from voicesvc.compute import Seat
 from voicesvc.errors import VoiceError
 from voicesvc.live import Sound, Speech, Spoken
 from voicesvc.schedule import Asked, Kind
-from voicesvc.store import productions
 from voicesvc.studio import Studio
 from voicesvc.typed import Piece, Typed
 
@@ -57,12 +59,14 @@ _POLICY, _FAILED, _LATER = 1008, 1011, 1013  # RFC 6455, and IANA's "try again l
 
 
 @router.websocket(PATH)
+@needs("speak")
 async def live(socket: WebSocket) -> None:
     """Speak what is typed."""
     if not _own_page(socket):
         await socket.close(_POLICY)  # before it was accepted: the answer is 403
         return
-    await socket.accept()
+    offered = PROTOCOL in socket.scope["subprotocols"]
+    await socket.accept(PROTOCOL if offered else None)
     conversation = Conversation(socket)
     try:
         await conversation.run()
@@ -111,7 +115,7 @@ class Conversation:
         start = await self._receive(Begin)
         limit = self._studio.settings.max_text_chars
         self._typed = Typed(limit, clauses=start.markup == "plain")
-        self._speech = Speech(self._studio, start, await self._origin())
+        self._speech = Speech(self._studio, start, await self._origin(start.actor))
         output = self._speech.output
         await self.tell(
             Started(
@@ -135,12 +139,10 @@ class Conversation:
             await asyncio.gather(listening, speaking, return_exceptions=True)
         await self._socket.close()
 
-    async def _origin(self) -> Origin:
+    async def _origin(self, actor: str) -> Origin:
         """Who speaks, for which production and use."""
         wanted = self._socket.query_params.get("production")
-        archive = self._studio.archive
-        if wanted is not None and archive is not None:
-            await asyncio.to_thread(archive.database.read, lambda c: productions.get(c, wanted))
+        await reach.speaking(self._socket, actor, None, wanted)
         said = stated_of(self._socket)
         return Origin(who=who(self._socket), production=wanted, stated=said)
 

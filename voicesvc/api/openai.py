@@ -10,6 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from starlette.responses import Response
 
 from voicesvc.api.again import speak as speak_once
+from voicesvc.api.scopes import needs
 from voicesvc.line import Line
 from voicesvc.lineplan import MAX_SEED
 
@@ -39,6 +40,7 @@ class OpenAiSpeech(BaseModel):
 
 
 @router.post("/v1/audio/speech", response_class=Response)
+@needs("speak")
 async def speak(body: OpenAiSpeech, request: Request) -> Response:
     """OpenAI-compatible speech, streamed. Takes `Idempotency-Key`."""
     line = Line(

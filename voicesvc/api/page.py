@@ -10,8 +10,13 @@ from collections.abc import Callable
 from functools import cache
 from pathlib import Path
 
-from fastapi import APIRouter
-from fastapi.responses import HTMLResponse
+from fastapi import APIRouter, Request
+from fastapi.responses import HTMLResponse, RedirectResponse
+from starlette.responses import Response
+
+from voicesvc.access.sessions import COOKIE
+from voicesvc.errors import NotAuthenticated
+from voicesvc.keyring import Keyring
 
 STATIC = Path(__file__).resolve().parents[1] / "static"
 _SHEET = re.compile(r'<link rel="stylesheet" href="/static/([a-z]+\.css)">')
@@ -21,9 +26,15 @@ _WAVESURFER = "zdaFn6MNsIUllSDa7XqIUT+gTXa7RqDAINkyj8geYMU="
 router = APIRouter()
 
 
-@router.get("/", include_in_schema=False)
-def page() -> HTMLResponse:
-    """The page where takes are made, compared and circled."""
+@router.get("/", include_in_schema=False, response_class=Response)
+def page(request: Request) -> Response:
+    """The page where takes are made, compared and circled; for who is not logged in, the login."""
+    if request.app.state.studio.settings.access == "keys":
+        keyring: Keyring = request.app.state.keyring
+        try:
+            keyring.of_session(request.cookies.get(COOKIE, ""))
+        except NotAuthenticated:
+            return RedirectResponse("/login", 303)
     content, policy = _page()
     headers = {"Content-Security-Policy": policy, "X-Content-Type-Options": "nosniff"}
     return HTMLResponse(content, headers=headers)

@@ -8,6 +8,8 @@ from typing import Any
 from fastapi import APIRouter, Request, Response
 from pydantic import BaseModel, ConfigDict, Field
 
+from voicesvc.api import reach
+from voicesvc.api.scopes import needs
 from voicesvc.api.stream import Pools, actor_of, asked_of, begin
 from voicesvc.line import Line
 from voicesvc.lineplan import LinePlan
@@ -30,10 +32,12 @@ class PlanAnswer(BaseModel):
 
 
 @router.post("/v1/plans")
+@needs("speak")
 async def plan(line: Line, request: Request, response: Response) -> PlanAnswer:
     """The words, phonemes, durations and pauses that `/v1/speech` would speak."""
     studio: Studio = request.app.state.studio
     pools: Pools = request.app.state.pools
+    reach.actor(request, actor_of(line))
     voice = f"{actor_of(line)}, planned"  # costs otherwise than to speak
     seat = pools.compute.enter(asked_of(request, voice, speaks=False))
     try:

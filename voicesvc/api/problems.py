@@ -12,7 +12,14 @@ from starlette.exceptions import HTTPException
 
 from voicesvc import delivery, metrics
 from voicesvc.api.secure import ALWAYS
-from voicesvc.errors import InvalidRequest, MalformedBody, Unforeseen, VoiceError
+from voicesvc.errors import (
+    InvalidRequest,
+    MalformedBody,
+    NotAllowed,
+    NotAuthenticated,
+    Unforeseen,
+    VoiceError,
+)
 
 PROBLEMS_PATH = "/problems/"  # where `reference` explains each type
 OPENAI_PREFIX = "/v1/audio/"
@@ -45,7 +52,7 @@ def response(error: VoiceError, path: str = "") -> JSONResponse:
     if path.startswith(OPENAI_PREFIX):
         where = _OPENAI_NAMES.get(error.where or "", error.where)
         given, error = error, type(error)(error.detail, where=where, valid=error.valid)
-        error.retry_after_s, error.extra = given.retry_after_s, given.extra
+        vars(error).update({k: v for k, v in vars(given).items() if k != "where"})
     body = problem(error)
     if path.startswith(OPENAI_PREFIX):
         body["error"] = {
@@ -55,6 +62,8 @@ def response(error: VoiceError, path: str = "") -> JSONResponse:
             "code": error.slug,
         }
     headers = {"Cache-Control": "no-store"}
+    if isinstance(error, NotAuthenticated | NotAllowed):
+        headers["WWW-Authenticate"] = error.challenge
     if error.retry_after_s is not None:
         headers["Retry-After"] = str(error.retry_after_s)
     return JSONResponse(body, error.status, media_type="application/problem+json", headers=headers)

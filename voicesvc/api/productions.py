@@ -8,6 +8,8 @@ from fastapi import APIRouter, Query, Request
 from pydantic import BaseModel, ConfigDict, Field
 from starlette.responses import JSONResponse, Response
 
+from voicesvc.access import Need
+from voicesvc.api import reach
 from voicesvc.api.changes import (
     Body,
     Part,
@@ -21,6 +23,7 @@ from voicesvc.api.changes import (
     who,
 )
 from voicesvc.api.lines import check_timecodes
+from voicesvc.api.scopes import demand, needs
 from voicesvc.errors import InvalidRequest
 from voicesvc.store import By, Production
 from voicesvc.store import lines as script
@@ -62,31 +65,40 @@ def slug_of(title: str, id: str) -> str:
 
 
 @router.get("/v1/productions")
+@needs("audition")
 def productions(request: Request, part: Annotated[Part, Query()]) -> dict[str, Any]:
     """Every production, the oldest first."""
-    return listed(archive_of(request).database.read(lambda c: rows.find(c, part.cut)))
+    given = reach.within(request)
+    return listed(archive_of(request).database.read(lambda c: rows.find(c, part.cut, given)))
 
 
 @router.post("/v1/productions", status_code=201)
+@needs("speak")
 def make(body: NewProduction, raw: Body, request: Request) -> JSONResponse:
     """Make a production. Takes `Idempotency-Key`."""
     studio: Studio = request.app.state.studio
     id, by = studio.new_id("pr"), archive_of(request).by(who(request))
     given = body.model_dump() | {"slug": body.slug or slug_of(body.title, id)}
+    demand(request, Need(production=given["slug"]))
     made, _ = make_once(request, raw, lambda c: rows.add(c, id, given, by).json())
     return told(made, 201)
 
 
 @router.get("/v1/productions/{production}")
+@needs("audition")
 def production(production: str, request: Request) -> JSONResponse:
     """One production, by id or slug."""
-    return told(archive_of(request).database.read(lambda c: rows.get(c, production)).json())
+    return told(reach.production(request, production).json())
 
 
 @router.patch("/v1/productions/{production}")
+@needs("speak")
 def edit(production: str, body: ProductionEdit, request: Request) -> JSONResponse:
     """Change some fields. Needs `If-Match`."""
     given = given_fields(body)
+    found = reach.production(request, production)
+    if given.get("slug", found.slug) != found.slug:
+        reach.everywhere(request)  # keys name productions by it
 
     def change(c: Any, seen: int, by: By) -> Production:
         if "fps" in given:
@@ -111,6 +123,8 @@ def _check_lines(connection: Any, production: str, fps: str) -> None:
 
 
 @router.delete("/v1/productions/{production}", status_code=204, response_class=Response)
+@needs("speak")
 def delete(production: str, request: Request) -> Response:
     """Delete a production that has no lines. Needs `If-Match`."""
+    reach.production(request, production)
     return deleted(request, rows, production)

@@ -14,7 +14,7 @@ import uvicorn
 from fastapi import FastAPI
 
 from voicesvc import archive
-from voicesvc.api import create_app
+from voicesvc.api import create_app, gate
 from voicesvc.compute import Compute
 from voicesvc.config import Settings
 from voicesvc.errors import BadSetting
@@ -67,9 +67,11 @@ def run(settings: Settings, say: Callable[[str], None], begin: float) -> None:
     """Serve until a signal; progress goes to `say`. `begin` is when the process was started.
 
     Raises:
-        BadSetting: the address cannot be listened on, or the data folder is in use.
+        BadSetting: the address cannot be listened on, the data folder is in use, or others reach
+            the service and it would ask nobody who they are.
         EngineFailed: the device that was asked for is not there.
     """
+    gate.check_settings(settings)
     traces = to_collector(settings)
     listener = listen(settings)
     from voicesvc.engines import memory, vits

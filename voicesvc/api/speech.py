@@ -6,6 +6,7 @@ from fastapi import APIRouter, Query, Request
 from starlette.responses import Response
 
 from voicesvc.api.again import speak as speak_once
+from voicesvc.api.scopes import needs
 from voicesvc.api.stream import AUDIO
 from voicesvc.line import Line
 
@@ -13,6 +14,7 @@ router = APIRouter(tags=["speech"])
 
 
 @router.post("/v1/speech", response_class=Response, responses=AUDIO)
+@needs("speak")
 async def speak(
     body: Line,
     request: Request,

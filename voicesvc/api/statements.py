@@ -7,7 +7,8 @@ from pydantic import BaseModel, ConfigDict, Field
 from starlette.responses import HTMLResponse, JSONResponse, Response
 
 from voicesvc.api.changes import archive_of
-from voicesvc.api.grants import PRINTED
+from voicesvc.api.grants import PRINTED, newest_reached
+from voicesvc.api.scopes import needs
 from voicesvc.rights import period as periods
 from voicesvc.rights import statement_forms as forms
 from voicesvc.store import statements
@@ -26,8 +27,10 @@ class StatementAsked(BaseModel):
 
 
 @router.get("/v1/statements", response_class=Response)
+@needs("grants")
 def statement(request: Request, asked: Annotated[StatementAsked, Query()]) -> Response:
     """What is owed under a grant for a period, item by item, proved by one signed head."""
+    newest_reached(request, asked.grant)
     archive, period = archive_of(request), periods.read(asked.period)
     now_ms = archive.now_ms()
     found = statements.statement(archive.database, asked.grant, period, archive.key, now_ms)

@@ -14,7 +14,9 @@ from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
 from voicesvc import again, seal
+from voicesvc.access import LOCAL
 from voicesvc.api.changes import archive_of, who
+from voicesvc.api.scopes import caller_of
 from voicesvc.archive import FROM_SPEECH, Origin
 from voicesvc.compute import Compute, Seat, Turns
 from voicesvc.disclosure import Lead
@@ -82,7 +84,10 @@ def asked_of(request: Request, voice: str, chars: int = 0, *, speaks: bool = Tru
 
 
 def key_of(request: HTTPConnection) -> str:
-    """Between whom time is shared: users who say who they are, else addresses."""
+    """Between whom time is shared: keys; or else users who say who they are, or addresses."""
+    caller = caller_of(request)
+    if caller is not LOCAL:
+        return caller.id
     return who(request) or (request.client.host if request.client else "")
 
 

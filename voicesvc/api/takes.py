@@ -11,6 +11,8 @@ from starlette.responses import JSONResponse, Response
 
 from voicesvc import again, differences, encode, lineplan, remake
 from voicesvc import timings as timing_files
+from voicesvc.access import Need
+from voicesvc.api import reach
 from voicesvc.api.again import being_made, claim
 from voicesvc.api.changes import (
     Body,
@@ -25,6 +27,7 @@ from voicesvc.api.changes import (
     told,
     who,
 )
+from voicesvc.api.scopes import demand, needs
 from voicesvc.api.stream import AUDIO, Pools, finished, hearing, signed_whole, streamed
 from voicesvc.archive import CREDENTIALS
 from voicesvc.credentials import EMBEDDED
@@ -32,7 +35,7 @@ from voicesvc.disclosure import Disclosures, Lead
 from voicesvc.errors import Drift, InvalidRequest, UnknownTake
 from voicesvc.retake import Retake
 from voicesvc.retake import check as check_retake
-from voicesvc.store import By, State, StoredTake
+from voicesvc.store import ALL, By, State, StoredTake
 from voicesvc.store import takes as rows
 from voicesvc.store.takes import NewTake, TakeFilter
 from voicesvc.studio import Studio
@@ -71,27 +74,35 @@ class TakesAsked(Part):
 
 
 @router.get("/v1/takes")
+@needs("audition")
 def takes(request: Request, asked: Annotated[TakesAsked, Query()]) -> dict[str, Any]:
     """Takes, the newest first; with `line`, in the order of their numbers."""
     filters = asked.filters()
     wanted = TakeFilter(states=filters.pop("state"), **filters)
-    return listed(archive_of(request).database.read(lambda c: rows.find(c, wanted, asked.cut)))
+    given = reach.within(request)
+    return listed(
+        archive_of(request).database.read(lambda c: rows.find(c, wanted, asked.cut, given))
+    )
 
 
 @router.get("/v1/takes/{take}")
+@needs("audition")
 def take(take: str, request: Request) -> JSONResponse:
     """One take, deleted ones too."""
-    return told(archive_of(request).take(take).json())
+    return told(reach.take(request, take).json())
 
 
 @router.patch("/v1/takes/{take}")
+@needs("circle")
 def edit(take: str, body: TakeEdit, request: Request) -> JSONResponse:
     """Circle, rate, note or tag a take, or give it to a line. Needs `If-Match`."""
     given = given_fields(body)
     line = given.pop("line", None)
+    seen = reach.take(request, take, deleted=line is None)
     if line is not None:
+        reach.line(request, line)
         studio: Studio = request.app.state.studio
-        studio.door.assigned(archive_of(request).take(take, deleted=False), line)
+        studio.door.assigned(seen, line)
 
     def edited(c: Any, seen: int, by: By) -> StoredTake:
         if line is None:
@@ -103,15 +114,19 @@ def edit(take: str, body: TakeEdit, request: Request) -> JSONResponse:
 
 
 @router.delete("/v1/takes/{take}", status_code=204, response_class=Response)
+@needs("circle")
 def delete(take: str, request: Request) -> Response:
     """Delete a take; it can be restored for some time, its record stays. Needs `If-Match`."""
+    reach.take(request, take)
     return deleted(request, rows, take)
 
 
 @router.post("/v1/takes/{take}/restore")
+@needs("circle")
 def restore(take: str, request: Request) -> JSONResponse:
     """Bring a deleted take back."""
     archive = archive_of(request)
+    reach.take(request, take)
     by = archive.by(who(request))
     return told(archive.database.write(lambda c: rows.restore(c, take, by)).json())
 
@@ -133,10 +148,10 @@ class AudioAsked(FormAsked):
 
 
 @router.get("/v1/takes/{take}/audio", response_class=Response, responses=AUDIO)
+@needs("audition")
 async def audio(take: str, asked: Annotated[AudioAsked, Query()], request: Request) -> Response:
     """The take as a finished file in any format, signed. 304 if `If-None-Match` has its ETag."""
-    archive = archive_of(request)
-    found = await asyncio.to_thread(archive.take, take, deleted=False)
+    found = await asyncio.to_thread(partial(reach.take, request, take, deleted=False))
     output = encode.choose(
         asked.format, asked.sample_rate_hz, asked.bit_depth, native_rate_hz=again.rate_of(found)
     )
@@ -172,11 +187,11 @@ def _tag(studio: Studio, take: StoredTake, output: encode.Output, whole: bool) -
     response_class=Response,
     responses={200: {"content": {MANIFEST: {"schema": {"type": "string", "format": "binary"}}}}},
 )
+@needs("audition")
 async def manifest(take: str, asked: Annotated[FormAsked, Query()], request: Request) -> Response:
     """The content credentials of a file that cannot hold them, as a `.c2pa` to lie beside it."""
     studio: Studio = request.app.state.studio
-    archive = archive_of(request)
-    found = await asyncio.to_thread(archive.take, take, deleted=False)
+    found = await asyncio.to_thread(partial(reach.take, request, take, deleted=False))
     output = encode.choose(
         asked.format, asked.sample_rate_hz, asked.bit_depth, native_rate_hz=again.rate_of(found)
     )
@@ -189,7 +204,7 @@ async def manifest(take: str, asked: Annotated[FormAsked, Query()], request: Req
     made = None
     if (asked.format, output.sample_rate_hz) == ("pcm_f32le", again.rate_of(found)):
         kept = partial(rows.document, id=found.id, name=CREDENTIALS)  # those are the kept samples
-        made = await asyncio.to_thread(archive.database.read, kept)
+        made = await asyncio.to_thread(archive_of(request).database.read, kept)
     if made is None:
         pools: Pools = request.app.state.pools
         loop = asyncio.get_running_loop()
@@ -214,6 +229,7 @@ class RenderAsked(BaseModel):
 
 
 @router.post("/v1/takes/{take}/render", response_class=Response, responses=AUDIO)
+@needs("audition")
 async def render(take: str, body: RenderAsked, raw: Body, request: Request) -> Response:
     """The take to the sample, at any rate, format and depth. What drifted is in the headers.
 
@@ -222,7 +238,7 @@ async def render(take: str, body: RenderAsked, raw: Body, request: Request) -> R
     """
     studio: Studio = request.app.state.studio
     archive = archive_of(request)
-    found = await asyncio.to_thread(archive.take, take, deleted=False)
+    found = await asyncio.to_thread(partial(reach.take, request, take, deleted=False))
     native_hz = again.rate_of(found)
     output = encode.choose(
         body.format, body.sample_rate_hz, body.bit_depth, native_rate_hz=native_hz
@@ -237,6 +253,7 @@ async def render(take: str, body: RenderAsked, raw: Body, request: Request) -> R
     if body.source == "stored" or (body.source == "auto" and has_audio):
         names = await loop.run_in_executor(pools.loading, remake.known_differences, studio, found)
         return await _stored(request, found, output, names, lead)
+    demand(request, Need("speak"))
     known: dict[str, Any] = {"take": None}
     if body.allow_drift and key_of(request, raw) is not None:
         known, before = await claim(request, raw)
@@ -282,11 +299,12 @@ def _told(take: StoredTake, drifted: Sequence[str], lead: Lead | None) -> dict[s
 
 
 @router.post("/v1/takes/{take}/retake", status_code=202)
+@needs("speak")
 def retake(take: str, body: Retake, raw: Body, request: Request) -> JSONResponse:
     """Have the take made with changes; all else keeps its samples. Takes `Idempotency-Key`."""
     studio: Studio = request.app.state.studio
     archive = archive_of(request)
-    parent = archive.take(take, deleted=False)
+    parent = reach.take(request, take, deleted=False)
     names = [n for n in remake.differences(studio, parent) if n == "model_sha256"]
     if names:
         raise Drift("the voice has other weights now", where="take", valid=names)
@@ -320,6 +338,7 @@ def retake(take: str, body: Retake, raw: Body, request: Request) -> JSONResponse
 
 
 @router.get("/v1/takes/{take}/plan")
+@needs("audition")
 def plan(take: str, request: Request) -> Response:
     """The plan that was rendered, to be edited and sent to `/v1/speech`."""
     return _document(request, take, "plan")
@@ -334,17 +353,19 @@ class WithAsked(BaseModel):
 
 
 @router.get("/v1/takes/{take}/differences")
+@needs("audition")
 def differing(take: str, asked: Annotated[WithAsked, Query()], request: Request) -> dict[str, Any]:
     """What differs between the plans of two takes, word by word, in words and figures."""
     archive = archive_of(request)
     plans = []
     for id in (take, asked.with_):
-        archive.take(id, deleted=False)
+        reach.take(request, id, deleted=False)
         plans.append(lineplan.read(archive.document(id, "plan")))
     return differences.between(*plans).json()
 
 
 @router.get("/v1/takes/{take}/peaks")
+@needs("audition")
 def peaks(take: str, request: Request) -> Response:
     """The waveform as points, to be drawn without reading the audio."""
     return _document(request, take, "peaks")
@@ -352,7 +373,7 @@ def peaks(take: str, request: Request) -> Response:
 
 def _document(request: Request, take: str, name: str) -> Response:
     archive = archive_of(request)
-    archive.take(take, deleted=False)
+    reach.take(request, take, deleted=False)
     headers = {"Cache-Control": "private, max-age=31536000, immutable"}
     return Response(archive.document(take, name), media_type="application/json", headers=headers)
 
@@ -367,9 +388,12 @@ class TimingsAsked(BaseModel):
 
 
 @router.get("/v1/takes/{take}/timings", response_class=Response)
+@needs("audition")
 def timings(take: str, asked: Annotated[TimingsAsked, Query()], request: Request) -> Response:
     """When each word and phoneme is heard, in seconds; grows while the take is being made."""
     studio: Studio = request.app.state.studio
+    if reach.within(request) != ALL:
+        reach.take(request, take, deleted=False)
     try:
         live = studio.takes.get(take)
         content, kind = live.timings_json(), live.line.markup

@@ -25,7 +25,7 @@ from voicesvc import metrics
 from voicesvc.api.page import STATIC
 from voicesvc.archive import Archive
 from voicesvc.config import Settings
-from voicesvc.errors import BadRecording, Overloaded, RecordingTooLong, TooMany, UnknownKind
+from voicesvc.errors import BadRecording, Overloaded, RecordingTooLong, TooManyRequests, UnknownKind
 from voicesvc.examine import Examiner
 from voicesvc.studio import Studio
 from voicesvc.verify import Verifier, verdict
@@ -61,13 +61,15 @@ class Pace:
         """One turn of an address.
 
         Raises:
-            TooMany: it has none left now.
+            TooManyRequests: it has none left now.
         """
         now_s = self._clock()
         free_at_s = max(self._free_at_s.get(address, 0.0), now_s) + self._each_s
         over_s = free_at_s - now_s - _MINUTE_S
         if over_s > 1e-9:
-            error = TooMany(f"over {_MINUTE_S / self._each_s:g} in a minute", where="address")
+            error = TooManyRequests(
+                f"over {_MINUTE_S / self._each_s:g} in a minute", where="address"
+            )
             error.retry_after_s = max(1, round(over_s + 0.5))
             raise error
         self._free_at_s[address] = free_at_s
@@ -95,7 +97,7 @@ class Desk:
         Raises:
             BadRecording, UnknownKind, RecordingTooLong: it cannot be examined.
             Overloaded: too many are waiting.
-            TooMany: the address asks too often.
+            TooManyRequests: the address asks too often.
         """
         self._pace.take(request.client.host if request.client else "")
         if self._inside >= WAITING:

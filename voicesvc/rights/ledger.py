@@ -40,6 +40,7 @@ KINDS = {
     "trust": "a signer's key was trusted, or no longer is",
     "model": "a voice was brought onto a device",
     "withdrawn": "the last grant of an actor was revoked, and the voice let go of for good",
+    "key": "an API key was made, rotated or revoked",
     "erased": "the salt of an entry was erased",
     "before": "the takes that were here before there was a ledger",
 }

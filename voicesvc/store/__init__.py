@@ -15,8 +15,10 @@ from voicesvc.store.objects import (
     StoredTake,
     iso,
 )
+from voicesvc.store.within import ALL, Within
 
 __all__ = [
+    "ALL",
     "By",
     "Cut",
     "Database",
@@ -26,5 +28,6 @@ __all__ = [
     "ScriptLine",
     "State",
     "StoredTake",
+    "Within",
     "iso",
 ]

@@ -12,6 +12,7 @@ from voicesvc.store import search
 from voicesvc.store.changes import Cut, Page, change, created, edited, paged, tell
 from voicesvc.store.objects import WAITING, By, Counts, ScriptLine, row_as
 from voicesvc.store.tables import line_search, lines, productions, takes
+from voicesvc.store.within import ALL, Within, in_lines
 
 EDITABLE = (
     *("scene", "cue", "character", "actor", "text", "markup", "delivery", "lexicons"),
@@ -67,30 +68,32 @@ def add(
     return made
 
 
-def get(connection: Connection, id: str) -> ScriptLine:
+def get(connection: Connection, id: str, within: Within = ALL) -> ScriptLine:
     """One of them.
 
     Raises:
         UnknownLine: there is none, or it was deleted.
     """
     row = connection.execute(
-        select(lines).where(lines.c.id == id, lines.c.deleted_ms.is_(None))
+        select(lines).where(lines.c.id == id, lines.c.deleted_ms.is_(None), *in_lines(within))
     ).first()
     if row is None:
         raise UnknownLine(f"no line {id!r}", where="line")
     return _with_counts(connection, [row])[0]
 
 
-def find(connection: Connection, which: LineFilter, cut: Cut) -> Page[ScriptLine]:
+def find(
+    connection: Connection, which: LineFilter, cut: Cut, within: Within = ALL
+) -> Page[ScriptLine]:
     """Lines in the order of the script.
 
     Raises:
         UnknownProduction: there is none of this name.
     """
-    where: list[ColumnElement[bool]] = [lines.c.deleted_ms.is_(None)]
+    where: list[ColumnElement[bool]] = [lines.c.deleted_ms.is_(None), *in_lines(within)]
     order = lines.c.seq
     if which.production is not None:
-        owner = production_rows.get(connection, which.production)
+        owner = production_rows.get(connection, which.production, within)
         where.append(lines.c.production == owner.id)
         order = lines.c.number
     for name in ("scene", "actor", "character"):

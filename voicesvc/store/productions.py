@@ -10,6 +10,7 @@ from voicesvc.errors import InvalidRequest, NotEmpty, UnknownProduction
 from voicesvc.store.changes import Cut, Page, change, created, edited, paged, tell
 from voicesvc.store.objects import By, Production, row_as
 from voicesvc.store.tables import lines, productions, takes
+from voicesvc.store.within import ALL, Within, in_productions
 
 EDITABLE = ("title", "slug", "fps", "notes")
 
@@ -30,7 +31,7 @@ def add(connection: Connection, id: str, given: Mapping[str, Any], by: By) -> Pr
     return made
 
 
-def get(connection: Connection, id: str) -> Production:
+def get(connection: Connection, id: str, within: Within = ALL) -> Production:
     """One of them, by id or by slug.
 
     Raises:
@@ -38,18 +39,21 @@ def get(connection: Connection, id: str) -> Production:
     """
     named = (productions.c.id == id) | (productions.c.slug == id)
     row = connection.execute(
-        select(productions).where(named, productions.c.deleted_ms.is_(None))
+        select(productions).where(
+            named, productions.c.deleted_ms.is_(None), *in_productions(within)
+        )
     ).first()
     if row is None:
         raise UnknownProduction(f"no production {id!r}", where="production")
     return _with_counts(connection, [row])[0]
 
 
-def find(connection: Connection, cut: Cut) -> Page[Production]:
+def find(connection: Connection, cut: Cut, within: Within = ALL) -> Page[Production]:
     """All of them, the oldest first."""
     rows = connection.execute(
         select(productions)
         .where(productions.c.deleted_ms.is_(None), productions.c.seq > (cut.cursor or 0))
+        .where(*in_productions(within))
         .order_by(productions.c.seq)
         .limit(cut.limit + 1)
     ).all()

@@ -9,13 +9,18 @@ from sqlalchemy import Connection, delete, func, insert, select, update
 from voicesvc.errors import KeyInUse, KeyReused
 from voicesvc.store.objects import Event, row_as
 from voicesvc.store.tables import events, keys
+from voicesvc.store.within import ALL, Within, in_events
 
 
 def after(
-    connection: Connection, seq: int, production: str | None = None, limit: int = 500
+    connection: Connection,
+    seq: int,
+    production: str | None = None,
+    limit: int = 500,
+    within: Within = ALL,
 ) -> list[Event]:
     """Events that came after number `seq`, in order."""
-    query = select(events).where(events.c.seq > seq)
+    query = select(events).where(events.c.seq > seq, *in_events(within))
     if production is not None:
         query = query.where(events.c.production == production)
     rows = connection.execute(query.order_by(events.c.seq).limit(limit))

@@ -248,3 +248,21 @@ unprinted = Table(
     Column("take", _ID, ForeignKey("takes.id"), nullable=False, unique=True),
     sqlite_autoincrement=True,
 )
+
+api_keys = Table(
+    "api_keys",
+    metadata,
+    Column("id", _ID, primary_key=True),
+    Column("name", String(100), nullable=False),
+    Column("scopes", Json, nullable=False),
+    Column("actors", Json),  # NULL: all of them
+    Column("productions", Json),  # the same
+    Column("secrets", Json, nullable=False),  # keyed hashes, with when each ends
+    Column("per_minute", Integer),
+    Column("at_once", Integer),
+    Column("created_ms", BigInteger, nullable=False),
+    Column("created_by", _WHO),
+    Column("expires_ms", BigInteger),
+    Column("revoked_ms", BigInteger),
+    Column("version", Integer, nullable=False, server_default=text("1")),
+)

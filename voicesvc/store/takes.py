@@ -25,6 +25,7 @@ from voicesvc.store.changes import (
 )
 from voicesvc.store.objects import By, State, StoredTake, row_as
 from voicesvc.store.tables import documents, lines, take_search, takes
+from voicesvc.store.within import ALL, Within, in_takes
 
 EDITABLE = ("circled", "rating", "note", "tags")
 NO_LINE = "none"
@@ -132,14 +133,16 @@ def _who(by: By) -> dict[str, str]:
     return {} if by.who is None else {"who": by.who}
 
 
-def get(connection: Connection, id: str, *, deleted: bool = True) -> StoredTake:
+def get(
+    connection: Connection, id: str, *, deleted: bool = True, within: Within = ALL
+) -> StoredTake:
     """One of them.
 
     Raises:
         TakeGone: it was deleted, and deleted ones are not wanted.
         UnknownTake: there is none.
     """
-    row = connection.execute(select(takes).where(takes.c.id == id)).first()
+    row = connection.execute(select(takes).where(takes.c.id == id, *in_takes(within))).first()
     if row is None:
         raise UnknownTake(f"no take {id!r}", where="take", valid="an id of GET /v1/takes")
     found: StoredTake = row_as(StoredTake, row._mapping)
@@ -148,9 +151,11 @@ def get(connection: Connection, id: str, *, deleted: bool = True) -> StoredTake:
     return found
 
 
-def find(connection: Connection, which: TakeFilter, cut: Cut) -> Page[StoredTake]:
+def find(
+    connection: Connection, which: TakeFilter, cut: Cut, within: Within = ALL
+) -> Page[StoredTake]:
     """Takes, the newest first; those of one line in the order of their numbers."""
-    query = select(takes).where(*_conditions(connection, which))
+    query = select(takes).where(*_conditions(connection, which), *in_takes(within))
     if which.line not in (None, NO_LINE):
         query = query.order_by(takes.c.seq)
         if cut.cursor is not None:
@@ -164,12 +169,15 @@ def find(connection: Connection, which: TakeFilter, cut: Cut) -> Page[StoredTake
     return Page([row_as(StoredTake, r._mapping) for r in page.items], page.next)
 
 
-def one_of_each(connection: Connection, production: str, circled: bool) -> list[StoredTake]:
+def one_of_each(
+    connection: Connection, production: str, circled: bool, within: Within = ALL
+) -> list[StoredTake]:
     """A complete take for each actor, model and character of a production."""
     voice = (takes.c.actor, takes.c.model_sha256, lines.c.character)
     query = select(func.min(takes.c.id)).select_from(takes.join(lines, takes.c.line == lines.c.id))
     query = query.where(takes.c.production == production, takes.c.state == "complete")
     query = query.where(takes.c.deleted_ms.is_(None), lines.c.deleted_ms.is_(None))
+    query = query.where(*in_takes(within))
     if circled:
         query = query.where(takes.c.circled)
     return [get(connection, id) for id in connection.execute(query.group_by(*voice)).scalars()]
