@@ -22,7 +22,7 @@ from pathlib import Path
 from typing import Any
 
 import uvicorn
-from conftest import tone_of
+from conftest import EVERYBODY, tone_of
 
 import voicesvc.blobs.folder
 from voicesvc import archive, jobs
@@ -99,6 +99,7 @@ def serve(folder: Path, port: int) -> None:
         deleted_kept_days=0,
         check_words="off",
         watermark="off",
+        **EVERYBODY,
     )
     kept = archive.open_in(settings, f"in_{secrets.token_hex(10)}")
     studio = Studio(settings, load=load, entropy=random.SystemRandom(), archive=kept)
