@@ -21,7 +21,7 @@ LOAD_USERS ?= 8
 LOAD_TIME ?= 60s
 
 .DEFAULT_GOAL := help
-.PHONY: help serve test crash check lint format audit bench bench-short bench-report load docker-lint licences screenshots env dev
+.PHONY: help serve test test-full crash check lint format audit bench bench-short bench-report load docker-lint licences screenshots env dev
 
 help: ## list these targets
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 14
@@ -34,6 +34,9 @@ test: dev ## everything CI runs
 	@command -v initdb >/dev/null || ls $(POSTGRES_LIB)/*/bin/initdb >/dev/null 2>&1 || \
 	  { echo "$(POSTGRES_MISSING)" >&2; exit 1; }
 	$(RUN) pytest -n $(TEST_WORKERS) --dist loadfile
+
+test-full: dev ## all rows of the tables of which `test` takes a sample
+	$(RUN) pytest -n $(TEST_WORKERS) --dist loadfile --every-row
 
 crash: dev ## kill the service 200 times while it speaks, and see that no take is lost
 	CRASH_KILLS=200 $(RUN) pytest -s tests/test_crash.py

@@ -31,6 +31,28 @@ from voicesvc.line import Line
 from voicesvc.packs import Pack
 from voicesvc.studio import Studio
 
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--every-row", action="store_true", help="all rows of tables, not a sample")
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Of a table marked `sampled(n)` every n-th row is run; `make test-full` runs all."""
+    if config.getoption("--every-row"):
+        return
+    seen: dict[str, int] = {}
+    left: list[pytest.Item] = []
+    for item in items:
+        sampled = item.get_closest_marker("sampled")
+        of = item.nodeid.partition("[")[0]
+        seen[of] = seen.get(of, -1) + 1
+        if sampled is not None and seen[of] % sampled.args[0]:
+            left.append(item)
+    if left:
+        config.hook.pytest_deselected(items=left)
+        items[:] = [item for item in items if item not in set(left)]
+
+
 MODELS = Path(__file__).parent.parent / "models"
 LINE = "The harbour was quiet before the storm came."
 TIMEOUT_S = 60.0
@@ -133,7 +155,14 @@ def tone_studio(
         return tones[pack.actor_id]
 
     folders = {"models_dir": models_dir, "data_dir": models_dir.parent / "data"}
-    given = {**folders, **EVERYBODY, "check_words": "off", "watermark": "off", "c2pa": "off"}
+    given = {
+        **folders,
+        **EVERYBODY,
+        "check_nice": 0,
+        "check_words": "off",
+        "watermark": "off",
+        "c2pa": "off",
+    }
     read = Settings.read({}, **{**given, **settings})
     return Studio(read, load=load, entropy=entropy or random.Random(7))
 
@@ -216,7 +245,7 @@ def tone_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
 @pytest.fixture(scope="session")
 def joe_studio() -> Iterator[Studio]:
     """The real voice, imported once into the user's cache folder."""
-    read = {"check_words": "off", "watermark": "off", "load_wait_s": 600}
+    read = {**EVERYBODY, "check_words": "off", "watermark": "off", "load_wait_s": 600}
     studio = Studio(Settings.read({}, actors=("joe",), device="cpu", **read))
     yield studio
     studio.close()

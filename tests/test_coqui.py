@@ -104,6 +104,7 @@ def test_coquis_default_characters_stand_where_the_config_has_none(tmp_path: Pat
     assert from_coqui(tmp_path, "mia")[0] == saved
 
 
+@pytest.mark.sampled(3)
 @pytest.mark.parametrize(
     ("cleaner", "phonemes", "lowercase"),
     [
@@ -138,6 +139,7 @@ def test_the_language_can_be_given(tmp_path: Path) -> None:
     assert from_coqui(tmp_path, "mia")[0].language == "de"
 
 
+@pytest.mark.sampled(4)
 @pytest.mark.parametrize(
     ("change", "says"),
     [
@@ -185,6 +187,7 @@ def test_a_coqui_config_that_is_not_served_is_refused(
         from_coqui(tmp_path, "mia")
 
 
+@pytest.mark.sampled(3)
 @pytest.mark.parametrize(
     ("change", "says"),
     [
@@ -233,6 +236,7 @@ def test_code_in_a_checkpoint_does_not_run(tmp_path: Path) -> None:
     assert not (tmp_path / "owned").exists()
 
 
+@pytest.mark.sampled(3)
 @pytest.mark.parametrize("content", [b"", b"not a checkpoint", b"PK\x03\x04", b"\x80\x02N."])
 def test_a_damaged_checkpoint_is_refused(tmp_path: Path, content: bytes) -> None:
     tiny(tmp_path)

@@ -208,7 +208,7 @@ def test_a_body_over_the_limit_is_refused_declared_or_not(tone_server: Service) 
 def test_a_body_without_end_is_refused_while_it_arrives(tone_server: Service) -> None:
     url = tone_server.http.base_url
     with socket.create_connection((url.host, url.port or 80), timeout=20) as asker:
-        head = "POST /v1/speech HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n"
+        head = f"POST /v1/speech HTTP/1.1\r\nHost: {url.host}\r\nContent-Type: application/json\r\n"
         asker.sendall(f"{head}Transfer-Encoding: chunked\r\n\r\n".encode())
         for _ in range(100):
             asker.sendall(b"2710\r\n" + b" " * 10_000 + b"\r\n")

@@ -166,8 +166,7 @@ async def audio(take: str, asked: Annotated[AudioAsked, Query()], request: Reque
     if tag in request.headers.get("If-None-Match", ""):
         return Response(status_code=304, headers=headers)
     if asked.download:
-        name = f"{found.id}{output.format.suffix}"
-        headers["Content-Disposition"] = f'attachment; filename="{name}"'
+        headers["Content-Disposition"] = "attachment"  # who links to it says what it is called
     n_bytes = again.plain_bytes(output, n_samples)
     if n_bytes is not None:
         headers["Content-Length"] = str(n_bytes)

@@ -85,7 +85,9 @@ class Desk:
         settings: Settings = studio.settings
         self._settings = settings
         self._pace = Pace(settings.verify_per_minute)
-        self._examiner = Examiner(settings.verify_max_s, settings.c2pa_trust)
+        self._examiner = Examiner(
+            settings.verify_max_s, settings.c2pa_trust, niceness=settings.check_nice
+        )
         self._verifier = Verifier(archive.database, lambda: studio.door.register, archive.now_ms)
         self._thread = ThreadPoolExecutor(1, "verify", initializer=_come_last)
         self._folder: Path | None = None

@@ -5,7 +5,7 @@
     {"problem": "bad-recording", "detail": "...", "where": "body", "valid": ["WAV", ...]}
 
 It ends when stdin does, or with its parent, or when it has not been asked for as many seconds as
-its first argument says; the second is its parent's id.
+its first argument says; the second is its parent's id; the third how nice it is, 0 to 19.
 """
 
 import ctypes
@@ -17,13 +17,13 @@ import sys
 _PR_SET_PDEATHSIG = 1  # prctl(2)
 
 
-def main(idle_s: int, parent: int) -> None:
-    """Take the last place in the queue for the processor, and only then load what is large."""
+def main(idle_s: int, parent: int, niceness: int) -> None:
+    """Take a place behind others in the queue for the processor, and then load what is large."""
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
     if os.getppid() != parent:
         raise SystemExit(1)
-    os.nice(19)
+    os.nice(niceness)
     from voicesvc.examine.report import answer
 
     while True:

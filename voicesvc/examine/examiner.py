@@ -37,10 +37,16 @@ class Examiner:
     Its environment has no secret of the service: it reads what strangers send.
     """
 
-    def __init__(self, most_s: float, trust: Path | None, command: Sequence[str] = COMMAND) -> None:
+    def __init__(
+        self,
+        most_s: float,
+        trust: Path | None,
+        command: Sequence[str] = COMMAND,
+        niceness: int = 19,
+    ) -> None:
         self._most_s, self._trust = most_s, trust
         environment = {name: os.environ[name] for name in _KEPT if name in os.environ}
-        given = (*command, str(IDLE_S), str(os.getpid()))
+        given = (*command, str(IDLE_S), str(os.getpid()), str(niceness))
         self._program = Program(given, environment | {"OMP_NUM_THREADS": "1"})
         self._lock = threading.Lock()
 
