@@ -212,7 +212,7 @@ class Settings(BaseModel):
         19,
         ge=0,
         le=19,
-        description="how far what listens to takes and examines recordings stands back, as `nice` has it",
+        description="how far what listens to and examines audio stands back, as `nice` has it",
     )
     first_audio_s: float = Field(
         2.0,
