@@ -5,6 +5,9 @@ UV_VERSION := 0.13.9
 # A shim of pyenv or asdf may be on PATH with no uv behind it, so it is run, not looked for.
 UV := $(shell uv --version >/dev/null 2>&1 && echo uv || echo .uv/bin/uv)
 RUN := $(UV) run --no-sync
+# Compiled once, or every start of a program compiles some 3 s of libraries where Python may not
+# write beside them.
+export UV_COMPILE_BYTECODE := 1
 CHROMIUM_MISSING := the page is tested in Chromium; install it with: apt-get install -y chromium
 # Debian keeps PostgreSQL's programs off PATH.
 POSTGRES_LIB ?= /usr/lib/postgresql

@@ -75,6 +75,17 @@ def test_a_changed_pack_speaks_next_and_no_stream_is_broken(
     assert studio.is_ready(line())
 
 
+@pytest.mark.parametrize("warms", [True, False])
+def test_a_voice_is_warmed_unless_it_is_loaded_for_one_line(
+    studio: Studio, monkeypatch: pytest.MonkeyPatch, warms: bool
+) -> None:
+    ran: list[Tone] = []
+    monkeypatch.setattr(Tone, "warm", lambda tone: ran.append(tone))
+    studio.cast.warms = warms
+    rest(studio.open(line()))
+    assert bool(ran) is warms
+
+
 def test_a_request_read_with_the_old_pack_is_not_spoken_by_the_new_one(
     studio: Studio, tmp_path: Path
 ) -> None:

@@ -88,6 +88,7 @@ class Cast:
         self._phonemizers: dict[tuple[str, str, bool], phonemes.Phonemizer] = {}
         self._warm: set[str] = set()  # kinds of engines that have been run through
         self.warmed = False  # whether `warm` is done
+        self.warms = True  # whether a voice is run through every shape first; not for one line
         self.stands: Callable[[str], bool] = lambda _: True  # whether a grant is for an actor
         self.loaded: Callable[[packs.Pack, str], None] = lambda *_: None  # told of each load
         self.voices: Voices[Engine] | Several
@@ -282,7 +283,7 @@ class Cast:
         with _told(pack.actor_id):
             engine = read.place()
             self.phonemizer(pack).words("Ready.", 0)
-            if engine.warm_key not in self._warm:
+            if self.warms and engine.warm_key not in self._warm:
                 engine.warm()
                 if engine.warm_key is not None:
                     self._warm.add(engine.warm_key)

@@ -143,6 +143,7 @@ def make_plan(
         with ExitStack() as stack:
             sink = stack.enter_context(_sink(out))
             studio = Studio(Settings.read(load_wait_s=_ALONE_S), say=_tell)
+            studio.cast.warms = False
             stack.callback(studio.close)
             document, _, _ = studio.plan(line)
             sink.write(document.model_dump_json(indent=1).encode() + b"\n")
@@ -220,6 +221,7 @@ def _say_to(
     with ExitStack() as stack:
         sink = stack.enter_context(_sink(target))
         studio = Studio(settings, say=say)
+        studio.cast.warms = False
         stack.callback(studio.close)
         rendering = studio.open(line)
         stack.callback(rendering.close)

@@ -4,6 +4,7 @@ import asyncio
 import time
 from collections.abc import Callable, Generator, Mapping
 from concurrent.futures import Executor, Future
+from contextlib import ExitStack
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, TypeVar
@@ -237,11 +238,10 @@ async def streamed(
     seat = pools.compute.enter(asked_of(request, output.format.name, speaks=False))
     work = pools.loading if whole else seat
     future = work.submit(lambda: Stream(make()))
-    try:
+    with ExitStack() as unless_made:
+        unless_made.callback(seat.end)
         stream = await asyncio.wrap_future(future)
-    except BaseException:  # whatever it was, the seat is free
-        seat.end()
-        raise
+        unless_made.pop_all()
     media_type, stall_s = output.format.media_type, studio.settings.stall_s
     return AudioStream(stream, media_type, headers, seat, stall_s)
 

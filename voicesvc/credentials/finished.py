@@ -2,6 +2,7 @@
 
 import tempfile
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import ExitStack
 from typing import IO, BinaryIO, cast
 
 _IN_MEMORY_BYTES = 32 * 2**20
@@ -23,21 +24,21 @@ def finished(
     Raises:
         SigningFailed: it could not be signed.
     """
-    signed = temporary()
-    try:
+    with ExitStack() as unless_signed:
+        signed = unless_signed.enter_context(temporary())
         with collected(chunks) as plain:
             embed(plain, signed)
-        return signed, signed.seek(0, 2)
-    except BaseException:  # whatever it was, the file goes
-        signed.close()
-        raise
+        unless_signed.pop_all()
+    return signed, signed.seek(0, 2)
 
 
 def collected(chunks: Iterable[bytes]) -> BinaryIO:
     """The chunks as a file, to be read from its start."""
-    file = temporary()
-    for chunk in chunks:
-        file.write(chunk)
+    with ExitStack() as unless_whole:
+        file = unless_whole.enter_context(temporary())
+        for chunk in chunks:
+            file.write(chunk)
+        unless_whole.pop_all()
     file.seek(0)
     return file
 
