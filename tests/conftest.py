@@ -18,6 +18,7 @@ import postgres
 import pytest
 import s3_server
 import uvicorn
+from hypothesis import HealthCheck, settings
 from prometheus_client import REGISTRY
 
 from voicesvc import archive
@@ -30,6 +31,10 @@ from voicesvc.engines.tone import Tone
 from voicesvc.line import Line
 from voicesvc.packs import Pack
 from voicesvc.studio import Studio
+
+# A machine that others use too is slow at times, which is no fault of what is tested.
+settings.register_profile("house", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("house")
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

@@ -26,7 +26,7 @@ def resample(pcm: Pcm, rate_in_hz: int, rate_out_hz: int) -> Pcm:
     return np.concatenate([resampler.feed(pcm), resampler.flush()])
 
 
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 @given(
     rate_in_hz=st.sampled_from((16000, 22050, 24000, 48000)),
     rate_out_hz=st.one_of(st.sampled_from(RATES_HZ), st.integers(8000, 96000)),

@@ -337,7 +337,7 @@ def as_xml_has_it(text: str) -> str:
 ANY_TEXT = st.text(st.characters(codec=None), max_size=300)
 
 
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 @given(text=ANY_TEXT, note=ANY_TEXT, n=st.integers(1, 9))
 def test_any_text_makes_a_file_that_is_read(text: str, note: str, n: int) -> None:
     data = written(changed(text=text, note=note, character=note), wav(), noise(n))
@@ -351,7 +351,7 @@ def test_any_text_makes_a_file_that_is_read(text: str, note: str, n: int) -> Non
 # -- streams -------------------------------------------------------------------------------------
 
 
-@settings(deadline=None, max_examples=40)
+@settings(max_examples=40)
 @given(depth=st.sampled_from(DEPTHS), cuts=st.lists(st.integers(0, 3000), min_size=1, max_size=9))
 def test_chunked_bytes_are_whole_bytes(depth: Depth, cuts: list[int]) -> None:
     pcm = noise(sum(cuts))

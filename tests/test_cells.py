@@ -68,7 +68,7 @@ def chunks(network: Network, z: torch.Tensor, cells: tuple[int, ...]) -> list[to
 
 @pytest.mark.parametrize("speaker", [0, 6])
 @pytest.mark.parametrize("block", BLOCKS)
-@settings(deadline=None, max_examples=25)
+@settings(max_examples=25)
 @given(
     n_frames=st.integers(1, 400),
     cells=st.one_of(

@@ -68,7 +68,7 @@ def limited(pcm: Pcm, rate_hz: int = RATE_HZ, cuts: tuple[int, ...] = ()) -> Pcm
     return np.concatenate([*(limiter.feed(p) for p in np.split(pcm, cuts)), limiter.flush()])
 
 
-@settings(deadline=None, max_examples=30)
+@settings(max_examples=30)
 @given(cuts=st.lists(st.integers(0, 8000), max_size=20), gain=st.floats(0, 8))
 def test_limiter_chunked_is_whole_and_within(cuts: list[int], gain: float) -> None:
     pcm = (gain * np.random.default_rng(2).normal(0, 0.3, 8000)).astype(np.float32)

@@ -70,7 +70,7 @@ def test_digital_silence_has_no_floor() -> None:
     assert floor_of(np.zeros(3, np.float32), 22050) is None
 
 
-@settings(deadline=None, max_examples=30)
+@settings(max_examples=30)
 @given(start=st.integers(0, 9000), n=st.integers(0, 5000))
 def test_room_tone_at_a_place_is_always_the_same(start: int, n: int) -> None:
     room = RoomTone(

@@ -61,7 +61,7 @@ def test_nothing_asked_is_nothing_done_and_nothing_waited_for() -> None:
     assert len(shaper.flush()) == 0
 
 
-@settings(deadline=None, max_examples=12)
+@settings(max_examples=12)
 @given(cuts=st.lists(st.integers(0, 26460), max_size=30))
 @pytest.mark.parametrize("controls", [EVERYTHING, LEVELS])
 def test_chunked_is_whole(controls: Controls, cuts: list[int]) -> None:

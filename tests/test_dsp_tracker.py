@@ -46,7 +46,7 @@ def test_noise_and_silence_are_unvoiced() -> None:
     assert not track(hum, 24000).any()
 
 
-@settings(deadline=None, max_examples=20)
+@settings(max_examples=20)
 @given(cuts=st.lists(st.integers(0, 26460), max_size=20))
 def test_chunked_is_whole(cuts: list[int]) -> None:
     pcm = spoken(120, 22050)

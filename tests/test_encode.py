@@ -147,7 +147,7 @@ def test_float_keeps_what_is_over_full_scale() -> None:
 # However it is cut
 
 
-@settings(deadline=None, max_examples=40)
+@settings(max_examples=40)
 @given(
     output=st.sampled_from([*ONE_EACH, choose("wav", 24000, 24, native_rate_hz=NATIVE_HZ)]),
     chunks=st.lists(st.integers(0, 6000), min_size=1, max_size=10),

@@ -27,7 +27,7 @@ def read(lengths: list[int]) -> list[Weights]:
     return [looks(len(lengths), int(p), i) for i, p in enumerate(places)]
 
 
-@settings(deadline=None, max_examples=50)
+@settings(max_examples=50)
 @given(Lengths, st.integers(1, 3))
 def test_it_is_held_until_the_last_word_and_ended_soon_after_the_last_place(
     lengths: list[int], last_word: int
@@ -44,7 +44,7 @@ def test_it_is_held_until_the_last_word_and_ended_soon_after_the_last_place(
     assert [*verdicts, *later][ended - 1] == "end"
 
 
-@settings(deadline=None, max_examples=30)
+@settings(max_examples=30)
 @given(st.integers(30, 100), st.integers(0, 1000))
 def test_attention_to_no_place_decides_nothing(n: int, seed: int) -> None:
     guard = EndGuard(n, n - 3)
@@ -52,7 +52,7 @@ def test_attention_to_no_place_decides_nothing(n: int, seed: int) -> None:
     assert {guard.feed(np.zeros(n, np.float32)) for _ in range(9)} == {"on"}
 
 
-@settings(deadline=None, max_examples=50)
+@settings(max_examples=50)
 @given(st.lists(st.integers(2, 4), min_size=20, max_size=40), st.data())
 def test_a_glance_ahead_or_back_is_none(lengths: list[int], data: Any) -> None:
     n = len(lengths)

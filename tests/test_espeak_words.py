@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 LINES = (Path(__file__).parent / "data" / "lines_en.txt").read_text("utf-8").splitlines()
@@ -72,7 +72,6 @@ def test_the_shares_are_the_clause_as_said_in_one_go(program: Program) -> None:
             assert "".join(program.shares(words)) == "".join(program.shares([clause])), clause
 
 
-@settings(deadline=None)  # a shared machine may stall
 @given(st.lists(st.text("aeioutdnsrhlTHE'0159é-", min_size=1, max_size=6), max_size=12))
 def test_no_sound_is_lost_whatever_the_words(program: Program, words: list[str]) -> None:
     whole = program.shares([" ".join(words)])

@@ -323,7 +323,7 @@ def test_other_cells_pass_as_they_are(text: str) -> None:
 ANY_TEXT = st.text(st.characters(codec=None), max_size=80)
 
 
-@settings(deadline=None, max_examples=40)
+@settings(max_examples=40)
 @given(texts=st.lists(ANY_TEXT, min_size=5, max_size=5))
 def test_any_text_is_exported(texts: list[str]) -> None:
     names = ("production", "scene", "note", "text", "character")
@@ -379,7 +379,7 @@ def test_depth_and_rate_may_come_as_a_query_has_them() -> None:
 # -- streams -------------------------------------------------------------------------------------
 
 
-@settings(deadline=None, max_examples=40)
+@settings(max_examples=40)
 @given(cuts=st.lists(st.integers(0, 20_000), min_size=1, max_size=8))
 def test_chunked_samples_make_the_same_files(cuts: list[int]) -> None:
     pcm = noise(sum(cuts))

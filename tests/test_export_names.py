@@ -6,7 +6,7 @@ from pathlib import PurePosixPath, PureWindowsPath
 
 import pytest
 from exported import item
-from hypothesis import example, given, settings
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from voicesvc.errors import InvalidRequest
@@ -192,7 +192,6 @@ def test_any_text_is_made_safe(text: str) -> None:
     assert safe(safe(text)) == safe(text)
 
 
-@settings(deadline=None)
 @given(values=st.lists(ANY_TEXT, min_size=4, max_size=4), other=ANY_TEXT)
 def test_any_item_has_a_safe_name(values: list[str], other: str) -> None:
     fields = dict(zip(("production", "scene", "cue", "actor"), values, strict=True))
@@ -240,7 +239,6 @@ def test_names_that_a_file_system_takes_for_the_same_are_told_apart() -> None:
     assert names.claim("Manifest", ".CSV") == "Manifest (2).CSV"
 
 
-@settings(deadline=None)
 @given(stems=st.lists(st.text("aAéÉe\u0301ßsS.() 2", max_size=6), max_size=40))
 def test_no_name_is_claimed_twice(stems: list[str]) -> None:
     names = Names()

@@ -37,7 +37,7 @@ def voice_marked(joe_pcm: Pcm) -> Pcm:
     return marked(joe_pcm)
 
 
-@settings(max_examples=8, deadline=None)
+@settings(max_examples=8)
 @given(st.lists(st.integers(0, 30_000), max_size=8))
 def test_however_it_is_cut_the_samples_are_the_same(cuts: list[int]) -> None:
     pcm = murmur(30_000)

@@ -284,7 +284,7 @@ NESTED = st.recursive(
 ).map(lambda inner: f"<speak>{inner}</speak>")
 
 
-@settings(deadline=None, max_examples=300)  # a shared machine may stall
+@settings(max_examples=300)  # a shared machine may stall
 @given(
     st.one_of(MARKED, TAGGED, NESTED, st.text(st.characters())),
     st.sampled_from(("auto", "plain", "marks", "ssml")),
@@ -317,7 +317,6 @@ def test_the_text_keeps_its_length_and_offsets_lie_in_it(
     assert starts == sorted(starts)
 
 
-@settings(deadline=None)
 @given(st.text(st.characters(exclude_characters="*[](\\")))
 def test_text_without_a_sign_of_markup_is_left_alone(text: str) -> None:
     assert parse(text, "marks") == Directed(text)

@@ -1,5 +1,5 @@
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from voicesvc.markup.sayas import LONGEST, READINGS, reading
@@ -130,7 +130,6 @@ def test_what_cannot_be_read_is_refused(kind: str, text: str, form: str) -> None
     assert caught.value.valid
 
 
-@settings(deadline=None)
 @given(
     st.sampled_from(sorted(READINGS)),
     st.text(st.sampled_from("0123456789?.,:/-+'\"$€ amphxdtyzé½²١५")) | st.text(),

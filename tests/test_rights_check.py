@@ -182,7 +182,7 @@ def test_what_is_just_covered_is_allowed(used: Any, known: Any, now_ms: int, cha
     assert isinstance(permit(replace(USE, **used), standing, now_ms, **changes), Permit)
 
 
-@settings(deadline=None, max_examples=30)
+@settings(max_examples=30)
 @given(
     st.lists(st.sampled_from(range(len(ALMOST))), min_size=1, max_size=6, unique=True),
     st.data(),

@@ -81,7 +81,7 @@ def entries(n: int) -> list[Row]:
     return made
 
 
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 @given(st.integers(0, 11), st.sampled_from(["body", "kind", "grant", "cut", "drop", "nodes"]))
 def test_no_entry_is_changed_without_being_noticed(at: int, what: str) -> None:
     made = entries(12)

@@ -10,7 +10,7 @@ import grants
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from grants import COUNSEL, ESTATE, SIGNERS, TRUST, UNION
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from voicesvc.errors import BadGrant
@@ -75,7 +75,6 @@ def test_another_key_under_the_name_of_a_signer_is_refused() -> None:
         verify(json.dumps(envelope), TRUST)
 
 
-@settings(deadline=None)
 @given(st.integers(0, 2000), st.integers(1, 255))
 def test_no_byte_of_the_payload_can_be_changed(at: int, by: int) -> None:
     envelope = json.loads(grants.signed(grants.grant()))

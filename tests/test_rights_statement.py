@@ -187,7 +187,7 @@ USES = st.lists(
 MONEY = st.decimals("0.000001", "99999", places=6).map(lambda x: f"{x:f}")
 
 
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 @given(
     USES,
     st.sampled_from(["line", "second", "session", "day", "flat"]),

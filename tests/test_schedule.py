@@ -29,7 +29,7 @@ def crowds(draw: st.DrawFn) -> list[Stream]:
     ]
 
 
-@settings(deadline=None, max_examples=50)
+@settings(max_examples=50)
 @given(crowds(), WORKERS)
 def test_nobody_starves_and_nothing_is_left_whoever_leaves_when(
     crowd: list[Stream], workers: int
@@ -42,7 +42,7 @@ def test_nobody_starves_and_nothing_is_left_whoever_leaves_when(
     assert device.busy == 0
 
 
-@settings(deadline=None, max_examples=50)
+@settings(max_examples=50)
 @given(crowds(), WORKERS)
 def test_no_worker_idles_while_somebody_waits(crowd: list[Stream], workers: int) -> None:
     def look(device: Device) -> None:
@@ -53,7 +53,7 @@ def test_no_worker_idles_while_somebody_waits(crowd: list[Stream], workers: int)
     device.run(crowd)
 
 
-@settings(deadline=None, max_examples=50, derandomize=True)
+@settings(max_examples=50, derandomize=True)
 @given(
     st.lists(
         st.tuples(st.floats(0, 20), st.sampled_from((2, 6, 10, 17))), min_size=1, max_size=120
@@ -72,7 +72,7 @@ def test_who_is_let_in_never_runs_dry(
     assert all(s.refused or s.ended_s for s in crowd)
 
 
-@settings(deadline=None, max_examples=50)
+@settings(max_examples=50)
 @given(crowds(), st.integers(1, 4))
 def test_batch_delays_nobody_by_more_than_one_chunk(crowd: list[Stream], workers: int) -> None:
     def look(device: Device, stream: Stream) -> None:
@@ -147,7 +147,7 @@ def test_who_speaks_live_comes_first() -> None:
     assert live.first_s == min(s.first_s or 0.0 for s in [*crowd, live])
 
 
-@settings(deadline=None, max_examples=50)
+@settings(max_examples=50)
 @given(st.integers(0, 20), st.integers(0, 20), WORKERS)
 def test_keys_get_equal_parts_however_much_they_ask_for(ann: int, bob: int, workers: int) -> None:
     device = Device(workers)

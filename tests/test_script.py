@@ -2,7 +2,7 @@ import time
 from itertools import pairwise
 
 import pytest
-from hypothesis import example, given, settings
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from voicesvc.directions import Said
@@ -202,7 +202,6 @@ def test_the_header_is_short_and_ascii() -> None:
     assert skipped_header([]) == ""
 
 
-@settings(deadline=None)  # a shared machine may stall
 @given(LOOSE_TEXT)
 @example("\ud800")
 @example("1\u20e3\u20e3")
@@ -219,7 +218,6 @@ def test_clean_keeps_the_length_and_says_what_it_took(text: str) -> None:
     assert not clean(got.text).skipped
 
 
-@settings(deadline=None)  # a shared machine may stall
 @given(LOOSE_TEXT)
 def test_every_speakable_character_is_in_exactly_one_span(text: str) -> None:
     cleaned = clean(text).text

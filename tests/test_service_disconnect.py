@@ -56,8 +56,9 @@ def ask(service: Service, received_bytes: int | None = None, **fields: Any) -> s
     asker = socket.socket()
     if received_bytes is not None:
         asker.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, received_bytes)
-    asker.connect((service.http.base_url.host, service.http.base_url.port))
-    head = "POST /v1/speech HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n"
+    host, port = service.http.base_url.host, service.http.base_url.port
+    asker.connect((host, port))
+    head = f"POST /v1/speech HTTP/1.1\r\nHost: {host}\r\nContent-Type: application/json\r\n"
     asker.sendall(f"{head}Content-Length: {len(body)}\r\n\r\n".encode() + body)
     return asker
 

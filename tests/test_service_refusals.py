@@ -280,9 +280,7 @@ NEARLY = st.fixed_dictionaries(
 )
 
 
-@settings(
-    max_examples=200, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
-)
+@settings(max_examples=200, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(body=NEARLY | ANY_JSON)
 @example(body={"actor": "ann", "text": "´" * 30})
 def test_no_body_makes_the_service_fail(tone_server: Service, body: object) -> None:
@@ -297,9 +295,7 @@ def test_no_body_makes_the_service_fail(tone_server: Service, body: object) -> N
         assert answer.json()["valid"]
 
 
-@settings(
-    max_examples=100, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
-)
+@settings(max_examples=100, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     body=st.fixed_dictionaries(
         {"model": st.text(), "voice": st.just("ann"), "input": st.just("Yes.") | ANY_JSON},
@@ -316,9 +312,7 @@ def test_no_body_of_openai_makes_the_service_fail(tone_server: Service, body: ob
     assert answer.status_code in (200, 422)
 
 
-@settings(
-    max_examples=100, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
-)
+@settings(max_examples=100, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(body=st.binary(max_size=60) | st.text(max_size=60).map(str.encode))
 def test_no_bytes_make_the_service_fail(tone_server: Service, body: bytes) -> None:
     assert tone_server.post(body).status_code in (400, 422)

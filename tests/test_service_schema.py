@@ -44,7 +44,6 @@ def test_nothing_that_the_schema_describes_or_forbids_makes_it_fail(
             continue
         bounded = settings(
             max_examples=2,
-            deadline=None,
             database=None,
             phases=[Phase.generate],
             suppress_health_check=list(HealthCheck),

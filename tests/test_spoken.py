@@ -2,7 +2,7 @@ from itertools import pairwise
 from pathlib import Path
 
 import pytest
-from hypothesis import example, given, settings
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from voicesvc.directions import Said
@@ -90,7 +90,6 @@ def test_plain_lines_have_no_readings() -> None:
 @given(LOOSE_TEXT, st.integers(0, 50))
 @example("1" * 400, 0)
 @example("I thou—", 3)
-@settings(deadline=None)
 def test_readings_of_any_text(text: str, start: int) -> None:
     taken = (Said(start + 2, start + 4, text="x"),)
     for t in (text, clean(text).text):

@@ -9,7 +9,7 @@ from typing import Any
 
 import imageio_ffmpeg
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from playwright.sync_api import sync_playwright
 from test_docs import CHROMIUM_ARGS
@@ -184,7 +184,6 @@ WORDS = st.lists(
 )
 
 
-@settings(deadline=None)
 @given(WORDS)
 def test_any_text_is_whole_within_the_limits(
     parts: list[tuple[str, str, float, float]],

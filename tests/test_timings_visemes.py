@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 from conftest import MODELS
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 from test_timings import CONTENT, JOE, timed
@@ -191,7 +191,6 @@ SOUNDS = st.lists(
 )
 
 
-@settings(deadline=None)
 @given(SOUNDS, st.floats(0.0, 0.5), st.floats(0.0, 0.5), st.sampled_from([0.0, 0.03, 0.25]))
 def test_any_sounds_give_a_face_that_can_be_played(
     sounds: list[tuple[str, float]], lead_s: float, tail_s: float, gap_s: float

@@ -497,7 +497,7 @@ class Machine(RuleBasedStateMachine):
 
 
 TestMachine = Machine.TestCase
-TestMachine.settings = settings(max_examples=60, stateful_step_count=30, deadline=None)
+TestMachine.settings = settings(max_examples=60, stateful_step_count=30)
 
 
 def test_under_load_no_leased_voice_is_closed_and_the_budget_holds() -> None:

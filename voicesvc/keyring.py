@@ -184,7 +184,7 @@ class Keyring:
         Raises:
             UnknownKey: there is none, or it was revoked.
         """
-        _, shown = keys.new(secrets.token_bytes, id)
+        _, shown = keys.new(secrets.token_bytes, self.get(id).id)
         now_ms, kept = self._now_ms(), self._kept(shown)
         by, until_ms = By(who, now_ms), now_ms + round(1000 * overlap_s)
         now = self._database.write(lambda c: rows.rotate(c, id, kept, until_ms, by))
