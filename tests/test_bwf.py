@@ -307,6 +307,7 @@ def test_levels_are_whole_hundredths_or_unknown(
         ("a\u200db\u0301", "ab"),
         ("bad \ud800 \x07 \ue000", "bad ? ? ?"),
         ("½ ©", "1/2 (C)"),
+        ("\xad 0 \xad 1", "0 1"),
         ("", ""),
     ],
 )

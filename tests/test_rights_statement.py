@@ -211,7 +211,8 @@ def test_periods_add_up_and_cap_and_minimum_hold(
         version(2, "2026-12-24T00:00:00", fee=other, **reporting),
     ]
     start, uses = ms("2026-07-01T00:00:00"), []
-    for seq, (day, second, line, length, complete, number) in enumerate(sorted(given_uses)):
+    given_uses = sorted(given_uses, key=lambda given: given[:2])
+    for seq, (day, second, line, length, complete, number) in enumerate(given_uses):
         uses.append(
             Use(
                 seq,

@@ -12,8 +12,8 @@ def ascii_of(text: str, most: int | None = None) -> str:
 
     Letters of any script are transliterated (anyascii); "?" stands where nothing can.
     """
-    line = " ".join(unicodedata.normalize("NFC", text).split())
-    return "".join(map(_ascii, line))[:most].rstrip()
+    line = "".join(map(_ascii, " ".join(unicodedata.normalize("NFC", text).split())))
+    return " ".join(line.split())[:most].rstrip()  # what is silent leaves spaces beside others
 
 
 def _ascii(char: str) -> str:
