@@ -61,9 +61,17 @@ def whole(network: Network, z: torch.Tensor) -> torch.Tensor:
         return generator(flow(z, torch.ones(1, 1, z.shape[2]), g=g, reverse=True), g=g)[0, 0]
 
 
-def chunks(network: Network, z: torch.Tensor, cells: tuple[int, ...]) -> list[torch.Tensor]:
+def chunks(
+    network: Network, z: torch.Tensor, cells: tuple[int, ...], known: int | None = None
+) -> list[torch.Tensor]:
+    """The stream of `z`, of which no more than `known` frames are known as long as those do."""
     _, _, speech, g = network
-    return list(speech.stream(prior_of(z), z.shape[2], None if g is None else g.mT, cells))
+    n_frames = z.shape[2]
+
+    def frames(past: int) -> int:
+        return n_frames if known is None or past >= known else min(known, n_frames)
+
+    return list(speech.stream(prior_of(z), frames, None if g is None else g.mT, cells))
 
 
 @pytest.mark.parametrize("speaker", [0, 6])
@@ -75,14 +83,17 @@ def chunks(network: Network, z: torch.Tensor, cells: tuple[int, ...]) -> list[to
         st.just(CELL_FRAMES), st.lists(st.integers(1, 90), min_size=1, max_size=5).map(tuple)
     ),
     seed=st.integers(0, 99),
+    known=st.none() | st.integers(1, 200),
 )
 def test_chunked_is_coquis_whole(
-    block: str, speaker: int, n_frames: int, cells: tuple[int, ...], seed: int
+    block: str, speaker: int, n_frames: int, cells: tuple[int, ...], seed: int, known: int | None
 ) -> None:
     network = NETWORKS[block, speaker]
     z = torch.randn(1, CHANNELS, n_frames, generator=torch.Generator().manual_seed(seed))
     expected = whole(network, z)
-    got = torch.cat(chunks(network, z, cells))
+    parts = chunks(network, z, cells)
+    assert [len(p) for p in chunks(network, z, cells, known)] == [len(p) for p in parts]
+    got = torch.cat(parts)
     assert got.shape == expected.shape
     assert expected.abs().max() > 0.05
     assert (got - expected).abs().max() <= TOLERANCE

@@ -139,6 +139,17 @@ def test_one_sentence_has_its_exact_size_in_the_header(tone_server: Service) -> 
     assert data_bytes == len(content) - 44
 
 
+def test_a_long_sentence_has_it_too_and_the_samples_of_one_that_begins_sooner(
+    joe_server: Service,
+) -> None:
+    text = "We hold the harbour, and the harbour holds us, " * 8 + "and nobody goes home."
+    kept = joe_server.speak(text, actor="joe", seed=4, bit_depth="32f").content
+    heard = joe_server.speak(text, actor="joe", seed=4, format="pcm_f32le").content
+    at = kept.index(b"data")
+    assert struct.unpack_from("<I", kept, at + 4)[0] == len(heard) > 22050 * 4 * 10
+    assert kept[at + 8 :] == heard
+
+
 def test_of_more_sentences_the_header_says_that_the_size_is_not_known(tone_server: Service) -> None:
     content = tone_server.speak(TWO).content
     assert struct.unpack_from("<I", content, 40)[0] == UNKNOWN

@@ -21,7 +21,8 @@ from voicesvc.config import Settings
 from voicesvc.engines import convert
 from voicesvc.engines.cells import Flow
 from voicesvc.engines.convs import State
-from voicesvc.engines.vits import Vits, load, pick_device, pick_dtype, word_noise
+from voicesvc.engines.prior import word_noise
+from voicesvc.engines.vits import Vits, load, pick_device, pick_dtype
 from voicesvc.errors import BadPlan, EngineFailed, PackRefused
 from voicesvc.plan import PlannedWord, Unit, Variability
 
@@ -55,11 +56,12 @@ def pcm(engine: Vits, words: tuple[phonemes.Word, ...], seed: int = 1) -> np.nda
     return np.concatenate(list(engine.stream(engine.plan(words, seed))))
 
 
+@pytest.mark.parametrize("times", [1, 4])  # a short line and a long one
 def test_noise_off_equals_onnxruntime_and_coqui(
-    joe: packs.Pack, words: tuple[phonemes.Word, ...]
+    joe: packs.Pack, words: tuple[phonemes.Word, ...], times: int
 ) -> None:
     engine = load(silent(joe), "cpu", "fp32")
-    plan = engine.plan(words, 1)
+    plan = engine.plan(words * times, 1)
     ids = [u.id for u in plan.units()]
     ours = np.concatenate(list(engine.stream(plan)))
     session = onnxruntime.InferenceSession(
@@ -106,6 +108,34 @@ def test_a_plan_renders_without_what_planning_found_out(
     plan = exact.plan(words, 5)
     kept = np.concatenate(list(exact.stream(plan)))
     assert np.array_equal(np.concatenate(list(exact.stream(replace(plan, hidden=None)))), kept)
+
+
+@pytest.mark.parametrize("precision", ["fp32", "auto"])
+def test_a_long_line_begins_before_it_is_planned_and_sounds_the_same(
+    joe: packs.Pack, words: tuple[phonemes.Word, ...], precision: str
+) -> None:
+    engine = load(joe, "cpu", precision)
+    begun, plan = engine.begin(words * 4, 5), engine.plan(words * 4, 5)
+    assert begun.said is not None
+    assert begun.words != plan.words  # what is not known is a guess
+    stream = engine.stream(begun)
+    first = next(stream)
+    assert begun.said.cache_info().misses == 0  # type: ignore[attr-defined]
+    heard = np.concatenate([first, *stream])
+    assert begun.said() == plan
+    assert np.array_equal(heard, np.concatenate(list(engine.stream(plan))))
+    assert np.array_equal(
+        heard, np.concatenate(list(engine.stream(replace(plan, hidden=None, said=None))))
+    )
+
+
+def test_a_short_line_is_planned_at_once_and_one_endless_word_sounds_as_planned(
+    exact: Vits, words: tuple[phonemes.Word, ...]
+) -> None:
+    assert exact.begin(words, 5).said is None
+    endless = (phonemes.Word("all", 0, 3, sum((w.phones for w in words * 4), ()), ()),)
+    begun, plan = exact.begin(endless, 5), exact.plan(endless, 5)
+    assert np.array_equal(*(np.concatenate(list(exact.stream(p))) for p in (begun, plan)))
 
 
 def test_editing_one_word_leaves_the_others_noise_alone(

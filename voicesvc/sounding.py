@@ -40,6 +40,13 @@ class Sounding:
         known = self.planned.last and not self.guessed
         return self.sheet.samples + self.planned.after_samples if known else None
 
+    def settle(self) -> None:
+        """Have it guessed no longer how long it is: the model works out what is left."""
+        if self.guessed:
+            self.planned = self.planned.settled()
+            self.sheet = sheet(self._head, self.planned.sentence, self.planned.natural)
+            self.guessed = False
+
     def chunks(self) -> Iterator[Pcm]:
         """Its samples, with the silence before it and after the last.
 
@@ -48,10 +55,7 @@ class Sounding:
         if self.planned.before_samples:
             yield self._silence.take(self.planned.before_samples)
         yield from sentence(self._engine, self.sheet, self._silence)
-        if self.guessed:
-            self.planned = self.planned.settled()
-            self.sheet = sheet(self._head, self.planned.sentence, self.planned.natural)
-            self.guessed = False
+        self.settle()
         if self.planned.after_samples:
             yield self._silence.take(self.planned.after_samples)
 

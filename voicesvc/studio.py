@@ -48,6 +48,7 @@ from voicesvc.takes import Kept, Outcome, Rendering, Take, line_of_take, permit_
 from voicesvc.voices import Lease
 
 _log = logging.getLogger(__name__)
+_COUNTED = ("wav", "flac", "mp3")  # files that say at their beginning how long they are
 
 
 class Studio:
@@ -279,7 +280,11 @@ class Studio:
         exactly = Exactly(found.length_at(out_hz))
         encoder: encode.Encoder | None = None
         written, mark = score.Writer(), marks.mark(self.mark, rate_hz)
+        # Such a file begins with its length, where that is known without making the sound.
+        counted = take.output.format.name in _COUNTED and "duration" in engine.native
         for one in sounding.sentences(engine, found, self.cast.calibration(take.actor)):
+            if counted and encoder is None and one.planned.last:
+                one.settle()
             take.stage("plan", begin)
             take.sources |= found.limited()
             from_s, guessed = take.audio_s, one.guessed

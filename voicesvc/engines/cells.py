@@ -6,7 +6,7 @@ lag. Works for any coqui-tts HiFi-GAN generator (Kong et al. 2020, arXiv:2010.05
 """
 
 import math
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any, Protocol, cast
 
 import torch
@@ -234,15 +234,19 @@ class Speech:
     def stream(
         self,
         prior: Prior,
-        n_frames: int,
+        frames: Callable[[int], int],
         g: Tensor | None = None,
         cells: tuple[int, ...] = CELL_FRAMES,
     ) -> Iterator[Tensor]:
-        """Samples [n] of each cell, on the device. Resumable on any thread."""
+        """Samples [n] of each cell, on the device. Resumable on any thread.
+
+        `frames(n)` says how many frames there are: all of them, or any number above n.
+        """
         state = State()
         done, heard, i = 0, 0, 0
-        while done < n_frames:
+        while done < frames(done):
             heard += cells[min(i, len(cells) - 1)]
+            n_frames = frames(heard + self.ahead_frames + TAIL_FRAMES)
             end = min(n_frames, heard + self.ahead_frames)
             if i and n_frames - end <= TAIL_FRAMES:  # too little for a cell of its own
                 end = n_frames

@@ -6,10 +6,15 @@ Tensors are [time, channels]. Always fp32: in bf16, 0.2 % of the durations flip.
 
 Every line is computed on `rows_for` its length rows. Those beyond its end are finite, are never
 looked at, and are cut off at last.
+
+What is first heard of a long line does not wait for all of this: the last layer of the encoder and
+the durations see no further than their convolutions reach, so the beginning's come first
+(`Front.parts`), in the same passes whether or not somebody waits for it.
 """
 
 import math
-from typing import Any
+from collections.abc import Iterator
+from typing import Any, NamedTuple
 
 import torch
 import torch.nn.functional as F
@@ -20,6 +25,10 @@ from voicesvc.engines.products import LongProduct, SameConv, passing, rows_for, 
 
 _MIN_BIN = 1e-3  # coqui's smallest spline bin width, height and derivative
 Affine = tuple[Tensor, Tensor]
+_PART_ROWS = 160  # of the last layer that a long line's beginning takes; `rows_for` leaves it
+_PARTED_ROWS = 2 * _PART_ROWS  # from how many on a line is long: else the overlap costs too much
+_OVERLAP_ROWS = 32  # of the beginning that the rest takes once more: more than two kernels reach
+_FEWEST_UNITS = 64  # a beginning that is shorter is not worth the trouble
 
 
 def _matrix(conv: Any) -> Affine:
@@ -75,47 +84,57 @@ class _Attention:
         self.heads = attn.num_heads
 
     def add_to(self, x: Tensor, projected: Tensor, band: "_Band") -> Tensor:
-        """x += attention in place; `projected` is `project` of x."""
-        rows, c = x.shape
+        """x += attention in place; `projected` is `project` of all rows, x the band's of them."""
+        n, c = x.shape
+        own = slice(band.first, band.first + n)
         qkv, near_k = projected.tensor_split([3 * c], 1)
-        q, k, v = qkv.view(rows, 3, self.heads, -1).permute(1, 2, 0, 3)
-        near_k = near_k.view(rows, self.heads, -1)
-        y = x.new_empty(rows, self.heads, c // self.heads)
+        q, k, v = qkv.view(len(projected), 3, self.heads, -1).permute(1, 2, 0, 3)
+        near_k = near_k[own].view(n, self.heads, -1)
+        y = x.new_empty(n, self.heads, c // self.heads)
         for h in range(self.heads):
-            passing(q[h], k[h], out=band.scores)
+            passing(q[h, own], k[h], out=band.scores)
             band.diagonals.addcmul_(near_k[:, h], band.inside)
             band.scores[:, band.t :] = -math.inf
             weights = torch.softmax(band.scores, -1, out=band.scores)
             near_v = (band.diagonals * band.inside) @ self.rel_v
             passing(weights, v[h].t(), near_v, out=y[:, h])
-        return self.out.add_to(x, y.view(rows, c))
+        return self.out.add_to(x, y.view(n, c))
 
 
 class _Band:
-    """Where `_Attention` keeps its scores [rows, rows], then weights, one head after the other.
+    """Where `_Attention` keeps its scores [n, rows], then weights, one head after the other.
 
-    `margin` rows lie before and after them, so that the diagonal band of the first and the last
-    rows, `diagonals` [rows, 2 window + 1], lies in the same memory.
+    They are those of rows [begin, end) of x. `margin` rows lie before and after them, so that the
+    diagonal band of the first and the last, `diagonals` [n, 2 window + 1], lies in the same memory.
     """
 
-    def __init__(self, x: Tensor, t: int, window: int) -> None:
-        rows, self.t = len(x), t
+    def __init__(self, x: Tensor, t: int, window: int, begin: int, end: int) -> None:
+        rows, n = len(x), end - begin
+        self.t, self.first = t, begin
         margin = -(-window // rows)
-        room = x.new_empty(rows + 2 * margin, rows)
+        room = x.new_empty(n + 2 * margin, rows)
         room[:margin] = 0
-        room[margin + rows :] = 0
-        self.scores = room[margin : margin + rows]
+        room[margin + n :] = 0
+        self.scores = room[margin : margin + n]
         self.diagonals = room.as_strided(
-            (rows, 2 * window + 1), (rows + 1, 1), margin * rows - window
+            (n, 2 * window + 1), (rows + 1, 1), margin * rows + begin - window
         )
-        row = torch.arange(rows, device=x.device)[:, None]
+        row = torch.arange(begin, end, device=x.device)[:, None]
         column = row + torch.arange(-window, window + 1, device=x.device)
         # a band element beyond either end of its row lies in another row
         self.inside = ((column >= 0) & (column < t)).to(x.dtype)
 
 
+class Encoded(NamedTuple):
+    """Rows of a line: hidden [n, C], mean [n, C] and log scale [n, C] of the prior."""
+
+    hidden: Tensor
+    mean: Tensor
+    log_scale: Tensor
+
+
 class Encoder:
-    """coqui `TextEncoder`: ids [T] -> hidden [T, C], mean [T, C], log scale [T, C]."""
+    """coqui `TextEncoder`: ids [T] -> `Encoded` of T rows."""
 
     def __init__(self, encoder: Any) -> None:
         self.table = encoder.emb.weight.detach() * math.sqrt(encoder.hidden_channels)
@@ -134,20 +153,58 @@ class Encoder:
         self.extra_bytes = sum(c.nbytes for _, _, *convs, _ in self.layers for c in convs)
         self.extra_bytes -= sum(p.nbytes for f in net.ffn_layers for p in f.parameters())
         self.extra_bytes += self.projected.nbytes
+        *_, conv_1, conv_2, _ = self.layers[-1]
+        self.margin = _OVERLAP_ROWS // 2  # rows that either part has beyond its own
+        # Each launch costs a GPU more than the rows do that are not computed.
+        self.parts_lines = conv_1.pad + conv_2.pad <= self.margin and self.table.is_cpu
 
-    def __call__(self, ids: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    def __call__(self, ids: Tensor) -> Encoded:
         """Encode one line; `ids` int64 [T]."""
+        return joined(list(self.parts(ids)))
+
+    def parts(self, ids: Tensor) -> Iterator[Encoded]:
+        """The same, a long line's beginning before its rest: no more than two parts."""
         t = len(ids)
         ids = F.pad(ids, (0, rows_for(t) - t))
         x, projected = self.table[ids], self.projected[ids]
-        band = _Band(x, t, self.window)
-        for i, (attention, norm_1, conv_1, conv_2, norm_2) in enumerate(self.layers):
+        rows = len(x)
+        band = _Band(x, t, self.window, 0, rows)
+        for i in range(len(self.layers) - 1):
             if i:
-                projected = attention.project(x)
-            x = _layer_norm(attention.add_to(x, projected, band), norm_1)
-            x = _layer_norm(_add_two_convs(x, t, conv_1, conv_2), norm_2)
-        mean, log_scale = self.proj(x)[:t].chunk(2, 1)
-        return x[:t], mean, log_scale
+                projected = self.layers[i][0].project(x)
+            x = self._layer(i, x, projected, band)
+        last = len(self.layers) - 1
+        if last:
+            projected = self.layers[last][0].project(x)
+        if not self.parts_lines or t < _PARTED_ROWS:
+            yield self._read(self._layer(last, x, projected, band), 0, t)
+            return
+        own = _PART_ROWS - self.margin
+        band = _Band(x, t, self.window, 0, _PART_ROWS)
+        first = self._layer(last, x[:_PART_ROWS].clone(), projected, band)
+        yield self._read(first, 0, own)
+        begin = _PART_ROWS - _OVERLAP_ROWS
+        band = _Band(x, t, self.window, begin, rows)
+        rest = self._layer(last, x[begin:], projected, band)
+        yield self._read(rest, own - begin, t - begin)
+
+    def _layer(self, i: int, x: Tensor, projected: Tensor, band: _Band) -> Tensor:
+        """The band's rows after layer i; x are those before it, and are written over."""
+        attention, norm_1, conv_1, conv_2, norm_2 = self.layers[i]
+        x = _layer_norm(attention.add_to(x, projected, band), norm_1)
+        n = min(len(x), band.t - band.first)
+        return _layer_norm(_add_two_convs(x, n, conv_1, conv_2), norm_2)
+
+    def _read(self, hidden: Tensor, begin: int, end: int) -> Encoded:
+        mean, log_scale = self.proj(hidden)[begin:end].chunk(2, 1)
+        return Encoded(hidden[begin:end], mean, log_scale)
+
+
+def joined(parts: list[Encoded]) -> Encoded:
+    """All rows of parts that follow one another."""
+    if len(parts) == 1:
+        return parts[0]
+    return Encoded(*(torch.cat(rows) for rows in zip(*parts, strict=True)))
 
 
 class _SeparableConvs:
@@ -167,11 +224,12 @@ class _SeparableConvs:
                 convs.convs_sep, convs.convs_1x1, convs.norms_1, convs.norms_2, strict=True
             )
         ]
+        self.reach = sum((len(weight) - 1) // 2 * d for weight, _, d, *_ in self.layers)
 
     def __call__(self, x: Tensor, t: int) -> Tensor:
         rows, c = x.shape
         for weight, bias, dilation, norm_1, pointwise, norm_2 in self.layers:
-            pad = (weight.shape[0] - 1) // 2 * dilation
+            pad = (len(weight) - 1) // 2 * dilation
             padded = x.new_empty(rows + 2 * pad, c)
             padded[:pad] = 0
             padded[pad : pad + t] = x[:t]
@@ -196,6 +254,7 @@ class StochasticDurations:
         self.scale = math.exp(-float(flows[-1].log_scale.detach()[0, 0]))
         # the last spline only moves the half that is thrown away, as coqui does
         self.flows = [self._spline(f) for f in flows[:-2]]
+        self.reach = self.convs.reach + sum(convs.reach for _, convs, *_ in self.flows)
 
     @staticmethod
     def _spline(flow: Any) -> tuple[Affine, _SeparableConvs, Affine, int, float]:
@@ -231,6 +290,7 @@ class Durations:
         self.norm_1, self.norm_2 = _norm(predictor.norm_1), _norm(predictor.norm_2)
         self.proj = _linear(predictor.proj)
         self.cond = Conv(predictor.cond) if hasattr(predictor, "cond") else None
+        self.reach = self.conv_1.pad + self.conv_2.pad
 
     def __call__(self, h: Tensor, noise: Tensor, g: Tensor | None = None) -> Tensor:
         """Log frames [T]; nothing here is random, `noise` is not looked at."""
@@ -241,6 +301,42 @@ class Durations:
             room.narrow(0, conv.pad, t).copy_(x[:t])
             x = _layer_norm(conv(room).relu_(), norm)
         return self.proj(x)[:t, 0]
+
+
+class Timed(NamedTuple):
+    """Log frames [n] of a line's units, from the first on, and mean and log scale of as many."""
+
+    log_frames: Tensor
+    mean: Tensor
+    log_scale: Tensor
+
+
+class Front:
+    """The text side: what is said, and for how long."""
+
+    def __init__(self, encoder: Encoder, durations: StochasticDurations | Durations) -> None:
+        self.encoder, self.durations = encoder, durations
+        if _PART_ROWS - encoder.margin - durations.reach < _FEWEST_UNITS:
+            encoder.parts_lines = False
+
+    def parts(self, ids: Tensor, noise: Tensor) -> Iterator[Timed]:
+        """A long line's beginning, then all of it; any other at once.
+
+        `ids` int64 [T], `noise` [T, 2] scaled.
+        """
+        encoded = self.encoder.parts(ids)
+        first = next(encoded)
+        n, reach = len(first.hidden), self.durations.reach
+        if n == len(ids):
+            yield Timed(self.durations(first.hidden, noise), first.mean, first.log_scale)
+            return
+        known = n - reach
+        begins = self.durations(first.hidden, noise[:n])[:known]
+        yield Timed(begins, first.mean[:known], first.log_scale[:known])
+        whole = joined([first, *encoded])
+        again = (known - reach) // _OVERLAP_ROWS * _OVERLAP_ROWS
+        rest = self.durations(whole.hidden[again:], noise[again:])[known - again :]
+        yield Timed(torch.cat([begins, rest]), whole.mean, whole.log_scale)
 
 
 def inverse_spline(y: Tensor, params: Tensor, n_bins: int, bound: float) -> Tensor:

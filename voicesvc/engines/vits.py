@@ -8,9 +8,12 @@ phonemizers, HTTP or files but the pack's.
 import ctypes
 import math
 import os
+from bisect import bisect_right
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
+from functools import cache
+from itertools import accumulate
 from typing import Any, cast
 
 import torch
@@ -22,7 +25,8 @@ from voicesvc.audio import Pcm
 from voicesvc.engines import tensors
 from voicesvc.engines.cells import CELL_FRAMES, TAIL_FRAMES, Decoder, Flow, Speech
 from voicesvc.engines.convs import pack as pack_weights
-from voicesvc.engines.front import Durations, Encoder, StochasticDurations
+from voicesvc.engines.front import Durations, Encoded, Encoder, Front, StochasticDurations, Timed
+from voicesvc.engines.prior import Hidden, Opening, Prior, word_noise
 from voicesvc.engines.products import rows_to_warm
 from voicesvc.engines.read import weights
 from voicesvc.engines.shared import Weights
@@ -36,7 +40,6 @@ from voicesvc.plan import (
     Unit,
     Variability,
     check_model,
-    derive_seed,
     kind_of,
 )
 
@@ -44,51 +47,6 @@ _WARM_UNITS = 1024  # more than a sentence of 400 characters has
 _MAX_FRAMES_PER_UNIT = 4096  # some 47 s at 22.05 kHz: beyond it the model has failed
 _M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD = -1, -3  # of glibc's malloc.h
 _KEEP_BYTES = 2**30
-_ALIGN = 16  # torch.randn's block: rows of whole blocks do not depend on how many rows follow
-
-
-@dataclass(frozen=True, slots=True)
-class Hidden:
-    """What the text encoder found: the prior's mean and scaled deviation, both [units, C]."""
-
-    mean: Tensor
-    deviation: Tensor
-
-
-def word_noise(word: PlannedWord, seed: int, purpose: str, shape: tuple[int, int]) -> Tensor:
-    """Standard normal noise [rows, columns] that depends on seed and word alone.
-
-    More rows leave the earlier ones as they were, so a longer word keeps its beginning.
-    """
-    rows, columns = shape
-    generator = torch.Generator().manual_seed(derive_seed(seed, purpose, word.key))
-    wide = -(-columns // _ALIGN) * _ALIGN
-    return torch.randn(rows, wide, generator=generator)[:, :columns]
-
-
-class _Prior:
-    """The prior's samples, drawn word by word as they are asked for."""
-
-    def __init__(self, line: Plan, hidden: Hidden) -> None:
-        self.hidden = hidden
-        device, self.channels = hidden.mean.device, hidden.mean.shape[1]
-        frames = torch.tensor([u.frames for u in line.units()])
-        self.unit_of = torch.repeat_interleave(frames).to(device)  # [frames]
-        self.noise = self._draw(line)
-        self.held = torch.empty(0, self.channels)
-
-    def _draw(self, line: Plan) -> Iterator[Tensor]:
-        for word in line.words:
-            yield word_noise(word, line.seed, "prior", (word.frames, self.channels))
-
-    def __call__(self, begin: int, end: int) -> Tensor:
-        n = end - begin
-        while self.held.shape[0] < n:
-            self.held = torch.cat([self.held, next(self.noise)])
-        noise, self.held = self.held[:n], self.held[n:]
-        i = self.unit_of[begin:end]
-        noise = noise.to(self.hidden.mean.device)
-        return torch.addcmul(self.hidden.mean[i], noise, self.hidden.deviation[i])[None]
 
 
 _ROUNDING = ("avx512_bf16", "amx_bf16")  # kernels that sum bf16 in another order
@@ -117,6 +75,7 @@ class Vits:
             self.encoder = Encoder(model.text_encoder)
             predictor = StochasticDurations if self.shape.use_sdp else Durations
             self.durations: StochasticDurations | Durations = predictor(model.duration_predictor)
+            self.front = Front(self.encoder, self.durations)
             flow = Flow(model.flow).to(device)
             decoder = Decoder(model.waveform_decoder, decoder_dtype).to(device)
         except ValueError as e:
@@ -137,44 +96,57 @@ class Vits:
             BadPlan: none of the words has a symbol this voice knows.
             EngineFailed: the model predicts a duration that is no duration.
         """
-        laid, dropped = self._lay_out(words)
-        if not any(u.kind == "phone" for w in laid for u in w.units):
-            raise BadPlan("no symbol this voice knows", valid=sorted(self.symbols))
-        with torch.inference_mode():
-            ids = torch.tensor([u.id for w in laid for u in w.units], device=self.where)
-            h, mean, log_scale = self.encoder(ids)
-            noise = torch.cat([word_noise(w, seed, "durations", (len(w.units), 2)) for w in laid])
-            noise = noise.to(self.where) * (self.shape.noise_scale_dp * variability.timing)
-            frames = (torch.exp(self.durations(h, noise)) * self.shape.length_scale).tolist()
-            hidden = self._prior(mean, log_scale, variability)
-        if not all(0 <= f <= _MAX_FRAMES_PER_UNIT for f in frames):
-            raise EngineFailed(f"the model predicts a symbol of {max(frames)} frames")
-        at = iter(frames)
-        planned = tuple(
-            replace(
-                w,
-                units=tuple(
-                    [Unit(u.symbol, u.id, u.kind, f := next(at), math.ceil(f)) for u in w.units]
-                ),
-            )
-            for w in laid
-        )
-        return Plan(
-            model_sha256=self.pack.model_sha256,
-            sample_rate_hz=self.sample_rate_hz,
-            hop=self.hop,
-            seed=seed,
-            words=planned,
-            dropped=dropped,
-            variability=variability,
-            hidden=hidden,
-        )
+        begun = self.begin(words, seed, variability)
+        return begun if begun.said is None else begun.said()
 
     def begin(
         self, words: Sequence[phonemes.Word], seed: int, variability: Variability = AS_MADE
     ) -> Plan:
-        """The same: durations are predicted before anything is said."""
-        return self.plan(words, seed, variability)
+        """The same, but of a long sentence no more is known than its first words.
+
+        Raises as `plan`, and so does `said` of what it returns.
+        """
+        laid, dropped = self._lay_out(words)
+        units = [u for w in laid for u in w.units]
+        if not any(u.kind == "phone" for u in units):
+            raise BadPlan("no symbol this voice knows", valid=sorted(self.symbols))
+        with torch.inference_mode():
+            ids = torch.tensor([u.id for u in units], device=self.where)
+            noise = torch.cat([word_noise(w, seed, "durations", (len(w.units), 2)) for w in laid])
+            noise = noise.to(self.where) * (self.shape.noise_scale_dp * variability.timing)
+            parts = self.front.parts(ids, noise)
+            first = next(parts)
+        frames, hidden = self._frames(first), self._read(first, variability)
+        n_known = bisect_right(list(accumulate(len(w.units) for w in laid)), len(frames))
+        guessed = [sum(frames) / len(frames)] * (len(units) - len(frames))
+        plan = Plan(
+            model_sha256=self.pack.model_sha256,
+            sample_rate_hz=self.sample_rate_hz,
+            hop=self.hop,
+            seed=seed,
+            words=_lasting(laid, [*frames, *guessed]),
+            dropped=dropped,
+            variability=variability,
+            hidden=hidden,
+        )
+        if len(frames) == len(units):
+            return plan
+
+        @cache
+        def said() -> Plan:
+            with torch.inference_mode():
+                found = next(parts)
+            words = _lasting(laid, self._frames(found))
+            return replace(plan, words=words, hidden=self._read(found, variability))
+
+        return replace(plan, hidden=Opening(plan.words[:n_known], hidden), said=said)
+
+    def _frames(self, found: Timed) -> list[float]:
+        with torch.inference_mode():
+            frames = (torch.exp(found.log_frames) * self.shape.length_scale).tolist()
+        if not all(0 <= f <= _MAX_FRAMES_PER_UNIT for f in frames):
+            raise EngineFailed(f"the model predicts a symbol of {max(frames)} frames")
+        return frames
 
     def _lay_out(self, words: Sequence[phonemes.Word]) -> tuple[list[PlannedWord], tuple[str, ...]]:
         """Words as units without durations yet: [begin] [blank] (symbol [blank])* [end]."""
@@ -219,23 +191,38 @@ class Vits:
             EngineFailed: the model produced something that is no sound.
         """
         check_model(line, self.pack.model_sha256)
-        hidden = line.hidden if isinstance(line.hidden, Hidden) else self._hidden(line)
+        opening = line.hidden if isinstance(line.hidden, Opening) else None
         with torch.inference_mode():
-            prior = _Prior(line, hidden)
-        for samples in self.speech.stream(prior, line.frames, cells=cells):
+            if opening is not None:
+                prior = Prior(line, opening.words, opening.hidden)
+            else:
+                prior = Prior(line, line.words, self._hidden(line))
+
+        def frames(past: int) -> int:
+            nonlocal opening
+            if opening is not None and prior.frames <= past:
+                opening = None
+                whole = line if line.said is None else line.said()
+                prior.know(whole.words, self._hidden(whole))
+            return prior.frames
+
+        for samples in self.speech.stream(prior, frames, cells=cells):
             pcm = cast(Pcm, samples.cpu().numpy())
             if not math.isfinite(float(pcm.sum(dtype="float64"))):
                 raise EngineFailed("the decoder produced samples that are not numbers")
             yield pcm
 
     def _hidden(self, line: Plan) -> Hidden:
+        if isinstance(line.hidden, Hidden):
+            return line.hidden
         with torch.inference_mode():
             ids = torch.tensor([u.id for u in line.units()], device=self.where)
-            _, mean, log_scale = self.encoder(ids)
-            return self._prior(mean, log_scale, line.variability)
+            return self._read(self.encoder(ids), line.variability)
 
-    def _prior(self, mean: Tensor, log_scale: Tensor, variability: Variability) -> Hidden:
-        return Hidden(mean, torch.exp(log_scale) * (self.shape.noise_scale * variability.sound))
+    def _read(self, found: Timed | Encoded, variability: Variability) -> Hidden:
+        with torch.inference_mode():
+            scale = self.shape.noise_scale * variability.sound
+            return Hidden(found.mean, torch.exp(found.log_scale) * scale)
 
     def warm(self) -> None:
         """Run once through every shape of cell, so that no caller pays for a new one."""
@@ -246,12 +233,16 @@ class Vits:
         self.plan(words, seed=0)
         with torch.inference_mode():
             for n in rows_to_warm(_WARM_UNITS):
-                h, _, _ = self.encoder(torch.zeros(n, dtype=torch.int64, device=self.where))
-                self.durations(h, torch.zeros(n, 2, device=self.where))
+                ids = torch.zeros(n, dtype=torch.int64, device=self.where)
+                for _ in self.front.parts(ids, torch.zeros(n, 2, device=self.where)):
+                    pass
         channels = self.shape.hidden_channels
 
         def silent(begin: int, end: int) -> Tensor:
             return torch.zeros(1, end - begin, channels, device=self.where)
+
+        def known(n_frames: int) -> Callable[[int], int]:
+            return lambda _: n_frames
 
         first = CELL_FRAMES[0] + self.speech.ahead_frames
         whole = first + sum(CELL_FRAMES) + TAIL_FRAMES  # no cell of it is joined to the one before
@@ -263,14 +254,28 @@ class Vits:
         for tail in range(TAIL_FRAMES, max(CELL_FRAMES) + TAIL_FRAMES + 1, TAIL_FRAMES):
             lines.append((first + tail, (CELL_FRAMES[0], tail)))
         for n_frames, cells in lines:
-            for _ in self.speech.stream(silent, n_frames, cells=cells):
+            for _ in self.speech.stream(silent, known(n_frames), cells=cells):
                 pass
 
     def close(self) -> None:
         """Drop the weights; the device's cache is given back where it has one."""
-        del self.encoder, self.durations, self.speech
+        del self.encoder, self.durations, self.front, self.speech
         if self.where.type == "cuda":
             torch.cuda.empty_cache()
+
+
+def _lasting(words: Sequence[PlannedWord], frames: Iterable[float]) -> tuple[PlannedWord, ...]:
+    """Words whose units last so many frames, one after the other: rounded up, as VITS does."""
+    at = iter(frames)
+    return tuple(
+        replace(
+            w,
+            units=tuple(
+                [Unit(u.symbol, u.id, u.kind, f := next(at), math.ceil(f)) for u in w.units]
+            ),
+        )
+        for w in words
+    )
 
 
 def pick_device(name: str) -> torch.device:
