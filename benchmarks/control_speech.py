@@ -4,7 +4,7 @@ It knows nothing of what is measured. Seeds are fixed, so the same request gives
 """
 
 import json
-from collections.abc import Generator, Iterator, Mapping, Sequence
+from collections.abc import Generator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,7 +15,7 @@ from voicesvc.config import Settings
 from voicesvc.line import Line
 from voicesvc.lineplan import LinePlan
 from voicesvc.studio import Studio
-from voicesvc.takes import Rendering, Take
+from voicesvc.takes import Take
 
 ACTOR = "joe"
 
@@ -75,14 +75,11 @@ class Booth:
     def open(self, request: Mapping[str, Any]) -> Generator[bytes]:
         """The bytes of a request as they come; hangs up when closed."""
         rendering = self._studio.open(Line.model_validate({"actor": ACTOR, **request}))
-        try:
-            yield from _chunks(rendering)
-        finally:
-            rendering.close()
+        yield from rendering.chunks()
 
     def _spoken(self, line: Line) -> Spoken:
         rendering = self._studio.open(line.model_copy(update={"format": "pcm_f32le"}))
-        pcm = np.frombuffer(b"".join(_chunks(rendering)), "<f4")
+        pcm = np.frombuffer(b"".join(rendering.chunks()), "<f4")
         take = rendering.take
         words = json.loads(take.timings_json())["words"]
         return Spoken(pcm, take.output.sample_rate_hz, words, take)
@@ -90,10 +87,3 @@ class Booth:
     def close(self) -> None:
         """Drop the voice."""
         self._studio.close()
-
-
-def _chunks(rendering: Rendering) -> Iterator[bytes]:
-    data: bytes | None = rendering.first
-    while data is not None:
-        yield data
-        data = rendering.chunk()

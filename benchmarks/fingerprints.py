@@ -64,11 +64,7 @@ def spoken(n: int, kept: Path | None) -> list[list[Pcm]]:
 
 def _one(studio: Studio, text: str, seed: int) -> Pcm:
     rendering = studio.open(Line(actor="joe", text=text, seed=seed, format="pcm_f32le"))
-    parts = [rendering.first]
-    while (chunk := rendering.chunk()) is not None:
-        parts.append(chunk)
-    rendering.close()
-    return np.frombuffer(b"".join(parts), np.float32)
+    return np.frombuffer(b"".join(rendering.chunks()), np.float32)
 
 
 def synthetic(lines: Sequence[Pcm], n: int) -> Iterable[tuple[str, Words]]:

@@ -123,11 +123,7 @@ def spoken(n: int) -> list[Pcm]:
     said: list[Pcm] = []
     for seed, text in enumerate(filter(None, texts)):
         rendering = studio.open(Line(actor="joe", text=text, seed=seed, format="pcm_f32le"))
-        parts = [rendering.first]
-        while (chunk := rendering.chunk()) is not None:
-            parts.append(chunk)
-        rendering.close()
-        pcm = np.frombuffer(b"".join(parts), np.float32)
+        pcm = np.frombuffer(b"".join(rendering.chunks()), np.float32)
         if len(pcm) >= SHORTEST_S * RATE_HZ:
             said.append(pcm)
         if len(said) == n:

@@ -86,9 +86,8 @@ def fill(folder: Path, n_lines: int) -> None:
         closing(Studio(settings, archive=kept)) as studio,
     ):
         rendering = studio.open(Line(actor="joe", text=LINES["medium"], seed=1))
-        while rendering.chunk() is not None:
+        for _ in rendering.chunks():
             pass
-        rendering.close()
         kept.database.write(lambda c: _copy(c, n_lines))
 
 

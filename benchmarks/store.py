@@ -80,9 +80,8 @@ def spoken(folder: Path) -> Spoken:
     with closing(Studio(settings, archive=archive)) as studio, closing(archive):
         line = Line(actor="joe", text=LINES["medium"], seed=1)
         rendering = studio.open(line, origin=Origin(who="Ann"))
-        while rendering.chunk() is not None:
+        for _ in rendering.chunks():
             pass
-        rendering.close()
 
         def read(c: Connection) -> tuple[dict[str, Any], dict[str, bytes]]:
             row = c.execute(select(take_rows)).one()

@@ -181,9 +181,8 @@ def busy(
                 refused.append(actor)
                 continue
             (hits if ready else misses).append(time.perf_counter() - begin)
-            while rendering.chunk() is not None:
+            for _ in rendering.chunks():
                 pass
-            rendering.close()
 
     threads = [threading.Thread(target=client) for _ in range(clients)]
     begin = time.perf_counter()

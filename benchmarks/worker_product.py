@@ -140,10 +140,8 @@ def voicesvc() -> tuple[Say, int, str]:
 
     def say(text: str, seed: int) -> Iterator[Any]:
         rendering = studio.open(Line.model_validate({**LINE, "text": text, "seed": seed}))
-        data: bytes | None = rendering.first
-        while data is not None:
+        for data in rendering.chunks():
             yield np.frombuffer(data, "<i2").astype(np.float32) / 32768.0
-            data = rendering.chunk()
 
     return say, _pack().sample_rate_hz, metadata.version("voicesvc")
 

@@ -273,7 +273,4 @@ def client(tone_server: Service) -> httpx.Client:
 def joe_pcm(joe_studio: Studio) -> Pcm:
     """A line of the real voice: 2.4 s at 22050 Hz."""
     reader = joe_studio.open(Line(actor="joe", text=LINE, format="pcm_f32le", seed=1))
-    parts = [reader.first]
-    while (chunk := reader.chunk()) is not None:
-        parts.append(chunk)
-    return np.frombuffer(b"".join(parts), np.float32)
+    return np.frombuffer(b"".join(reader.chunks()), np.float32)

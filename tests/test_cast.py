@@ -37,12 +37,8 @@ def line(text: str = LINE) -> Line:
     return Line(actor="ann", text=text, format="pcm_f32le", seed=1)
 
 
-def rest(rendering: Rendering) -> bytes:
-    parts = []
-    while (chunk := rendering.chunk()) is not None:
-        parts.append(chunk)
-    rendering.close()
-    return b"".join(parts)
+def drained(rendering: Rendering) -> bytes:
+    return b"".join(rendering.chunks())
 
 
 def edit(folder: Path, old: str, new: str) -> None:
@@ -57,8 +53,7 @@ def edit(folder: Path, old: str, new: str) -> None:
 def test_a_changed_pack_speaks_next_and_no_stream_is_broken(
     studio: Studio, tones: dict[str, Tone], tmp_path: Path
 ) -> None:
-    whole = studio.open(line())
-    said = whole.first + rest(whole)
+    said = drained(studio.open(line()))
     old = tones["ann"]
     running = studio.open(line())
     edit(tmp_path / "models" / "ann", 'name = "Joe (demonstration voice)"', 'name = "Ann"')
@@ -67,11 +62,11 @@ def test_a_changed_pack_speaks_next_and_no_stream_is_broken(
     assert tones["ann"] is not old
     assert studio.cast.actor("ann")["name"] == "Ann"
     assert studio.cast.voices.leases() == {"ann": 2}
-    assert running.first + rest(running) == said
+    assert drained(running) == said
     assert running.take.outcome == "complete"
     assert old.closed
     assert not tones["ann"].closed
-    rest(fresh)
+    drained(fresh)
     assert studio.is_ready(line())
 
 
@@ -82,7 +77,7 @@ def test_a_voice_is_warmed_unless_it_is_loaded_for_one_line(
     ran: list[Tone] = []
     monkeypatch.setattr(Tone, "warm", lambda tone: ran.append(tone))
     studio.cast.warms = warms
-    rest(studio.open(line()))
+    drained(studio.open(line()))
     assert bool(ran) is warms
 
 
@@ -99,10 +94,10 @@ def test_a_request_read_with_the_old_pack_is_not_spoken_by_the_new_one(
 def test_a_file_that_is_written_anew_with_the_same_words_changes_nothing(
     studio: Studio, tones: dict[str, Tone], tmp_path: Path
 ) -> None:
-    rest(studio.open(line("So.")))
+    drained(studio.open(line("So.")))
     os.utime(tmp_path / "models" / "ann" / "pack.toml", ns=(1, 1))
     before = tones["ann"]
-    rest(studio.open(line("So.")))
+    drained(studio.open(line("So.")))
     assert tones["ann"] is before
 
 
@@ -115,7 +110,7 @@ def test_a_pack_that_is_broken_is_refused_until_it_is_repaired(
         studio.open(line())
     assert [a["state"] for a in studio.cast.actors()] == ["failed"]
     edit(folder, "demonstration = 7", "demonstration = true")
-    rest(studio.open(line("So.")))
+    drained(studio.open(line("So.")))
     assert [a["state"] for a in studio.cast.actors()] == ["ready"]
 
 

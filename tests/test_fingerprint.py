@@ -20,11 +20,7 @@ RATE_HZ = 22_050
 
 def spoken(studio: Studio, text: str, seed: int) -> Pcm:
     rendering = studio.open(Line(actor="joe", text=text, seed=seed, format="pcm_f32le"))
-    parts = [rendering.first]
-    while (chunk := rendering.chunk()) is not None:
-        parts.append(chunk)
-    rendering.close()
-    return np.frombuffer(b"".join(parts), np.float32)
+    return np.frombuffer(b"".join(rendering.chunks()), np.float32)
 
 
 @pytest.fixture(scope="module")

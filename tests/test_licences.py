@@ -74,8 +74,7 @@ from voicesvc.studio import Studio
 studio = Studio(Settings.read({}, actors="joe", device="cpu"))
 for format in ("wav", "opus", "mp3", "flac"):
     rendering = studio.open(Line(actor="joe", text="Hold.", format=format))
-    while rendering.chunk() is not None: pass
-    rendering.close()
+    for _ in rendering.chunks(): pass
 studio.close()
 known = packages_distributions()
 tops = {name.partition(".")[0] for name in sys.modules}

@@ -54,10 +54,7 @@ def samples(service: Service, take: Any) -> Pcm:
 
 def unmarked(studio: Studio) -> Pcm:
     reader = studio.open(Line(actor="joe", text=TEXT, format="pcm_f32le", seed=3), origin=None)
-    parts = [reader.first]
-    while (chunk := reader.chunk()) is not None:
-        parts.append(chunk)
-    return np.frombuffer(b"".join(parts), np.float32)
+    return np.frombuffer(b"".join(reader.chunks()), np.float32)
 
 
 @pytest.mark.parametrize(

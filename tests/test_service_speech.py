@@ -288,9 +288,5 @@ def test_a_take_is_counted(tone_server: Service) -> None:
 
 def test_the_studio_and_the_service_make_the_same_bytes(tone_server: Service) -> None:
     line = Line(actor="ann", text=TWO, seed=9, format="flac")
-    rendering = tone_server.studio.open(line)
-    parts = [rendering.first]
-    while (chunk := rendering.chunk()) is not None:
-        parts.append(chunk)
-    rendering.close()
-    assert b"".join(parts) == tone_server.speak(TWO, seed=9, format="flac").content
+    made = b"".join(tone_server.studio.open(line).chunks())
+    assert made == tone_server.speak(TWO, seed=9, format="flac").content

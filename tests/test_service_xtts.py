@@ -137,14 +137,14 @@ def test_it_speaks_while_it_decodes_and_what_is_kept_is_as_if_it_had_been_planne
     line = Line(actor="mia", seed=7, format="pcm_f32le", **asked)
     rendering = service.studio.open(line)
     assert not rendering.take.words_json  # nobody knows yet when they are heard
-    pcm = b"".join([rendering.first, *iter(rendering.chunk, None)])
+    pcm = b"".join(rendering.chunks())
     document, _, _ = service.studio.plan(line)
     take = service.http.get(f"/v1/takes/{rendering.take.id}").json()
     kept = service.http.get(f"/v1/takes/{rendering.take.id}/plan").json()
     assert kept == document.model_dump(mode="json")
     assert take["pcm_sha256"] == hashlib.sha256(pcm).hexdigest()
     planned = service.studio.open(Line(plan=document, format="pcm_f32le"))
-    assert b"".join([planned.first, *iter(planned.chunk, None)]) == pcm
+    assert b"".join(planned.chunks()) == pcm
     ours, theirs = (json.loads(r.take.timings_json()) for r in (rendering, planned))
     assert ours["words"] == theirs["words"]
     assert ours["marks"] == theirs["marks"]

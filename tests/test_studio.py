@@ -58,11 +58,7 @@ def line(text: str = LINE, **fields: Any) -> Line:
 
 
 def drained(rendering: Rendering) -> Pcm:
-    parts = [rendering.first]
-    while (chunk := rendering.chunk()) is not None:
-        parts.append(chunk)
-    rendering.close()
-    return np.frombuffer(b"".join(parts), "<f4")
+    return np.frombuffer(b"".join(rendering.chunks()), "<f4")
 
 
 def test_a_take_goes_from_open_to_complete(studio: Studio, tones: dict[str, Tone]) -> None:
@@ -92,6 +88,19 @@ def test_close_stops_the_work_and_gives_the_voice_back(
     assert (tones["ann"].chunks, tones["ann"].open_streams) == (2, 0)
     assert studio.cast.voices.leases() == {}
     assert metric("voicesvc_active_streams") == 0
+
+
+def test_who_stops_draining_stops_the_work_and_gives_the_voice_back(
+    studio: Studio, tones: dict[str, Tone]
+) -> None:
+    rendering = studio.open(line(" ".join([LINE] * 20)))
+    chunks = rendering.chunks()
+    assert next(chunks) == rendering.first
+    next(chunks)
+    chunks.close()
+    assert rendering.take.outcome == "cancelled"
+    assert (tones["ann"].chunks, tones["ann"].open_streams) == (2, 0)
+    assert studio.cast.voices.leases() == {}
 
 
 def test_close_waits_for_the_chunk_that_is_being_computed(

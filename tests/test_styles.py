@@ -85,10 +85,7 @@ def studio(models: Path) -> Iterator[Studio]:
 
 def said(studio: Studio, **fields: Any) -> tuple[bytes, dict[str, str]]:
     rendering = studio.open(Line.model_validate({"format": "pcm_f32le"} | fields))
-    parts = [rendering.first]
-    while (chunk := rendering.chunk()) is not None:
-        parts.append(chunk)
-    return b"".join(parts), rendering.take.sources
+    return b"".join(rendering.chunks()), rendering.take.sources
 
 
 def test_the_same_recordings_are_not_heard_again(models: Path) -> None:

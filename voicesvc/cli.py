@@ -8,7 +8,7 @@ import shutil
 import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
@@ -224,12 +224,9 @@ def _say_to(
         studio.cast.warms = False
         stack.callback(studio.close)
         rendering = studio.open(line)
-        stack.callback(rendering.close)
-        chunk: bytes | None = rendering.first
-        while chunk is not None:
+        for chunk in stack.enter_context(closing(rendering.chunks())):
             sink.write(chunk)
             sink.flush()
-            chunk = rendering.chunk()
         take = rendering.take
         if sink.readable():
             _put_length(sink, take)

@@ -92,12 +92,6 @@ class Disclosures:
         said = stated.kept(take.facts.get("use", {}))
         origin = Origin(production=take.production, line=take.line, stated=said, kept=False)
         rendering = self._studio.open(line, origin=origin)
-        parts = [rendering.first]
-        try:
-            while (chunk := rendering.chunk()) is not None:
-                parts.append(chunk)
-        finally:
-            rendering.close()
+        notice = np.frombuffer(b"".join(rendering.chunks()), "<f4").astype(np.float32)
         gap = np.zeros(round(GAP_S * rate_hz), np.float32)
-        notice = np.frombuffer(b"".join(parts), "<f4").astype(np.float32)
         return Lead(np.concatenate([notice, gap]), rate_hz, actor)

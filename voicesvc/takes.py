@@ -257,6 +257,18 @@ class Stream:
         with self._lock:
             return None if self._closed else self._next()
 
+    def chunks(self) -> Generator[bytes]:
+        """All bytes of the file, from the first on; at the end, whatever ends it, it is closed.
+
+        To be drained once, by who is content to compute where it drains. Raises as `chunk`.
+        """
+        try:
+            yield self.first
+            while (made := self.chunk()) is not None:
+                yield made
+        finally:
+            self.close()
+
     @property
     def audio_s(self) -> float:
         """Seconds of speech that were made so far; 0 where it is none or not known."""
