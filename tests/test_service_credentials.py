@@ -30,7 +30,7 @@ from voicesvc.config import Settings
 from voicesvc.credentials import Facts, opaque
 from voicesvc.credentials.local import LOCAL_NAME
 from voicesvc.errors import BadSetting, SigningFailed
-from voicesvc.store import takes as rows
+from voicesvc.store import documents
 
 FACTS = Facts(take="tk_1", grant=None, model_sha256="0" * 64, version="1", watermark=False)
 TEXT = "The lighthouse keeper counts the waves."
@@ -246,7 +246,9 @@ def test_a_stamp_is_asked_for_until_it_is_there(tmp_path: Path) -> None:
             assert (found.state, found.take) == ("valid", take)
             archive = service.studio.archive
             assert archive is not None
-            assert eventually(lambda: not archive.database.read(lambda c: rows.having(c, DUE, 1)))
+            assert eventually(
+                lambda: not archive.database.read(lambda c: documents.having(c, DUE, 1))
+            )
 
 
 @dataclass

@@ -24,7 +24,18 @@ from voicesvc.errors import (
     UnknownTake,
     VoiceError,
 )
-from voicesvc.store import By, Cut, Database, lines, productions, queue, record, search, takes
+from voicesvc.store import (
+    By,
+    Cut,
+    Database,
+    documents,
+    lines,
+    productions,
+    queue,
+    record,
+    search,
+    takes,
+)
 from voicesvc.store.lines import LineFilter
 from voicesvc.store.tables import metadata
 from voicesvc.store.takes import Ending, NewTake, TakeFilter
@@ -365,8 +376,8 @@ def test_closed_take_has_its_documents(script: Database) -> None:
     assert closed.json()["duration_s"] == 2.0
     assert closed.json()["device"] == "any"
     assert closed.facts == {"asked": {}, "device": "any", "grant": "demo-joe"}
-    assert script.read(lambda c: takes.document(c, "tk_1", "plan")) == b'{"version": 1}'
-    assert script.read(lambda c: takes.document(c, "tk_1", "peaks")) is None
+    assert script.read(lambda c: documents.get(c, "tk_1", "plan")) == b'{"version": 1}'
+    assert script.read(lambda c: documents.get(c, "tk_1", "peaks")) is None
 
 
 def test_two_editors_cannot_overwrite_each_other(script: Database) -> None:
@@ -396,7 +407,7 @@ def test_deleted_take_comes_back_until_its_audio_is_removed(script: Database) ->
     script.write(lambda c: takes.delete(c, "tk_2", 1, BEN))
     assert script.write(lambda c: takes.purge(c, BEN.now_ms, ANN)) == []  # not due yet
     assert script.write(lambda c: takes.purge(c, BEN.now_ms + 1, ANN)) == ["1" * 64]
-    assert script.read(lambda c: takes.document(c, "tk_2", "plan")) is None
+    assert script.read(lambda c: documents.get(c, "tk_2", "plan")) is None
     tombstone = script.read(lambda c: takes.get(c, "tk_2"))
     assert (tombstone.pcm_sha256, tombstone.json()["has_audio"]) == ("1" * 64, False)
 

@@ -35,7 +35,7 @@ from voicesvc.errors import (
 )
 from voicesvc.rights import keys
 from voicesvc.rights.stated import Stated
-from voicesvc.store import By, Database, StoredTake, queue
+from voicesvc.store import By, Database, StoredTake, documents, queue
 from voicesvc.store import takes as rows
 from voicesvc.store.takes import Ending, NewTake
 
@@ -228,7 +228,7 @@ class Archive:
         Raises:
             NotMade: the take has none, because it is not complete.
         """
-        content = self.database.read(lambda c: rows.document(c, take_id, name))
+        content = self.database.read(lambda c: documents.get(c, take_id, name))
         if content is None:
             raise NotMade(f"take {take_id} has no {name}", where="take", valid="a complete take")
         return content

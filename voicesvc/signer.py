@@ -10,8 +10,7 @@ from voicesvc.archive import CREDENTIALS, DUE, Archive
 from voicesvc.errors import BlobsFailed, NotMade, SigningFailed, StoreFailed, UnknownTake
 from voicesvc.jobs import Loop
 from voicesvc.seal import Seal
-from voicesvc.store import StoredTake
-from voicesvc.store import takes as rows
+from voicesvc.store import StoredTake, documents
 
 _SIGN_EVERY_S = 5.0
 _SIGNED_AT_ONCE = 100
@@ -42,30 +41,32 @@ class Signer(Loop):
 
     def work(self) -> bool:
         """Sign what is due; False, so that the next time waits."""
-        for id in self._archive.database.read(lambda c: rows.having(c, DUE, _SIGNED_AT_ONCE)):
+        for id in self._archive.database.read(lambda c: documents.having(c, DUE, _SIGNED_AT_ONCE)):
             if self.stopping.is_set():
                 break
             try:
                 self._signed(self._archive.take(id))
             except (NotMade, UnknownTake):  # its samples are gone
-                self._archive.database.write(partial(rows.drop, id=id, name=DUE))
+                self._archive.database.write(partial(documents.drop, id=id, name=DUE))
             except (SigningFailed, StoreFailed, BlobsFailed) as e:
                 _log.error("the credentials of take %s: %s", id, e)
         return False
 
     def _signed(self, take: StoredTake) -> None:
-        read = partial(rows.document, id=take.id, name=CREDENTIALS)
+        read = partial(documents.get, id=take.id, name=CREDENTIALS)
         if self._archive.database.read(read) is None:
             made = self._seal.kept(take)
-            self._archive.database.write(lambda c: rows.keep(c, take.id, {CREDENTIALS: made}))
+            self._archive.database.write(lambda c: documents.keep(c, take.id, {CREDENTIALS: made}))
         if self._stamped_by is not None:
             if time.monotonic() - self._asked_s < self._wait_s:
                 return
             stamped = self._stamped(take)
             if stamped is None or self.stopping.is_set():
                 return
-            self._archive.database.write(lambda c: rows.keep(c, take.id, {CREDENTIALS: stamped}))
-        self._archive.database.write(partial(rows.drop, id=take.id, name=DUE))
+            self._archive.database.write(
+                lambda c: documents.keep(c, take.id, {CREDENTIALS: stamped})
+            )
+        self._archive.database.write(partial(documents.drop, id=take.id, name=DUE))
 
     def _stamped(self, take: StoredTake) -> bytes | None:
         try:

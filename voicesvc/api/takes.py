@@ -35,7 +35,7 @@ from voicesvc.disclosure import Disclosures, Lead
 from voicesvc.errors import Drift, InvalidRequest, UnknownTake
 from voicesvc.retake import Retake
 from voicesvc.retake import check as check_retake
-from voicesvc.store import ALL, By, State, StoredTake
+from voicesvc.store import ALL, By, State, StoredTake, documents
 from voicesvc.store import takes as rows
 from voicesvc.store.takes import NewTake, TakeFilter
 from voicesvc.studio import Studio
@@ -202,7 +202,7 @@ async def manifest(take: str, asked: Annotated[FormAsked, Query()], request: Req
     heard = await asyncio.to_thread(hearing, request, found, output)
     made = None
     if (asked.format, output.sample_rate_hz) == ("pcm_f32le", again.rate_of(found)):
-        kept = partial(rows.document, id=found.id, name=CREDENTIALS)  # those are the kept samples
+        kept = partial(documents.get, id=found.id, name=CREDENTIALS)  # those are the kept samples
         made = await asyncio.to_thread(archive_of(request).database.read, kept)
     if made is None:
         pools: Pools = request.app.state.pools
@@ -328,7 +328,7 @@ def retake(take: str, body: Retake, raw: Body, request: Request) -> JSONResponse
 
     def add(c: Any) -> dict[str, Any]:
         made = rows.add(c, [new], by)
-        rows.keep(c, id, {remake.EDITED: raw})
+        documents.keep(c, id, {remake.EDITED: raw})
         return {"takes": [t.json() for t in made]}
 
     made, _ = make_once(request, raw, add)

@@ -1,7 +1,7 @@
 """Productions, lines, takes and what happened to them, in SQLite or PostgreSQL.
 
-The functions of `productions`, `lines`, `takes` and `record` are given to `Database.read` and
-`Database.write`. SQL is nowhere else. Audio is not here: see `voicesvc.blobs`.
+The functions of `productions`, `lines`, `takes`, `documents` and `record` are given to
+`Database.read` and `Database.write`. SQL is nowhere else. Audio is not here: see `voicesvc.blobs`.
 """
 
 from voicesvc.store.changes import Cut, Page

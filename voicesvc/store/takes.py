@@ -1,18 +1,16 @@
 """Takes: opened before their first sample leaves, closed when their audio is safe."""
 
 import json
-import zlib
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 from sqlalchemy import ColumnElement, Connection, String, cast, func, insert, select, update
-from sqlalchemy import delete as sql_delete
 
 from voicesvc.errors import NotEmpty, TakeGone, UnknownLine, UnknownTake, Unlicensed
 from voicesvc.rights import Permit
 from voicesvc.rights.ledger import Entry
-from voicesvc.store import fingerprints, ledger, search
+from voicesvc.store import documents, fingerprints, ledger, search
 from voicesvc.store.changes import (
     Cut,
     Page,
@@ -24,7 +22,7 @@ from voicesvc.store.changes import (
     tell,
 )
 from voicesvc.store.objects import By, State, StoredTake, row_as
-from voicesvc.store.tables import documents, lines, take_search, takes
+from voicesvc.store.tables import lines, take_search, takes
 from voicesvc.store.within import ALL, Within, in_takes
 
 EDITABLE = ("circled", "rating", "note", "tags")
@@ -222,7 +220,7 @@ def close(connection: Connection, id: str, ending: Ending, by: By) -> StoredTake
             values[name] = found
     values |= {"facts": {**opened.facts, **ending.facts}, "closed_ms": by.now_ms, "instance": None}
     progress(connection, takes, id, values)
-    keep(connection, id, ending.documents)
+    documents.keep(connection, id, ending.documents)
     if ending.pcm_sha256 is not None:
         fingerprints.await_one(connection, id)
     closed = get(connection, id)
@@ -245,38 +243,6 @@ def _enter(
     elif kind == "ended":
         facts |= {"state": take.state, "spoken_s": take.facts.get("spoken_s")}
     ledger.add(connection, Entry(kind, take.id, facts, _who(by), take.facts.get("grant")), by)
-
-
-def keep(connection: Connection, id: str, content: Mapping[str, bytes]) -> None:
-    """Keep documents of a take, in place of any others of the names."""
-    if not content:
-        return
-    connection.execute(
-        sql_delete(documents).where(documents.c.take == id, documents.c.name.in_(content))
-    )
-    rows = [{"take": id, "name": n, "content": zlib.compress(c)} for n, c in content.items()]
-    connection.execute(insert(documents), rows)
-
-
-def having(connection: Connection, name: str, limit: int) -> list[str]:
-    """Takes that have a document of the name, in no order that means anything."""
-    query = select(documents.c.take).where(documents.c.name == name)
-    return list(connection.execute(query.order_by(documents.c.take).limit(limit)).scalars())
-
-
-def drop(connection: Connection, id: str, name: str) -> None:
-    """Keep a document of a take no longer."""
-    connection.execute(
-        sql_delete(documents).where(documents.c.take == id, documents.c.name == name)
-    )
-
-
-def document(connection: Connection, id: str, name: str) -> bytes | None:
-    """A document of a take; None where it has none of the name."""
-    content = connection.scalar(
-        select(documents.c.content).where(documents.c.take == id, documents.c.name == name)
-    )
-    return None if content is None else zlib.decompress(content)
 
 
 def measured(
@@ -403,7 +369,7 @@ def let_go(connection: Connection, id: str, by: By, reason: str | None = None) -
         tell(connection, by, "take", "deleted", gone, {"pcm_sha256": gone.pcm_sha256})
         _enter(connection, "deleted", gone, by, reason)
     progress(connection, takes, id, {"purged_ms": by.now_ms})
-    connection.execute(sql_delete(documents).where(documents.c.take == id))
+    documents.remove(connection, id)
     fingerprints.remove(connection, id)
     gone = get(connection, id)
     tell(connection, by, "take", "purged", gone, {"pcm_sha256": gone.pcm_sha256})
