@@ -12,6 +12,7 @@ from fastapi.staticfiles import StaticFiles
 from voicesvc import qc
 from voicesvc.api import (
     actors,
+    documents,
     events,
     exports,
     grants,
@@ -48,7 +49,7 @@ from voicesvc.signer import Signer
 from voicesvc.studio import Studio
 
 _SPOKEN = (speech, live, plans, openai, actors, lexicons, health, page, session)
-_KEPT = (productions, lines, takes, exports, events, ledger, grants, statements, keys)
+_KEPT = (productions, lines, takes, documents, exports, events, ledger, grants, statements, keys)
 _WAITERS = 32  # threads that may wait for voices being loaded
 
 

@@ -9,8 +9,7 @@ from fastapi import APIRouter, Query, Request
 from pydantic import BaseModel, ConfigDict, Field
 from starlette.responses import JSONResponse, Response
 
-from voicesvc import again, differences, encode, lineplan, remake
-from voicesvc import timings as timing_files
+from voicesvc import again, encode, remake
 from voicesvc.access import Need
 from voicesvc.api import reach
 from voicesvc.api.again import being_made, claim
@@ -32,10 +31,10 @@ from voicesvc.api.stream import AUDIO, Pools, finished, hearing, signed_whole, s
 from voicesvc.archive import CREDENTIALS
 from voicesvc.credentials import EMBEDDED
 from voicesvc.disclosure import Disclosures, Lead
-from voicesvc.errors import Drift, InvalidRequest, UnknownTake
+from voicesvc.errors import Drift, InvalidRequest
 from voicesvc.retake import Retake
 from voicesvc.retake import check as check_retake
-from voicesvc.store import ALL, By, State, StoredTake, documents
+from voicesvc.store import By, State, StoredTake, documents
 from voicesvc.store import takes as rows
 from voicesvc.store.takes import NewTake, TakeFilter
 from voicesvc.studio import Studio
@@ -334,77 +333,3 @@ def retake(take: str, body: Retake, raw: Body, request: Request) -> JSONResponse
     made, _ = make_once(request, raw, add)
     request.app.state.maker.wake()
     return JSONResponse(made, 202)
-
-
-@router.get("/v1/takes/{take}/plan")
-@needs("audition")
-def plan(take: str, request: Request) -> Response:
-    """The plan that was rendered, to be edited and sent to `/v1/speech`."""
-    return _document(request, take, "plan")
-
-
-class WithAsked(BaseModel):
-    """What a take is compared with."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    with_: str = Field(alias="with", description="id of the other take")
-
-
-@router.get("/v1/takes/{take}/differences")
-@needs("audition")
-def differing(take: str, asked: Annotated[WithAsked, Query()], request: Request) -> dict[str, Any]:
-    """What differs between the plans of two takes, word by word, in words and figures."""
-    archive = archive_of(request)
-    plans = []
-    for id in (take, asked.with_):
-        reach.take(request, id, deleted=False)
-        plans.append(lineplan.read(archive.document(id, "plan")))
-    return differences.between(*plans).json()
-
-
-@router.get("/v1/takes/{take}/peaks")
-@needs("audition")
-def peaks(take: str, request: Request) -> Response:
-    """The waveform as points, to be drawn without reading the audio."""
-    return _document(request, take, "peaks")
-
-
-def _document(request: Request, take: str, name: str) -> Response:
-    archive = archive_of(request)
-    reach.take(request, take, deleted=False)
-    headers = {"Cache-Control": "private, max-age=31536000, immutable"}
-    return Response(archive.document(take, name), media_type="application/json", headers=headers)
-
-
-class TimingsAsked(BaseModel):
-    """As which file a take's times are wanted."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    format: str = Field("json", description=", ".join(timing_files.FORMATS))
-    fps: str | None = Field(None, description="visemes as frames at this rate, as 60 or 24000/1001")
-
-
-@router.get("/v1/takes/{take}/timings", response_class=Response)
-@needs("audition")
-def timings(take: str, asked: Annotated[TimingsAsked, Query()], request: Request) -> Response:
-    """When each word and phoneme is heard, in seconds; grows while the take is being made."""
-    studio: Studio = request.app.state.studio
-    if reach.within(request) != ALL:
-        reach.take(request, take, deleted=False)
-    try:
-        live = studio.takes.get(take)
-        content, kind = live.timings_json(), live.line.markup
-        text = live.line.text
-    except UnknownTake:
-        archive = archive_of(request)
-        found = archive.take(take, deleted=False)
-        content = archive.document(take, "timings")
-        text, kind = found.text, found.facts["asked"].get("markup", "auto")
-    if asked.format == "json" and asked.fps is None:
-        return Response(content, media_type="application/json")
-    body, media_type = timing_files.write(
-        content, asked.format, text=text, markup=kind, fps=asked.fps
-    )
-    return Response(body, media_type=media_type)
