@@ -3,11 +3,12 @@
 import asyncio
 from collections.abc import AsyncIterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from importlib.metadata import version
 
 from fastapi import FastAPI
 from fastapi.staticfiles import StaticFiles
+from starlette.routing import BaseRoute
 
 from voicesvc import qc
 from voicesvc.api import (
@@ -39,6 +40,7 @@ from voicesvc.api.gate import Doorkeeper, Gate
 from voicesvc.api.limits import BodyLimit, CountRequests
 from voicesvc.api.secure import SecureHeaders
 from voicesvc.api.stream import Pools
+from voicesvc.archive import Archive
 from voicesvc.compute import Compute
 from voicesvc.config import Settings
 from voicesvc.disclosure import Disclosures
@@ -55,50 +57,12 @@ _WAITERS = 32  # threads that may wait for voices being loaded
 
 def create_app(studio: Studio, workers: int) -> FastAPI:
     """The service around one studio that has an archive, with `workers` compute threads."""
-    archive = studio.archive
+    archive, settings = studio.archive, studio.settings
     assert archive is not None, "takes are kept: give the studio an archive"
-    keyring = Keyring(
-        archive.database, archive.key, archive.now_ms, first=studio.settings.admin_key
-    )
+    keyring = Keyring(archive.database, archive.key, archive.now_ms, first=settings.admin_key)
 
-    @asynccontextmanager
-    async def lifespan(app: FastAPI) -> AsyncIterator[None]:
-        compute = Compute(workers, _limits(studio.settings))
-        loading = ThreadPoolExecutor(_WAITERS, thread_name_prefix="loading")
-        app.state.pools = Pools(compute, loading)
-        app.state.speaking = set()  # takes of requests with a key, until their first audio
-        feed = app.state.feed = Feed(asyncio.get_running_loop())
-        inspector = app.state.inspector = _inspector(studio)
-        maker = Maker(studio, compute, inspector)
-        app.state.maker, measurer = maker, Measurer(studio, inspector)
-        desk = app.state.desk = verify.Desk(studio, archive)
-        keeper = Keeper(archive, studio.door, round(studio.settings.deleted_kept_days * 86_400_000))
-        archive.database.on_commit(feed.changed)
-        untold = studio.cast.voices.on_change(feed.changed)
-        loops = [maker, measurer, Printer(archive), keeper, Watcher(studio.door, keyring)]
-        if studio.seal is not None:
-            signer = Signer(archive, studio.seal, studio.settings.c2pa_tsa_url)
-            app.state.signer = signer
-            loops.append(signer)
-        doorkeeper.open()
-        for loop in loops:
-            loop.start()
-        warming = asyncio.get_running_loop().run_in_executor(loading, studio.warm)
-        yield
-        await warming
-        untold()
-        feed.close()
-        for loop in loops:
-            loop.end()
-        if inspector is not None:
-            inspector.close()
-        for loop in loops:
-            await asyncio.to_thread(loop.stop)
-        await asyncio.to_thread(desk.close)
-        loading.shutdown()
-        compute.shutdown()
-        studio.close()
-        archive.close()
+    def lifespan(app: FastAPI) -> AbstractAsyncContextManager[None]:
+        return _running(app, studio, archive, keyring, doorkeeper, workers)
 
     app = FastAPI(
         title="voicesvc",
@@ -110,21 +74,78 @@ def create_app(studio: Studio, workers: int) -> FastAPI:
     )
     app.state.studio, app.state.keyring = studio, keyring
     app.state.disclosures = Disclosures(studio)
-    for module in (*_SPOKEN, *_KEPT):
-        app.include_router(module.router)
-    verifying = verify.router_of(studio.settings)
-    app.include_router(verifying)
-    app.mount("/static", StaticFiles(directory=page.STATIC), name="static")
-    routes = [r for m in (*_SPOKEN, *_KEPT, reference) for r in m.router.routes]
-    routes += verifying.routes
-    doorkeeper = Doorkeeper(studio.settings, keyring, routes, app.routes)
-    app.add_middleware(BodyLimit, max_bytes=studio.settings.max_body_bytes, streamed=(verify.PATH,))
+    routes = _routed(app, settings)
+    doorkeeper = Doorkeeper(settings, keyring, routes, app.routes)
+    app.add_middleware(BodyLimit, max_bytes=settings.max_body_bytes, streamed=(verify.PATH,))
     app.add_middleware(Gate, keeper=doorkeeper)
     app.add_middleware(SecureHeaders)
     app.add_middleware(CountRequests)
     reference.install(app)
     problems.install(app)
     return app
+
+
+def _routed(app: FastAPI, settings: Settings) -> list[BaseRoute]:
+    """Give the application its routes, which are returned with those of `/docs`."""
+    routers = [*(module.router for module in (*_SPOKEN, *_KEPT)), verify.router_of(settings)]
+    for router in routers:
+        app.include_router(router)
+    app.mount("/static", StaticFiles(directory=page.STATIC), name="static")
+    return [route for router in (*routers, reference.router) for route in router.routes]
+
+
+@asynccontextmanager
+async def _running(
+    app: FastAPI,
+    studio: Studio,
+    archive: Archive,
+    keyring: Keyring,
+    doorkeeper: Doorkeeper,
+    workers: int,
+) -> AsyncIterator[None]:
+    """What computes, waits and looks after things while the service is there."""
+    compute = Compute(workers, _limits(studio.settings))
+    loading = ThreadPoolExecutor(_WAITERS, thread_name_prefix="loading")
+    app.state.pools = Pools(compute, loading)
+    app.state.speaking = set()  # takes of requests with a key, until their first audio
+    feed = app.state.feed = Feed(asyncio.get_running_loop())
+    inspector = app.state.inspector = _inspector(studio)
+    maker = app.state.maker = Maker(studio, compute, inspector)
+    desk = app.state.desk = verify.Desk(studio, archive)
+    archive.database.on_commit(feed.changed)
+    untold = studio.cast.voices.on_change(feed.changed)
+    keeper = Keeper(archive, studio.door, round(studio.settings.deleted_kept_days * 86_400_000))
+    watcher = Watcher(studio.door, keyring)
+    loops = [maker, Measurer(studio, inspector), Printer(archive), keeper, watcher]
+    signer = app.state.signer = _signer(studio, archive)
+    if signer is not None:
+        loops.append(signer)
+    doorkeeper.open()
+    for loop in loops:
+        loop.start()
+    warming = asyncio.get_running_loop().run_in_executor(loading, studio.warm)
+    yield
+    await warming
+    untold()
+    feed.close()
+    for loop in loops:
+        loop.end()
+    if inspector is not None:
+        inspector.close()
+    for loop in loops:
+        await asyncio.to_thread(loop.stop)
+    await asyncio.to_thread(desk.close)
+    loading.shutdown()
+    compute.shutdown()
+    studio.close()
+    archive.close()
+
+
+def _signer(studio: Studio, archive: Archive) -> Signer | None:
+    """What signs takes as they are kept, where anything is signed."""
+    if studio.seal is None:
+        return None
+    return Signer(archive, studio.seal, studio.settings.c2pa_tsa_url)
 
 
 def _inspector(studio: Studio) -> qc.Inspector | None:
