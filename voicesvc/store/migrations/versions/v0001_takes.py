@@ -11,6 +11,23 @@ depends_on = None
 
 def upgrade() -> None:
     """Make the tables."""
+    _log()
+    _productions()
+    _lines()
+    _takes()
+    _take_indexes()
+    op.create_table(
+        "documents",
+        sa.Column("take", sa.String(length=40), nullable=False),
+        sa.Column("name", sa.String(length=20), nullable=False),
+        sa.Column("content", sa.LargeBinary(), nullable=False),
+        sa.ForeignKeyConstraint(["take"], ["takes.id"], name=op.f("fk_documents_take_takes")),
+        sa.PrimaryKeyConstraint("take", "name", name=op.f("pk_documents")),
+    )
+
+
+def _log() -> None:
+    """What happened, who is there, and requests that may be sent again."""
     op.create_table(
         "events",
         sa.Column(
@@ -48,6 +65,9 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("key", "scope", name=op.f("pk_keys")),
     )
     op.create_index(op.f("ix_keys_at_ms"), "keys", ["at_ms"], unique=False)
+
+
+def _productions() -> None:
     op.create_table(
         "productions",
         sa.Column(
@@ -72,6 +92,9 @@ def upgrade() -> None:
         sa.UniqueConstraint("id", name=op.f("uq_productions_id")),
         sa.UniqueConstraint("slug", name=op.f("uq_productions_slug")),
     )
+
+
+def _lines() -> None:
     op.create_table(
         "lines",
         sa.Column(
@@ -108,6 +131,9 @@ def upgrade() -> None:
         sa.UniqueConstraint("id", name=op.f("uq_lines_id")),
         sa.UniqueConstraint("production", "number", name=op.f("uq_lines_production_number")),
     )
+
+
+def _takes() -> None:
     op.create_table(
         "takes",
         sa.Column(
@@ -158,6 +184,9 @@ def upgrade() -> None:
         sa.UniqueConstraint("id", name=op.f("uq_takes_id")),
         sa.UniqueConstraint("line", "number", name=op.f("uq_takes_line_number")),
     )
+
+
+def _take_indexes() -> None:
     op.create_index(op.f("ix_takes_actor_seq"), "takes", ["actor", "seq"], unique=False)
     op.create_index(op.f("ix_takes_circled_seq"), "takes", ["circled", "seq"], unique=False)
     op.create_index(op.f("ix_takes_flagged_seq"), "takes", ["flagged", "seq"], unique=False)
@@ -180,12 +209,4 @@ def upgrade() -> None:
         unique=False,
         sqlite_where=deleted,
         postgresql_where=deleted,
-    )
-    op.create_table(
-        "documents",
-        sa.Column("take", sa.String(length=40), nullable=False),
-        sa.Column("name", sa.String(length=20), nullable=False),
-        sa.Column("content", sa.LargeBinary(), nullable=False),
-        sa.ForeignKeyConstraint(["take"], ["takes.id"], name=op.f("fk_documents_take_takes")),
-        sa.PrimaryKeyConstraint("take", "name", name=op.f("pk_documents")),
     )
