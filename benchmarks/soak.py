@@ -14,6 +14,9 @@ import itertools
 import random
 import threading
 import time
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 from common import LINES, arguments, first_audible_s, median, report, say
@@ -31,6 +34,54 @@ def level(found: Interval, held: float) -> bool:
     return found.low <= 0 or found.high < LEVEL_SHARE * held
 
 
+@dataclass
+class Heard:
+    """What the clients have heard; each adds to it from its own thread."""
+
+    firsts_s: list[float] = field(default_factory=list)  # since somebody looked
+    lines: list[str] = field(default_factory=list)
+    failed: list[str] = field(default_factory=list)
+
+    def since(self) -> list[float]:
+        """Seconds to the first audio of each line since this was asked last."""
+        since, self.firsts_s[:] = list(self.firsts_s), []
+        return since
+
+
+def listen(service: Service, seed: int, end_s: float, heard: Heard) -> None:
+    """One client, until `end_s` by `time.monotonic`, or until the service fails it."""
+    rng, texts = random.Random(seed), lines()
+    for at in itertools.count():
+        if time.monotonic() > end_s:
+            return
+        text = LINES["long"] if at % _LONGER == 0 else next(texts)
+        line_seed, sent_s = rng.randrange(2**32), time.perf_counter()
+        try:
+            if at % LEAVE_EVERY == LEAVE_EVERY - 1:
+                heard.firsts_s.append(first_audible_s(service.stream(text, line_seed), sent_s))
+            else:
+                heard.firsts_s.append(service.speak(text, line_seed).first_audible_s)
+        except OSError as e:
+            heard.failed.append(str(e))
+            return
+        heard.lines.append(text)
+
+
+def laid(held_mb: Sequence[float], first_ms: Sequence[float], every_s: float) -> dict[str, Any]:
+    """Straight lines through memory and first audio, one value each `every_s`, after warming."""
+    late = len(held_mb) // 4
+    rng, step_h = np.random.default_rng(1), every_s / 3600
+    memory = slope(held_mb[late:], step_h, rng)
+    first = slope(first_ms[late:], step_h, rng)
+    return {
+        "held_mb": {"after_warming": round(held_mb[late], 1), "end": round(held_mb[-1], 1)},
+        "memory_mb_per_hour": [round(x, 2) for x in (memory.low, memory.middle, memory.high)],
+        "first_ms_per_hour": [round(x, 2) for x in (first.low, first.middle, first.high)],
+        "first_ms": median(first_ms[late:], 1),
+        "level": level(memory, held_mb[late]),
+    }
+
+
 def main() -> None:
     """Measure and print."""
     parser = arguments(__doc__)
@@ -39,60 +90,35 @@ def main() -> None:
     parser.add_argument("--every-s", type=float, default=10.0)
     options = parser.parse_args()
     service = Service({"VOICESVC_TAKES_KEPT": "100", "VOICESVC_WORKERS": str(options.streams)})
-    end_s = time.monotonic() + 60 * options.minutes
-    firsts_s: list[float] = []
-    spoken = [0] * options.streams
-    failed: list[str] = []
-
-    def client(n: int) -> None:
-        rng, texts = random.Random(n), lines()
-        for at in itertools.count():
-            if time.monotonic() > end_s:
-                return
-            text = LINES["long"] if at % _LONGER == 0 else next(texts)
-            seed, sent_s = rng.randrange(2**32), time.perf_counter()
-            try:
-                if at % LEAVE_EVERY == LEAVE_EVERY - 1:
-                    firsts_s.append(first_audible_s(service.stream(text, seed), sent_s))
-                else:
-                    firsts_s.append(service.speak(text, seed).first_audible_s)
-            except OSError as e:
-                failed.append(str(e))
-                return
-            spoken[n] += 1
-
+    end_s, heard = time.monotonic() + 60 * options.minutes, Heard()
     held_mb: list[float] = []
     first_ms: list[float] = []
-    clients = [threading.Thread(target=client, args=(n,)) for n in range(options.streams)]
+    clients = [
+        threading.Thread(target=listen, args=(service, n, end_s, heard))
+        for n in range(options.streams)
+    ]
     try:
         for one in clients:
             one.start()
-        while time.monotonic() < end_s and not failed:
+        while time.monotonic() < end_s and not heard.failed:
             time.sleep(options.every_s)
-            since, firsts_s[:] = list(firsts_s), []
+            since = heard.since()
             if since:
                 held_mb.append(resident_mb(service.child.process.pid))
                 first_ms.append(1e3 * median(since))
             if len(held_mb) % 6 == 0:
-                say(f"{sum(spoken):5} lines {held_mb[-1]:8.1f} MiB, first audio {first_ms[-1]:.0f}")
+                n_lines = len(heard.lines)
+                say(f"{n_lines:5} lines {held_mb[-1]:8.1f} MiB, first audio {first_ms[-1]:.0f}")
         for one in clients:
             one.join()
     finally:
         service.close()
-    late = len(held_mb) // 4
-    rng, step_h = np.random.default_rng(1), options.every_s / 3600
-    memory = slope(held_mb[late:], step_h, rng)
-    first = slope(first_ms[late:], step_h, rng)
     figures = {
         "minutes": options.minutes,
         "streams": options.streams,
-        "lines": sum(spoken),
-        "failed": failed,
-        "held_mb": {"after_warming": round(held_mb[late], 1), "end": round(held_mb[-1], 1)},
-        "memory_mb_per_hour": [round(x, 2) for x in (memory.low, memory.middle, memory.high)],
-        "first_ms_per_hour": [round(x, 2) for x in (first.low, first.middle, first.high)],
-        "first_ms": median(first_ms[late:], 1),
-        "level": level(memory, held_mb[late]),
+        "lines": len(heard.lines),
+        "failed": heard.failed,
+        **laid(held_mb, first_ms, options.every_s),
         **service.computes,
     }
     say(figures)

@@ -22,6 +22,7 @@ import tempfile
 import threading
 import time
 from collections.abc import Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -145,6 +146,31 @@ def tiers(folder: Path, names: Sequence[str], each_bytes: int, rounds: int) -> d
     return {"first_s": round(first_s, 3)} | {f"{n}_s": median(v, 6) for n, v in found.items()}
 
 
+@dataclass
+class Heard:
+    """Seconds to the first audio of lines whose voice was there, or was not, and who was refused.
+
+    Each client adds to it from its own thread.
+    """
+
+    hits_s: list[float] = field(default_factory=list)
+    misses_s: list[float] = field(default_factory=list)
+    refused: list[str] = field(default_factory=list)
+
+    def hear(self, studio: Studio, actor: str, seed: int) -> None:
+        """Have a short line spoken, to its end."""
+        line = Line(actor=actor, text=LINES["short"], format="pcm_s16le", seed=seed)
+        ready, begin = studio.is_ready(line), time.perf_counter()
+        try:
+            rendering = studio.open(line)
+        except NotReady:
+            self.refused.append(actor)
+            return
+        (self.hits_s if ready else self.misses_s).append(time.perf_counter() - begin)
+        for _ in rendering.chunks():
+            pass
+
+
 def busy(
     folder: Path, names: Sequence[str], resident_mb_: int, requests: int, clients: int
 ) -> dict[str, Any]:
@@ -161,11 +187,8 @@ def busy(
     studio.cast.warm()
     weights = [1 / rank**_ZIPF for rank in range(1, len(names) + 1)]
     asked = random.Random(1).choices(names, weights, k=requests)
-    hits: list[float] = []
-    misses: list[float] = []
-    refused: list[str] = []
     queue = iter(enumerate(asked))
-    taking = threading.Lock()
+    taking, heard = threading.Lock(), Heard()
 
     def client() -> None:
         while True:
@@ -173,16 +196,7 @@ def busy(
                 n, actor = next(queue, (0, ""))
             if not actor:
                 return
-            line = Line(actor=actor, text=LINES["short"], format="pcm_s16le", seed=n)
-            ready, begin = studio.is_ready(line), time.perf_counter()
-            try:
-                rendering = studio.open(line)
-            except NotReady:
-                refused.append(actor)
-                continue
-            (hits if ready else misses).append(time.perf_counter() - begin)
-            for _ in rendering.chunks():
-                pass
+            heard.hear(studio, actor, n)
 
     threads = [threading.Thread(target=client) for _ in range(clients)]
     begin = time.perf_counter()
@@ -199,14 +213,14 @@ def busy(
         "actors": len(names),
         "clients": clients,
         "requests": requests,
-        "hit_rate": round(len(hits) / requests, 3),
-        "refused": len(refused),
+        "hit_rate": round(len(heard.hits_s) / requests, 3),
+        "refused": len(heard.refused),
         "budget_bytes": budget_bytes,
         "peak_bytes": peak_bytes,
         "requests_per_s": round(requests / took_s, 2),
-        "ttfa_ms": _percentiles(hits + misses),
-        "ttfa_hit_ms": _percentiles(hits),
-        "ttfa_miss_ms": _percentiles(misses),
+        "ttfa_ms": _percentiles(heard.hits_s + heard.misses_s),
+        "ttfa_hit_ms": _percentiles(heard.hits_s),
+        "ttfa_miss_ms": _percentiles(heard.misses_s),
     }
 
 
