@@ -61,6 +61,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 MODELS = Path(__file__).parent.parent / "models"
 LINE = "The harbour was quiet before the storm came."
 TIMEOUT_S = 60.0
+NO_DEMONSTRATION = ("demonstration = true", "demonstration = false")  # an edit of a manifest
 EVERYBODY = {"first_audio_s": 600.0, "load": 1000.0}  # let in, however busy the machine is
 
 postgres_server = postgres.postgres_server
@@ -117,6 +118,10 @@ class Service:
     def timings(self, answer: httpx.Response) -> Any:
         """GET the timings of the take that `answer` is."""
         return self.http.get(f"/v1/takes/{answer.headers['Voicesvc-Take']}/timings").json()
+
+    def ledger(self, **asked: str) -> Any:
+        """What the ledger has of what is asked for."""
+        return self.http.get("/v1/ledger", params=asked).json()["items"]
 
     def idle(self) -> bool:
         """Nothing is being made and no voice is held."""
@@ -238,6 +243,18 @@ def tones_served(
     studio = tone_studio(tmp_path / "models", tones, options, **(settings or {}))
     with served(studio, workers, tones) as service:
         yield service
+
+
+@pytest.fixture
+def licensed(tmp_path: Path) -> Iterator[Service]:
+    """`ann`, a demonstration; `ben`, who is none, and whom no grant is for."""
+    write_pack(tmp_path / "models", "ann")
+    write_pack(tmp_path / "models", "ben", NO_DEMONSTRATION)
+    tones: dict[str, Tone] = {}
+    studio = tone_studio(tmp_path / "models", tones, {})
+    studio.archive = archive.open_in(studio.settings, "in_test")
+    with served(studio, tones=tones, granted=False) as running:
+        yield running
 
 
 @pytest.fixture(scope="session")

@@ -214,8 +214,7 @@ def test_take_is_in_the_ledger_and_the_script_proves_it(
     take = service.speak("We hold the harbour.").headers["Voicesvc-Take"]
     old = service.http.get("/v1/ledger/head").json()
     service.speak("Until morning.")
-    kept = service.http.get("/v1/ledger", params={"subject": take, "kind": "made"}).json()
-    (made,) = kept["items"]
+    (made,) = service.ledger(subject=take, kind="made")
     told = service.http.get(f"/v1/takes/{take}").json()
     assert {n: made[n] for n in ("pcm_sha256", "plan_sha256", "samples")} == {
         "pcm_sha256": told["pcm_sha256"],

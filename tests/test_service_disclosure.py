@@ -9,7 +9,7 @@ from typing import Any
 import grants
 import numpy as np
 import pytest
-from conftest import Service, eventually, served, tone_studio, write_pack
+from conftest import NO_DEMONSTRATION, Service, eventually, served, tone_studio, write_pack
 from wavinfo import WavInfoReader
 
 from voicesvc import archive as archives
@@ -26,7 +26,7 @@ def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
     """`ben`, whose grant wants a notice in the neutral voice, `ann`, on the radio."""
     folder = tmp_path_factory.mktemp("disclosed")
     write_pack(folder / "models", "ann")
-    write_pack(folder / "models", "ben", ("demonstration = true", "demonstration = false"))
+    write_pack(folder / "models", "ben", NO_DEMONSTRATION)
     tones: dict[str, Any] = {}
     studio = tone_studio(folder / "models", tones, {}, neutral_actor="ann")
     studio.archive = archives.open_in(studio.settings, "in_test")

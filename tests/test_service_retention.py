@@ -1,19 +1,16 @@
 """What a grant's end takes with it: takes that are due, weights of withdrawn voices; old papers."""
 
 import json
-from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 from typing import Any
 
 import grants
 import httpx
 import pytest
-from conftest import MODELS, Service, eventually, served, tone_studio, write_pack
+from conftest import MODELS, Service, eventually
 from grants import ESTATE
 from prometheus_client import REGISTRY
 
-from voicesvc import archive as archives
 from voicesvc import packs, retention
 from voicesvc.errors import BadGrant
 from voicesvc.jobs import Keeper
@@ -25,19 +22,8 @@ DAY_MS = 86_400_000
 
 
 @pytest.fixture
-def service(tmp_path: Path) -> Iterator[Service]:
-    """`ann`, a demonstration; `ben`, who is none, and whom no grant is for."""
-    write_pack(tmp_path / "models", "ann")
-    write_pack(tmp_path / "models", "ben", ("demonstration = true", "demonstration = false"))
-    tones: dict[str, Any] = {}
-    studio = tone_studio(tmp_path / "models", tones, {})
-    studio.archive = archives.open_in(studio.settings, "in_test")
-    with served(studio, tones=tones, granted=False) as running:
-        yield running
-
-
-def ledger(service: Service, **asked: str) -> Any:
-    return service.http.get("/v1/ledger", params=asked).json()["items"]
+def service(licensed: Service) -> Service:
+    return licensed
 
 
 def stop(service: Service, action: str, grant: str = "demo-ann") -> httpx.Response:
@@ -48,12 +34,12 @@ def test_ledger_has_each_load_and_what_a_take_was_fetched_for(service: Service) 
     for _ in range(2):
         take = service.speak(LINE).headers["Voicesvc-Take"]
     model = service.studio.cast.pack("ann").model_sha256
-    (loaded,) = ledger(service, kind="model")
+    (loaded,) = service.ledger(kind="model")
     assert (loaded["subject"], loaded["model_sha256"]) == ("ann", model)
     assert loaded["device"] == service.tone.device
     service.post("", "/v1/actors/ann/unload")
     service.speak(LINE)
-    assert len(ledger(service, kind="model")) == 2
+    assert len(service.ledger(kind="model")) == 2
     audio = f"/v1/takes/{take}/audio"
     assert "content-disposition" not in service.http.get(audio).headers
     kept = service.http.get(audio, params={"download": True, "format": "flac"})
@@ -61,7 +47,7 @@ def test_ledger_has_each_load_and_what_a_take_was_fetched_for(service: Service) 
     made = service.http.post(f"/v1/takes/{take}/render", json={"source": "model"})
     assert made.status_code == 200, made.text
     expected = ["permit", "made", "heard", "downloaded", "downloaded"]
-    assert eventually(lambda: [e["kind"] for e in ledger(service, subject=take)] == expected, 5)
+    assert eventually(lambda: [e["kind"] for e in service.ledger(subject=take)] == expected, 5)
 
 
 def test_weights_of_a_voice_leave_the_disk_when_its_last_grant_is_revoked(
@@ -85,14 +71,14 @@ def test_weights_of_a_voice_leave_the_disk_when_its_last_grant_is_revoked(
     assert eventually(lambda: not mine.exists(), 1)
     assert eventually(lambda: service.tone.closed, 2)
     assert theirs.exists()
-    assert eventually(lambda: len(ledger(service, kind="withdrawn")) == 1, 5)
-    (gone,) = ledger(service, kind="withdrawn")
+    assert eventually(lambda: len(service.ledger(kind="withdrawn")) == 1, 5)
+    (gone,) = service.ledger(kind="withdrawn")
     assert (gone["subject"], gone["removed"]) == ("ann", [mine.name])
     mine.mkdir()  # by a load that was under way
     service.studio.door.withdrawals.sweep()
     assert not mine.exists()
     assert eventually(
-        lambda: [e["removed"] for e in ledger(service, kind="withdrawn")] == [[mine.name]] * 2, 5
+        lambda: [e["removed"] for e in service.ledger(kind="withdrawn")] == [[mine.name]] * 2, 5
     )
     assert packs.is_pack(service.studio.settings.models_dir / "ann")
 
@@ -130,7 +116,7 @@ def test_what_was_made_is_removed_when_it_is_due(service: Service) -> None:
     assert not archive.blobs.has(sha256)
     assert service.http.get(f"/v1/takes/{take}/audio").status_code == 410
     assert service.http.post(f"/v1/takes/{take}/restore").status_code == 410
-    ends_by = [(e["kind"], e.get("reason")) for e in ledger(service, subject=take)][-2:]
+    ends_by = [(e["kind"], e.get("reason")) for e in service.ledger(subject=take)][-2:]
     assert ends_by == [("deleted", "retention"), ("purged", "retention")]
     assert archive.has_audio(archive.take(other))
     assert [x["grant"] for x in service.http.get("/v1/retention").json()["items"]] == ["demo-ann"]

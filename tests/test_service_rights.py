@@ -3,7 +3,6 @@
 import json
 import threading
 import time
-from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -13,7 +12,15 @@ import httpx
 import pytest
 from alembic import command
 from alembic.config import Config
-from conftest import Service, eventually, served, tone_studio, tones_served, write_pack
+from conftest import (
+    NO_DEMONSTRATION,
+    Service,
+    eventually,
+    served,
+    tone_studio,
+    tones_served,
+    write_pack,
+)
 from grants import ESTATE
 from sqlalchemy import create_engine, text
 from typer.testing import CliRunner
@@ -41,15 +48,8 @@ def production(service: Service, actor: str = "ann", character: str = "Joe") -> 
 
 
 @pytest.fixture
-def service(tmp_path: Path) -> Iterator[Service]:
-    """`ann`, a demonstration; `ben`, who is none, and whom no grant is for."""
-    write_pack(tmp_path / "models", "ann")
-    write_pack(tmp_path / "models", "ben", ("demonstration = true", "demonstration = false"))
-    tones: dict[str, Any] = {}
-    studio = tone_studio(tmp_path / "models", tones, {})
-    studio.archive = archives.open_in(studio.settings, "in_test")
-    with served(studio, tones=tones, granted=False) as running:
-        yield running
+def service(licensed: Service) -> Service:
+    return licensed
 
 
 def grant(service: Service, **changes: Any) -> None:
@@ -57,16 +57,12 @@ def grant(service: Service, **changes: Any) -> None:
     grants.give(service.studio, **changes)
 
 
-def ledger(service: Service, **asked: str) -> Any:
-    return service.http.get("/v1/ledger", params=asked).json()["items"]
-
-
 def test_demonstration_voice_comes_with_a_grant(service: Service) -> None:
     answer = service.speak(LINE)
     assert answer.status_code == 200
     take = service.http.get(f"/v1/takes/{answer.headers['Voicesvc-Take']}").json()
     assert take["grant"] == "demo-ann"
-    (permit,) = ledger(service, subject=take["id"], kind="permit")
+    (permit,) = service.ledger(subject=take["id"], kind="permit")
     assert permit["seq"] == take["permit"]
     assert (permit["grant"], permit["production"]) == ("demo-ann", "demo")
     assert LINE not in json.dumps(permit)
@@ -87,7 +83,7 @@ def test_voice_without_a_grant_is_neither_loaded_nor_spoken(service: Service) ->
         json.dumps({"model": "x", "input": LINE, "voice": "ben"}), "/v1/audio/speech"
     )
     assert refused.json()["error"]["code"] == "not-licensed"
-    assert eventually(lambda: len(ledger(service, kind="refused")) == 3)
+    assert eventually(lambda: len(service.ledger(kind="refused")) == 3)
 
 
 def test_refusal_names_grants_and_clauses(service: Service) -> None:
@@ -167,13 +163,13 @@ def test_limits_count_what_was_made_and_what_was_broken_off(service: Service) ->
 
 
 def test_seconds_that_are_used_up_cut_the_stream(tmp_path: Path) -> None:
-    write_pack(tmp_path / "models", "ben", ("demonstration = true", "demonstration = false"))
+    write_pack(tmp_path / "models", "ben", NO_DEMONSTRATION)
     studio = tone_studio(tmp_path / "models", {}, {})
     with served(studio, tones={}, granted=False) as service:
         grants.give(studio, limits={"seconds": 2})
         with pytest.raises(httpx.RemoteProtocolError):
             service.speak(LINE * 20, actor="ben")
-        (ended,) = ledger(service, kind="ended")
+        (ended,) = service.ledger(kind="ended")
         assert ended["state"] == "refused"
         assert 2.0 <= float(ended["spoken_s"]) < 6.0
         assert service.speak(LINE, actor="ben").json()["grants"][0]["clause"] == "limits.seconds"
@@ -224,7 +220,7 @@ def test_what_is_suspended_stands_still_and_goes_on(service: Service) -> None:
         ]
     assert answers["suspend"] == [403] * len(asked)
     assert answers["resume"] == [200, 200, 200, 202, 200, 202, 200, 200]
-    said = [(e["kind"], e.get("action")) for e in ledger(service, grant="demo-ann")]
+    said = [(e["kind"], e.get("action")) for e in service.ledger(grant="demo-ann")]
     assert ("notice", "suspend") in said
     assert ("heard", None) in said
     assert ("exported", None) in said
@@ -291,11 +287,11 @@ def test_what_a_signer_withdraws_stops_too(service: Service) -> None:
     given = Notice.model_validate_json(json.dumps(said))
     notice = json.loads(sign(given.canonical(), "notice", (ESTATE,)))
     body = {"kind": "notice", "content": notice}
-    papers = len(ledger(service, subject="g-ben", kind="notice"))
+    papers = len(service.ledger(subject="g-ben", kind="notice"))
     for _ in range(2):  # sent again with its key it is entered once
         sent = service.http.post("/v1/grants", json=body, headers={"Idempotency-Key": "strike"})
         assert (sent.status_code, sent.json()["subject"]) == (201, "g-ben")
-    assert len(ledger(service, subject="g-ben", kind="notice")) == papers + 1
+    assert len(service.ledger(subject="g-ben", kind="notice")) == papers + 1
     assert service.speak(LINE, actor="ben").json()["grants"][0]["clause"] == "suspended"
     assert stop(service, "resume", "g-ben").json()["state"] == "it is suspended"
     grants.trust(service.studio, ESTATE, "estate", trusted=False)

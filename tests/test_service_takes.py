@@ -275,7 +275,7 @@ def test_slower_editor_sees_what_the_faster_one_did(service: Service, line: Any)
 
 def entries(service: Service, take: str) -> list[str]:
     """What the ledger has of a take, in order; the listening is entered when there is time."""
-    found = get(service, "/v1/ledger", subject=take)["items"]
+    found = service.ledger(subject=take)
     return [e["kind"] for e in sorted(found, key=lambda e: e["seq"]) if e["kind"] != "heard"]
 
 
