@@ -19,6 +19,10 @@ from voicesvc.engines.convert import source_path
 from voicesvc.errors import EngineFailed
 
 LINE = "Hold the line."
+HEAVY = {
+    *("torch", "TTS", "transformers", "onnx", "numpy", "scipy", "librosa", "soundfile", "soxr"),
+    *("fastapi", "uvicorn", "sqlalchemy", "cryptography", "c2pa"),
+}
 ENVIRONMENT = {k: v for k, v in os.environ.items() if not k.startswith("VOICESVC_")}
 
 
@@ -31,28 +35,18 @@ def run(*args: str, **variables: str) -> subprocess.CompletedProcess[bytes]:
     )
 
 
-def test_help_is_quick_and_imports_no_model_code() -> None:
-    heavy = "{'torch', 'TTS', 'fastapi', 'soundfile', 'onnx'}"
-    used_s = []
-    for args in ("", "serve", "say", "pack import-piper"):
-        probe = (
-            f"import sys, atexit; sys.argv = ['voicesvc', *{args.split()!r}, '--help'];"
-            f"atexit.register(lambda: print(sorted({heavy} & set(sys.modules)), file=sys.stderr));"
-            "from voicesvc.cli import main; main()"
-        )
-        before = os.times()
-        done = subprocess.run([sys.executable, "-c", probe], capture_output=True, text=True)
-        after = os.times()
-        used_s.append(
-            after.children_user
-            + after.children_system
-            - before.children_user
-            - before.children_system
-        )
-        assert done.returncode == 0
-        assert done.stderr.splitlines() == ["[]"]
-        assert "Usage: voicesvc" in done.stdout
-    assert min(used_s) < 2.5  # importing torch alone takes longer
+@pytest.mark.parametrize("args", ["", "serve", "say", "pack import-piper"])
+def test_help_imports_nothing_heavy(args: str) -> None:
+    """Neither models nor what computes, serves or keeps: that is what makes a command slow."""
+    probe = (
+        f"import sys, atexit; sys.argv = ['voicesvc', *{args.split()!r}, '--help'];"
+        f"atexit.register(lambda: print(sorted({HEAVY} & set(sys.modules)), file=sys.stderr));"
+        "from voicesvc.cli import main; main()"
+    )
+    done = subprocess.run([sys.executable, "-c", probe], capture_output=True, text=True)
+    assert done.returncode == 0
+    assert done.stderr.splitlines() == ["[]"]
+    assert "Usage: voicesvc" in done.stdout
 
 
 def test_help_tells_what_there_is() -> None:
