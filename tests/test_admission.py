@@ -29,6 +29,21 @@ def arriving(times_capacity: float, n: int, workers: int, seed: int) -> list[Str
     return crowd
 
 
+@pytest.mark.parametrize("workers", [1, 2])
+def test_a_crowd_at_a_service_that_was_just_started_makes_nobody_run_dry(workers: int) -> None:
+    def dry(*, paced: bool) -> int:
+        device = Device(workers, Limits())
+        if paced:
+            device.schedule.costs.begin("joe", chunks_of(4))
+        crowd = [Stream(0.01 * n, chunks_of(10)) for n in range(100 * workers)]
+        device.run(crowd)
+        assert any(s.ended_s for s in crowd)
+        return sum(bool(s.dry_s) for s in crowd)
+
+    assert dry(paced=True) == 0
+    assert dry(paced=False) > 0  # nobody is refused by a guess, so all of them came in
+
+
 @pytest.mark.parametrize("workers", [1, 2, 4])
 def test_at_three_times_the_load_it_speaks_all_it_can_and_nobody_runs_dry(workers: int) -> None:
     device = warmed(workers)

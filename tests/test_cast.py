@@ -71,14 +71,15 @@ def test_a_changed_pack_speaks_next_and_no_stream_is_broken(
 
 
 @pytest.mark.parametrize("warms", [True, False])
-def test_a_voice_is_warmed_unless_it_is_loaded_for_one_line(
+def test_a_voice_is_warmed_and_its_pace_told_unless_it_is_loaded_for_one_line(
     studio: Studio, monkeypatch: pytest.MonkeyPatch, warms: bool
 ) -> None:
-    ran: list[Tone] = []
-    monkeypatch.setattr(Tone, "warm", lambda tone: ran.append(tone))
+    pace, told = [(0.1, 0.2)], list[object]()
+    monkeypatch.setattr(Tone, "warm", lambda _: pace)
+    monkeypatch.setattr(studio.cast, "paced", lambda *said: told.append(said))
     studio.cast.warms = warms
     drained(studio.open(line()))
-    assert bool(ran) is warms
+    assert told == ([("ann", pace)] if warms else [])
 
 
 def test_a_request_read_with_the_old_pack_is_not_spoken_by_the_new_one(

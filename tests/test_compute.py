@@ -35,6 +35,24 @@ class Held:
         return "done"
 
 
+def test_the_first_who_come_find_it_knowing_what_a_voice_costs_that_was_warmed() -> None:
+    limits = Limits(first_audio_s=0.5)
+    for paced, refused in ((False, False), (True, True)):
+        with running(limits=limits) as compute:
+            if paced:
+                compute.paced("joe", [(0.4, 0.5), (0.4, 2.5)])
+            held, first = Held(), compute.enter(LINE)
+            working = first.submit(held)
+            assert held.begun.wait(20)
+            try:
+                compute.enter(LINE)
+                assert not refused
+            except Overloaded:
+                assert refused
+            held.let.set()
+            working.result(20)
+
+
 def test_what_is_cancelled_before_its_turn_is_never_done() -> None:
     done: list[int] = []
     with running() as compute:

@@ -1,6 +1,7 @@
 """The VITS engine with the real voice: parity, seeds, noise by word, refusals."""
 
 import gc
+import itertools
 import json
 import weakref
 from collections.abc import Iterator
@@ -246,7 +247,11 @@ def test_warming_goes_through_every_shape(exact: Vits, monkeypatch: pytest.Monke
         return plain(self, x, state, None)
 
     monkeypatch.setattr(Flow, "forward", noted)
-    exact.warm()
+    ticks = itertools.count()
+    pace = exact.warm(lambda: float(next(ticks)))
+    assert [cost_s for cost_s, _ in pace] == [1.0] * len(pace)
+    assert len(pace) > 2
+    assert 2.0 < sum(audio_s for _, audio_s in pace) < 12.0  # from 2 s on a voice is known
     warmed = set(shapes)
     plan = exact.plan([phonemes.Word("a", 0, 1, ("a",), ())], 1)
     unit = plan.words[1].units[0]

@@ -18,7 +18,7 @@ from voicesvc import calibration, delivery, packs, phonemes, signatures
 from voicesvc.calibration import Calibration
 from voicesvc.config import Settings
 from voicesvc.devices import Several
-from voicesvc.engines import Engine
+from voicesvc.engines import Engine, Pace
 from voicesvc.errors import (
     BadSetting,
     EngineFailed,
@@ -86,11 +86,12 @@ class Cast:
         self._lock = threading.Lock()
         self._calibrations: dict[str, Calibration] = {}
         self._phonemizers: dict[tuple[str, str, bool], phonemes.Phonemizer] = {}
-        self._warm: set[str] = set()  # kinds of engines that have been run through
+        self._warm: dict[str, Pace] = {}  # kinds of engines that have been run through
         self.warmed = False  # whether `warm` is done
         self.warms = True  # whether a voice is run through every shape first; not for one line
         self.stands: Callable[[str], bool] = lambda _: True  # whether a grant is for an actor
         self.loaded: Callable[[packs.Pack, str], None] = lambda *_: None  # told of each load
+        self.paced: Callable[[str, Pace], None] = lambda *_: None  # and of the voice's pace
         self.voices: Voices[Engine] | Several
         if len(settings.devices) > 1:
             self.voices = Several(settings, prepare, self._prepare, say)
@@ -283,15 +284,21 @@ class Cast:
         with _told(pack.actor_id):
             engine = read.place()
             self.phonemizer(pack).words("Ready.", 0)
-            if self.warms and engine.warm_key not in self._warm:
-                engine.warm()
-                if engine.warm_key is not None:
-                    self._warm.add(engine.warm_key)
+            if self.warms:
+                self.paced(pack.actor_id, self._warmed(engine))
             self._calibrations[pack.actor_id] = self._calibrated(engine, pack)
         self._sized(pack, engine.resident_bytes)
         self.loaded(pack, engine.device)
         self._say(f"{pack.actor_id}: ready after {time.perf_counter() - begin:.1f} s")
         return engine
+
+    def _warmed(self, engine: Engine) -> Pace:
+        """Run the engine through everything, unless one of its kind was; gives its pace."""
+        if engine.warm_key is None:
+            return engine.warm()
+        if engine.warm_key not in self._warm:
+            self._warm[engine.warm_key] = engine.warm()
+        return self._warm[engine.warm_key]
 
     def _sized(self, pack: packs.Pack, resident_bytes: int) -> None:
         """Reckon the voices of the same network at what one of them turned out to take here."""

@@ -7,7 +7,7 @@ Knows nothing of takes and HTTP.
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from typing import Any, NoReturn, Protocol, TypeVar
 
@@ -77,6 +77,11 @@ class Compute:
                 self._refuse(entered.reason, entered.retry_after_s)
             self._count()
         return Seat(self, entered)
+
+    def paced(self, voice: str, pace: Sequence[tuple[float, float]]) -> None:
+        """What chunks of a voice cost and give, in s, by one line that nobody waited for."""
+        with self._changed:
+            self._schedule.costs.begin(voice, pace)
 
     @staticmethod
     def _refuse(reason: str, retry_after_s: int) -> NoReturn:

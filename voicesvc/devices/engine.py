@@ -8,6 +8,7 @@ from typing import Any, Protocol
 
 from voicesvc.audio import Pcm
 from voicesvc.devices.wire import Ref, Sent, bare
+from voicesvc.engines import Pace
 from voicesvc.phonemes import Word
 from voicesvc.plan import AS_MADE, Plan, Variability
 
@@ -100,9 +101,10 @@ class RemoteEngine:
         finally:
             life.tell("close", ref)
 
-    def warm(self) -> None:
+    def warm(self) -> Pace:
         """See `Engine`."""
-        self._life.ask("warm", self._ref)
+        pace: Pace = self._life.ask("warm", self._ref)
+        return pace
 
     def close(self) -> None:
         """See `Engine`; what is loaded after this finds the room."""

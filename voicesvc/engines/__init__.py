@@ -7,6 +7,8 @@ from voicesvc.audio import Pcm
 from voicesvc.phonemes import Word
 from voicesvc.plan import AS_MADE, Plan, Variability
 
+Pace = Sequence[tuple[float, float]]  # what a line's chunks cost and give, both in seconds
+
 
 class Engine(Protocol):
     """One loaded voice. `plan` and `stream` may be called from any thread, many at once."""
@@ -35,8 +37,11 @@ class Engine(Protocol):
         """The plan's samples; the first chunk is small, later ones grow."""
         ...
 
-    def warm(self) -> None:
-        """Run once through everything, so that the first caller does not pay for it."""
+    def warm(self) -> Pace:
+        """Run once through everything, so that the first caller does not pay for it.
+
+        Gives the pace of a line after that; nothing where that would take long to find out.
+        """
         ...
 
     def close(self) -> None:

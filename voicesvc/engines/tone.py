@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from voicesvc.audio import Pcm
+from voicesvc.engines import Pace
 from voicesvc.errors import BadPlan
 from voicesvc.phonemes import Word
 from voicesvc.plan import (
@@ -170,8 +171,9 @@ class Tone:
         if number == self.fail_at:
             raise RuntimeError(f"chunk {number} was to fail")
 
-    def warm(self) -> None:
+    def warm(self) -> Pace:
         """Nothing is to be warmed."""
+        return ()
 
     def close(self) -> None:
         """Nothing is held but the word that it was closed."""

@@ -8,6 +8,7 @@ phonemizers, HTTP or files but the pack's.
 import ctypes
 import math
 import os
+import time
 from bisect import bisect_right
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -22,7 +23,7 @@ from torch.nn.utils import parametrize
 
 from voicesvc import phonemes
 from voicesvc.audio import Pcm
-from voicesvc.engines import tensors
+from voicesvc.engines import Pace, tensors
 from voicesvc.engines.cells import CELL_FRAMES, TAIL_FRAMES, Decoder, Flow, Speech
 from voicesvc.engines.convs import pack as pack_weights
 from voicesvc.engines.front import Durations, Encoded, Encoder, Front, StochasticDurations, Timed
@@ -224,11 +225,11 @@ class Vits:
             scale = self.shape.noise_scale * variability.sound
             return Hidden(found.mean, torch.exp(found.log_scale) * scale)
 
-    def warm(self) -> None:
+    def warm(self, clock: Callable[[], float] = time.perf_counter) -> Pace:
         """Run once through every shape of cell, so that no caller pays for a new one."""
         symbols = sorted(s for s in self.symbols if kind_of(s, "phone") == "phone")
         words = [
-            phonemes.Word(str(i), 0, 1, (symbols[i % len(symbols)],) * 4, ()) for i in range(9)
+            phonemes.Word(str(i), 0, 1, (symbols[i % len(symbols)],) * 4, ()) for i in range(20)
         ]
         self.plan(words, seed=0)
         with torch.inference_mode():
@@ -256,6 +257,17 @@ class Vits:
         for n_frames, cells in lines:
             for _ in self.speech.stream(silent, known(n_frames), cells=cells):
                 pass
+        return self._pace(words, clock)
+
+    def _pace(self, words: Sequence[phonemes.Word], clock: Callable[[], float]) -> Pace:
+        """Each chunk of a line takes so long, and lasts so long."""
+        found: list[tuple[float, float]] = []
+        began_s = clock()
+        for pcm in self.stream(self.begin(words, seed=0)):
+            now_s = clock()
+            found.append((now_s - began_s, len(pcm) / self.sample_rate_hz))
+            began_s = now_s
+        return found
 
     def close(self) -> None:
         """Drop the weights; the device's cache is given back where it has one."""

@@ -19,7 +19,7 @@ from torch import Tensor
 
 from voicesvc import phonemes
 from voicesvc.audio import Pcm
-from voicesvc.engines import tensors
+from voicesvc.engines import Pace, tensors
 from voicesvc.engines import xtts_network as network
 from voicesvc.engines.batch import Batch
 from voicesvc.engines.cells import Decoder
@@ -306,16 +306,16 @@ class Xtts:
                     raise EngineFailed("the decoder produced samples that are not numbers")
                 yield pcm
 
-    def warm(self) -> None:
+    def warm(self) -> Pace:
         """Run once through every shape of cell, so that no caller pays for a new one."""
-        letters = sorted(s for s in self.symbols if kind_of(s, "phone") == "phone")
-        word = phonemes.Word("a", 0, 1, (letters[0],) * 4, ())
-        laid, _ = self._lay_out([word])
-        next(iter(self._decoding([laid], 0, AS_MADE)[0]))
+        letter = min(s for s in self.symbols if kind_of(s, "phone") == "phone")
+        word = phonemes.Word("a", 0, 1, (letter,) * 4, ())
+        next(iter(self._decoding([self._lay_out([word])[0]], 0, AS_MADE)[0]))
         silent = self.conditioning.new_zeros(self.shape.gpt_n_model_channels)
         n_frames = self.vocoder.ahead_frames + 2 * sum(CELL_FRAMES)
         for _ in self.vocoder.stream([silent] * (n_frames // 4)):
             pass
+        return ()  # on a CPU two seconds of speech take longer than anybody wants to wait
 
     def close(self) -> None:
         """Drop the weights; the device's cache is given back where it has one."""

@@ -5,6 +5,7 @@ later ones grow up to a length that repeats. So costs are kept by place. Until a
 is taken to be about as fast as the demonstration voice on one core.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 PLACES = 6  # chunks that are told apart; the last stands for all after it
@@ -61,6 +62,17 @@ class Costs:
     def length_s(self, voice: str, chars: int) -> float:
         """Expected seconds of audio of so many characters."""
         return chars * self._of(voice).s_per_char
+
+    def begin(self, voice: str, pace: Sequence[tuple[float, float]]) -> None:
+        """The chunks of one line cost and gave so much, in s; nothing new of a voice that is known.
+
+        So the first who come to a service that has just been started find it no less wary.
+        """
+        if self.is_known(voice):
+            return
+        for place, (cost_s, audio_s) in enumerate(pace):
+            self.computed(voice, place, cost_s)
+            self.made(voice, place, cost_s, audio_s)
 
     def computed(self, voice: str, place: int, cost_s: float) -> None:
         """Chunk number `place` of a stream took `cost_s`."""

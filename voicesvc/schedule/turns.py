@@ -20,7 +20,7 @@ from heapq import heapify, heapreplace
 from voicesvc.schedule.costs import Costs
 
 AHEAD_S = 2.0  # of audio in the listener's hands: nothing is urgent then
-PATIENCE_S = 0.5  # after which who has no audio waits only for who used less
+PATIENCE_S = 2.0  # after which who has no audio waits only for who used less
 HORIZON_S = 0.5  # how far the needs of those who listen are foreseen
 _LEAST_S = 0.05  # of audio that a chunk is taken to give
 BATCH_WEIGHT = 4.0  # beside listeners who are well ahead batch gets a quarter of the time
