@@ -1,7 +1,10 @@
-// Runs where it stands in the page, before anything is painted. The modules are asked for after
-// that, all in one go: they would be in its way. What is pressed until they are there is kept.
+// Runs where it stands in the page, before anything is painted. The header is painted first and the
+// rest a frame later, which takes most of the time; the modules are asked for after that, all in one
+// go: they would be in its way. What is pressed until they are there is kept.
 
 {
+  const page = document.documentElement;
+  page.dataset.opening = "";
   const pressed = [];
   const keep = (event) => {
     pressed.push(event);
@@ -19,8 +22,12 @@
     document.head.append(document.getElementById("modules").content);
     import("/static/app.js");
   };
+  // A page that nobody sees has no frames to wait for.
+  const afterPaint = (act) => (document.hidden ? act() : requestAnimationFrame(() => setTimeout(act)));
   addEventListener("DOMContentLoaded", () => {
-    if (document.hidden) begin(); // a page that nobody sees has no frames to wait for
-    else requestAnimationFrame(() => setTimeout(begin));
+    afterPaint(() => {
+      delete page.dataset.opening;
+      afterPaint(begin);
+    });
   });
 }
