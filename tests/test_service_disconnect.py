@@ -50,7 +50,9 @@ def newest(service: Service) -> Take:
     return service.studio.takes.get(service.studio.takes.ids[-1])
 
 
-def ask(service: Service, received_bytes: int | None = None, **fields: Any) -> socket.socket:
+def ask(
+    service: Service, received_bytes: int | None = None, kind: str = "audition", **fields: Any
+) -> socket.socket:
     """A socket on which a request was sent, that has not been read from."""
     body = json.dumps({"actor": "ann", "text": SCENE} | fields).encode()
     asker = socket.socket()
@@ -59,7 +61,8 @@ def ask(service: Service, received_bytes: int | None = None, **fields: Any) -> s
     host, port = service.http.base_url.host, service.http.base_url.port
     asker.connect((host, port))
     head = f"POST /v1/speech HTTP/1.1\r\nHost: {host}\r\nContent-Type: application/json\r\n"
-    asker.sendall(f"{head}Content-Length: {len(body)}\r\n\r\n".encode() + body)
+    head += f"Voicesvc-Class: {kind}\r\nContent-Length: {len(body)}\r\n\r\n"
+    asker.sendall(head.encode() + body)
     return asker
 
 

@@ -1,10 +1,12 @@
 """Many at once: who is let in is served in time, who is not is told so at once and when to come."""
 
 import resource
+import socket
 import threading
 import time
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import AbstractContextManager
+from contextlib import contextmanager
 from pathlib import Path
 
 import httpx
@@ -13,6 +15,8 @@ import pytest
 from conftest import LINE, Service, eventually, metric, tones_served
 from test_service_disconnect import SCENE, ask, leave
 
+from voicesvc.compute import Compute
+
 CHUNK_S = 0.1
 
 
@@ -20,10 +24,72 @@ def not_admitted(reason: str) -> float:
     return metric("voicesvc_not_admitted_total", reason=reason)
 
 
+class Gate:
+    """Lets one chunk through at a time while it is held; for a service with one worker."""
+
+    def __init__(self) -> None:
+        self.came = 0  # chunks
+        self._held, self._through = False, threading.Semaphore(0)
+
+    def __call__(self) -> None:
+        self.came += 1
+        if self._held:
+            self._through.acquire()
+
+    @contextmanager
+    def held(self) -> Iterator[None]:
+        """From now on until the block ends."""
+        self._held = True
+        try:
+            yield
+        finally:
+            self._held = False
+            self._through.release()
+
+    def one(self) -> None:
+        """Have the chunk made that stands before it, and the next one stand there."""
+        came = self.came
+        self._through.release()
+        assert eventually(lambda: self.came > came, 30)
+
+
+def compute_of(service: Service) -> Compute:
+    compute: Compute = service.server.config.app.state.pools.compute
+    return compute
+
+
+@contextmanager
+def crowd(service: Service) -> Iterator[Callable[[str, int], socket.socket]]:
+    """Asks for a line of a class, with a seed, which then waits for its turn or has it.
+
+    In the end all of them leave.
+    """
+    compute, askers = compute_of(service), list[socket.socket]()
+
+    def line_up(kind: str, seed: int) -> socket.socket:
+        n_open = compute.open
+        askers.append(ask(service, kind=kind, seed=seed))
+        assert eventually(lambda: compute.open > n_open, 30)
+        service.http.get("/livez")  # whose answer comes after the turn was asked for
+        return askers[-1]
+
+    try:
+        yield line_up
+    finally:
+        for asker in askers:
+            leave(asker, abruptly=True)
+    assert eventually(service.idle, 30)
+
+
+def heard(service: Service) -> list[int]:
+    """The seeds of those who have their first audio, in the order in which it was made."""
+    return [service.studio.takes.get(id).seed for id in service.studio.takes.ids]
+
+
 def known(service: Service) -> None:
-    """Have the service learn what its voice costs."""
+    """Have the service learn what its voice costs; nobody is in it then."""
     assert service.speak(SCENE[:90]).status_code == 200
-    assert eventually(service.idle)
+    assert eventually(lambda: service.idle() and compute_of(service).open == 0)
 
 
 def test_a_take_has_the_same_samples_under_load(tmp_path: Path) -> None:
@@ -38,15 +104,16 @@ def test_a_take_has_the_same_samples_under_load(tmp_path: Path) -> None:
 
 
 def test_who_cannot_be_served_in_time_is_told_at_once_and_when_to_come(tmp_path: Path) -> None:
-    limits = {"first_audio_s": 0.5}
-    with tones_served(tmp_path, workers=1, delay_s=CHUNK_S, settings=limits) as service:
+    gate, options = Gate(), {"delay_s": CHUNK_S, "settings": {"first_audio_s": 0.5}}
+    with tones_served(tmp_path, workers=1, gate=gate, **options) as service:
         known(service)
         before, planned = not_admitted("first-audio") + not_admitted("load"), service.tone.planned
-        held = [ask(service) for _ in range(30)]
-        assert eventually(lambda: not_admitted("first-audio") + not_admitted("load") > before)
-        asked_s = time.perf_counter()
-        refused = service.speak()
-        assert time.perf_counter() - asked_s < CHUNK_S  # it waited for no chunk
+        made = service.tone.chunks
+        with gate.held():
+            held = [ask(service) for _ in range(30)]
+            assert eventually(lambda: not_admitted("first-audio") + not_admitted("load") > before)
+            refused = service.speak()  # without an end, if it waited for a chunk
+            assert service.tone.chunks == made
         assert refused.status_code == 503
         assert refused.json()["type"] == "/problems/overloaded"
         assert refused.headers["Content-Type"] == "application/problem+json"
@@ -63,7 +130,7 @@ def test_openai_clients_are_told_when_to_come_too(tmp_path: Path) -> None:
     with tones_served(tmp_path, workers=1, delay_s=CHUNK_S, settings={"load": 0.01}) as service:
         known(service)
         with ask(service) as asker:
-            asker.recv(12)
+            assert asker.recv(12) == b"HTTP/1.1 200"
             body = {"model": "tts-1", "input": LINE, "voice": "ann"}
             refused = service.http.post("/v1/audio/speech", json=body)
         assert refused.status_code == 503
@@ -85,60 +152,48 @@ def test_streams_are_bounded(tmp_path: Path) -> None:
         assert eventually(lambda: service.speak().status_code == 200)
 
 
-def speaking(service: Service, text: str, kind: str) -> AbstractContextManager[httpx.Response]:
-    """The answer, as it comes."""
-    body = {"actor": "ann", "text": text}
-    return service.http.stream("POST", "/v1/speech", json=body, headers={"Voicesvc-Class": kind})
-
-
-def first_audio_s(service: Service, kind: str) -> float:
-    """How long a short line takes to its first bytes."""
-    begin = time.perf_counter()
-    with speaking(service, LINE, kind) as answer:
-        assert answer.status_code == 200
-        next(answer.iter_raw())
-        return time.perf_counter() - begin
-
-
-def test_an_audition_waits_for_no_batch(tmp_path: Path) -> None:
-    with tones_served(tmp_path, workers=1, delay_s=CHUNK_S) as service:
+@pytest.mark.parametrize("sounding", [False, True], ids=["that is new", "that sounds"])
+def test_an_audition_waits_for_no_batch(tmp_path: Path, sounding: bool) -> None:
+    gate, batch, audition, late = Gate(), [1, 2, 3, 4], 5, 6
+    with tones_served(tmp_path, workers=1, gate=gate) as service:
         known(service)
-        stop = threading.Event()
-
-        def work() -> None:
-            while not stop.is_set():
-                body = {"actor": "ann", "text": SCENE}
-                headers = {"Voicesvc-Class": "batch"}
-                with service.http.stream(
-                    "POST", "/v1/speech", json=body, headers=headers
-                ) as answer:
-                    for _ in answer.iter_raw():
-                        if stop.is_set():
-                            break
-
-        with ThreadPoolExecutor(4) as crowd:
-            for _ in range(4):
-                crowd.submit(work)
-            assert eventually(lambda: metric("voicesvc_active_streams") == 4)
-            waits_s = sorted(first_audio_s(service, "audition") for _ in range(4))
-            slow_s = first_audio_s(service, "batch")
-            stop.set()
-        assert waits_s[1] < 2.5 * CHUNK_S  # at most what is being made, then its own
-        assert slow_s > waits_s[1]
-        assert eventually(service.idle)
+        before = heard(service)
+        with crowd(service) as line_up:
+            with gate.held():
+                askers = [line_up("batch", seed) for seed in batch]
+                for asker in askers if sounding else ():
+                    gate.one()
+                    assert asker.recv(12) == b"HTTP/1.1 200"
+                line_up("audition", audition)
+                line_up("batch", late)
+                made = service.tone.chunks
+                gate.one()
+                gate.one()
+                assert heard(service)[-1] == audition
+                assert service.tone.chunks == made + 2  # what was being made, then its own
+            order = [*batch, audition, late] if sounding else [1, audition, 2, 3, 4, late]
+            assert eventually(lambda: heard(service) == before + order, 30)
 
 
 def test_takes_that_are_queued_wait_for_who_listens(tmp_path: Path) -> None:
-    with tones_served(tmp_path, workers=1, delay_s=CHUNK_S) as service:
+    gate, first, second, queued = Gate(), 1, 2, 3
+    with tones_served(tmp_path, workers=1, gate=gate) as service:
         known(service)
         http = service.http
         production = http.post("/v1/productions", json={"title": "A", "slug": "a"}).json()
         made = {"production": production["id"], "text": SCENE[:600], "actor": "ann"}
         line = http.post("/v1/lines", json=made).json()
-        http.post(f"/v1/lines/{line['id']}/takes", json={"count": 1})
-        assert eventually(lambda: metric("voicesvc_active_streams") == 1)
-        assert first_audio_s(service, "audition") < 3 * CHUNK_S
-        assert eventually(service.idle, 30)
+        with crowd(service) as line_up:
+            with gate.held():
+                line_up("audition", first)
+                http.post(f"/v1/lines/{line['id']}/takes", json={"count": 1, "seed": queued})
+                leases = service.studio.cast.voices.leases
+                assert eventually(lambda: leases() == {"ann": 2}, 30)  # its turn is asked for
+                line_up("audition", second)
+                gate.one()
+                gate.one()
+                assert heard(service)[-2:] == [first, second]
+            assert eventually(lambda: heard(service)[-1] == queued, 30)
 
 
 def test_an_unknown_class_is_refused_with_those_there_are(tone_server: Service) -> None:

@@ -7,7 +7,7 @@ chunk. It counts its work, so that a test can see that work stopped. Knows nothi
 import threading
 import time
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -46,6 +46,7 @@ class Tone:
         frames_per_symbol: how long each symbol lasts, in frames of `hop` samples.
         delay_s: waited before each chunk, as if it took that long to compute.
         fail_at: the chunk of a stream, counted from 1, that fails with a RuntimeError.
+        gate: called before each chunk, which is made once it returns.
     """
 
     native = frozenset({"duration"})
@@ -63,10 +64,11 @@ class Tone:
         frames_per_symbol: int = 6,
         delay_s: float = 0.0,
         fail_at: int | None = None,
+        gate: Callable[[], None] | None = None,
     ) -> None:
         self.symbols, self.model_sha256 = symbols, model_sha256
         self.sample_rate_hz, self.frames_per_symbol = sample_rate_hz, frames_per_symbol
-        self.delay_s, self.fail_at = delay_s, fail_at
+        self.delay_s, self.fail_at, self.gate = delay_s, fail_at, gate
         self.planned = 0  # sentences
         self.chunks = 0  # computed
         self.open_streams = 0
@@ -166,6 +168,8 @@ class Tone:
 
     def _compute(self, number: int) -> None:
         time.sleep(self.delay_s)
+        if self.gate is not None:
+            self.gate()
         with self._lock:
             self.chunks += 1
         if number == self.fail_at:
