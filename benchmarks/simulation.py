@@ -136,7 +136,7 @@ def crowd(
 ) -> dict[str, Any]:
     """What becomes of `n` listeners."""
     device = Device(1, Limits())
-    device.schedule.costs.begin("joe", lines[0])  # as warming tells the service
+    device.schedule.costs.begin("joe", lines[1])  # as warming tells the service
     asked = listeners(lines, n, lasts_s, device)
     device.run(())
     first_ms = [1e3 * s.first_s for s in asked if s.first_s is not None]

@@ -251,7 +251,7 @@ def test_warming_goes_through_every_shape(exact: Vits, monkeypatch: pytest.Monke
     pace = exact.warm(lambda: float(next(ticks)))
     assert [cost_s for cost_s, _ in pace] == [1.0] * len(pace)
     assert len(pace) > 2
-    assert 2.0 < sum(audio_s for _, audio_s in pace) < 12.0  # from 2 s on a voice is known
+    assert 2.0 < sum(audio_s for _, audio_s in pace[1:]) < 12.0  # from 2 s on a voice is known
     warmed = set(shapes)
     plan = exact.plan([phonemes.Word("a", 0, 1, ("a",), ())], 1)
     unit = plan.words[1].units[0]

@@ -3,10 +3,11 @@
 A stream's deadline is when its listener runs dry: from its first audio on, plus the seconds that
 the listener took. A stream without audio goes before all who hear something, unless one of them
 would run dry for it: the next moments are played out with its chunk and without it, each chunk to
-the worker that is free first (Graham 1969). It waits for them no longer than `PATIENCE_S`, unless
-they used less: who was let in is to hear all of it, so fairness between keys decides who is let in
-and who of those that hear nothing comes first, and makes nobody run dry before that. Of those who
-hear nothing, whoever has heard nothing for longest goes first.
+the worker that is free first (Graham 1969). It waits for them no longer than `PATIENCE_S`, or
+`HURRY_S` where all of them together need more than there is, unless they used less: who was let in
+is to hear all of it, so fairness between keys decides who is let in and who of those that hear
+nothing comes first, and makes nobody run dry before that. Of those who hear nothing, whoever has
+heard nothing for longest goes first.
 
 What has `AHEAD_S` in hand, all batch, and listeners to a voice that is slower than speech share
 what is left by use.
@@ -20,7 +21,8 @@ from heapq import heapify, heapreplace
 from voicesvc.schedule.costs import Costs
 
 AHEAD_S = 2.0  # of audio in the listener's hands: nothing is urgent then
-PATIENCE_S = 2.0  # after which who has no audio waits only for who used less
+PATIENCE_S = 1.0  # after which who has no audio waits only for who used less
+HURRY_S = 0.15  # the same where listeners need more than there is, and run dry however it is done
 HORIZON_S = 0.5  # how far the needs of those who listen are foreseen
 _LEAST_S = 0.05  # of audio that a chunk is taken to give
 BATCH_WEIGHT = 4.0  # beside listeners who are well ahead batch gets a quarter of the time
@@ -178,7 +180,8 @@ class Schedule:
         if not silent:
             return min(heard, default=None, key=_silent_s)
         first = min(silent, key=lambda t: (*self.order(t), _silent_s(t)))
-        waited = first.dry_s is not None or now_s - first.came_s >= PATIENCE_S
+        patience_s = PATIENCE_S if self._keeps_up() else HURRY_S
+        waited = first.dry_s is not None or now_s - first.came_s >= patience_s
 
         def is_before(ticket: Ticket) -> bool:
             used, own = self.order(ticket), self.order(first)
@@ -188,6 +191,12 @@ class Schedule:
         if soonest is None or not self._would_dry(filter(is_before, self.tickets), first, now_s):
             return first
         return soonest
+
+    def _keeps_up(self) -> bool:
+        """Whether all who listen can be served as they hear."""
+        voices = (t.asked.voice for t in self.tickets if t.is_listened_to)
+        needed = sum(self.costs.rtf(v) for v in voices if not self.costs.is_slow(v))
+        return needed <= self.workers
 
     def _spare(self, waiting: Iterable[Ticket], now_s: float) -> Ticket | None:
         def order(ticket: Ticket) -> tuple[float, int, float]:
