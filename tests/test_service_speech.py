@@ -2,6 +2,7 @@
 
 import hashlib
 import io
+import json
 import struct
 import threading
 import tracemalloc
@@ -275,11 +276,13 @@ def test_chunk_borders_do_not_click(joe_studio: Studio) -> None:
     assert steps[borders].mean() < 4 * elsewhere.mean()
 
 
-def test_a_take_is_counted(tone_server: Service) -> None:
+@pytest.mark.parametrize("kind", ["live", "audition", "batch"])
+def test_a_take_is_counted_by_its_class(tone_server: Service, kind: str) -> None:
     before = metric("voicesvc_takes_total", actor="ann", outcome="complete")
-    made = {"actor": "ann", "format": "pcm_f32le", "class": "audition"}
+    made = {"actor": "ann", "format": "pcm_f32le", "class": kind}
     made_s = metric("voicesvc_audio_seconds_total", **made)
-    samples = floats(tone_server)
+    body = json.dumps({"actor": "ann", "text": LINE, "format": "pcm_f32le"})
+    samples = np.frombuffer(tone_server.post(body, **{"Voicesvc-Class": kind}).content, np.float32)
     assert eventually(tone_server.idle)
     assert metric("voicesvc_takes_total", actor="ann", outcome="complete") == before + 1
     after_s = metric("voicesvc_audio_seconds_total", **made)

@@ -32,6 +32,7 @@ PEAKS = 800  # points of a waveform: what a row of a list can show
 _KEPT_BYTES = 64 * 2**20  # of takes' texts and timings; the oldest go first
 Outcome = Literal["open", "complete", "cancelled", "failed", "refused"]
 Kind = Literal["live", "audition", "batch"]  # whom it is made for: of metrics the label `class`
+CLASSES: tuple[Kind, ...] = ("live", "audition", "batch")  # by their urgency in `schedule`
 
 
 @dataclass

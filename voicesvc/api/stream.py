@@ -28,7 +28,7 @@ from voicesvc.schedule import Asked, Kind
 from voicesvc.script import skipped_header
 from voicesvc.store import StoredTake
 from voicesvc.studio import Studio
-from voicesvc.takes import Rendering, Stream, said
+from voicesvc.takes import CLASSES, Rendering, Stream, said
 
 T = TypeVar("T")
 CLASS_HEADER = "Voicesvc-Class"
@@ -137,7 +137,8 @@ async def respond(request: Request, line: Line, origin: Origin = FROM_SPEECH) ->
     studio: Studio = request.app.state.studio
     pools: Pools = request.app.state.pools
     chars = len(line.text or said(line.plan))
-    seat = pools.compute.enter(asked_of(request, actor_of(line), chars))
+    asked = asked_of(request, actor_of(line), chars)
+    seat = pools.compute.enter(asked)
     future = begin(request, seat, line, partial(studio.open, line, time.perf_counter(), origin))
     opening = asyncio.wrap_future(future)
     listener = asyncio.create_task(_gone(request.receive))
@@ -146,6 +147,7 @@ async def respond(request: Request, line: Line, origin: Origin = FROM_SPEECH) ->
         await asyncio.wait(either, return_when=asyncio.FIRST_COMPLETED)
         if opening.done():
             rendering = opening.result()
+            rendering.take.kind = CLASSES[asked.kind]
             media_type = rendering.take.output.format.media_type
             stall_s = studio.settings.stall_s
             return AudioStream(rendering, media_type, headers(rendering), seat, stall_s)
