@@ -1,11 +1,11 @@
 """Five hundred open sockets, nine of ten of which hardly read: what do they hold, who waits?
 
 What is measured, of the service with its demonstration voice: resident memory of the server and its
-children before, and the most of it while `--slow` clients ask for a scene of minutes each and read
-`TRICKLE_BYTES` a second of it, and `--prompt` others, each on a connection of its own, hear one
-short line after another. Beside it how many of the slow ones got their first bytes and were still
-open at the end, how the others' first audio compares with what it was before anybody else was
-there, and how long after all have left no stream is open.
+children before, and the most of it while `--slow` clients ask for a scene of two pages each and
+read `TRICKLE_BYTES` a second of it, and `--prompt` others, each on a connection of its own, hear
+one short line after another. Beside it how many of the slow ones got their first bytes and were
+still open at the end, how the others' first audio compares with what it was before anybody else
+was there, and how long after all have left no stream is open.
 
 The slow ones are let in whatever they would need (`VOICESVC_LOAD`), and are not cut off for taking
 little: so all of them are held at once, which is the point. Ends in one JSON line on stdout.
@@ -19,6 +19,7 @@ import time
 
 from churn import sample
 from common import LINES, arguments, median, report, say
+from first_byte import scene
 from memory import resident_mb
 from servers import Service
 
@@ -49,7 +50,7 @@ class Slow:
     """Clients that read a little each second, in one thread."""
 
     def __init__(self, port: int, n: int) -> None:
-        text = " ".join([LINES["long"]] * 12)
+        text = scene(2)
         self.sockets = [asked(port, text, seed) for seed in range(n)]
         self.begun: set[int] = set()  # have had bytes
         self.gone: set[int] = set()  # were closed by the other end

@@ -187,3 +187,18 @@ def test_layers_that_cannot_be_carried_are_refused() -> None:
     ):
         with pytest.raises(ValueError, match="can be carried"):
             Conv(conv)
+
+
+def test_what_is_carried_lies_apart_from_what_a_cell_works_with() -> None:
+    """One place of a few hundred kilobytes, the same from cell to cell."""
+    _, _, speech, _ = NETWORKS["1", 0]
+    state = State()
+    z = torch.randn(1, 300, CHANNELS)
+    places: list[set[int]] = []
+    with torch.inference_mode():
+        for begin in (0, 100, 200):
+            speech.decoder(speech.flow(z[:, begin : begin + 100], state, None), state, None)
+            places.append({kept.untyped_storage().data_ptr() for kept in state.values()})
+            assert len(state) > 20
+    assert places[0] == places[1] == places[2]
+    assert len(places[0]) <= 3

@@ -4,6 +4,7 @@ Tensors are [batch, time, channels]. Zeros go in before the first and after the 
 layer's input, as whole-file padding does. Knows nothing of the networks built from them.
 """
 
+import mmap
 from collections.abc import Hashable
 from typing import NamedTuple, cast
 
@@ -15,6 +16,8 @@ from voicesvc.engines.products import Product, packs
 
 _MANY_CHANNELS = 128  # from here on a matrix product beats a convolution in fp32
 _PACK_FRAMES = 64  # the input length that oneDNN's weight order is chosen for
+_ROOM_BYTES = 2**18  # the demonstration voice keeps 220 KB
+_ALIGN_BYTES = 64
 
 
 class State(dict[Hashable, Tensor]):
@@ -26,6 +29,8 @@ class State(dict[Hashable, Tensor]):
 
     last = False
     excess_frames = 0
+    _room: Tensor | None = None  # bytes that what is kept is put into, one thing after the other
+    _used = 0
 
     def window(self, key: Hashable, x: Tensor, reach: "Reach", slope: float = 1.0) -> Tensor:
         """leaky_relu(x) with the context on each side that `reach.pad` asks for."""
@@ -42,7 +47,7 @@ class State(dict[Hashable, Tensor]):
         if self.last:
             buf[:, k + t - self.excess_frames * reach.per_frame :] = 0
         else:
-            self[key] = buf[:, max(buf.shape[1] - 2 * reach.pad, 0) :].clone()
+            self._keep(key, buf[:, max(buf.shape[1] - 2 * reach.pad, 0) :])
         return buf
 
     def delay(self, key: Hashable, n: int, *parts: Tensor) -> Tensor:
@@ -61,8 +66,33 @@ class State(dict[Hashable, Tensor]):
             for part in parts[2:]:
                 body += part
         if not self.last:
-            self[key] = buf[:, n:].clone()
+            self._keep(key, buf[:, n:])
         return buf[:, :n]
+
+    def _keep(self, key: Hashable, value: Tensor) -> None:
+        """Copy what is carried to the next cell.
+
+        On a CPU to a place of its own, apart from what a cell works with: among that, little
+        things that stay keep the allocator from using the room between them again, and a stream
+        whose listener waits holds megabytes.
+        """
+        held = self.get(key)
+        if held is not None and held.shape == value.shape:
+            held.copy_(value)
+        elif value.is_cpu:
+            self[key] = self._place(value).copy_(value)
+        else:
+            self[key] = value.clone()
+
+    def _place(self, like: Tensor) -> Tensor:
+        n_bytes = -(-like.numel() * like.element_size() // _ALIGN_BYTES) * _ALIGN_BYTES
+        if self._room is None or self._used + n_bytes > len(self._room):
+            size_bytes = max(_ROOM_BYTES, n_bytes)
+            self._room = torch.frombuffer(mmap.mmap(-1, size_bytes), dtype=torch.uint8)
+            self._used = 0
+        begin, self._used = self._used, self._used + n_bytes
+        mine = self._room[begin : begin + like.numel() * like.element_size()]
+        return mine.view(like.dtype).view(like.shape)
 
 
 class Reach(NamedTuple):

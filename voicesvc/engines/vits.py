@@ -136,7 +136,7 @@ class Vits:
         @cache
         def said() -> Plan:
             with torch.inference_mode():
-                found = next(parts)
+                (found,) = parts  # to its end, or it would keep all that it worked with
             words = _lasting(laid, self._frames(found))
             return replace(plan, words=words, hidden=self._read(found, variability))
 
@@ -223,7 +223,8 @@ class Vits:
     def _read(self, found: Timed | Encoded, variability: Variability) -> Hidden:
         with torch.inference_mode():
             scale = self.shape.noise_scale * variability.sound
-            return Hidden(found.mean, torch.exp(found.log_scale) * scale)
+            # Contiguous, or the mean would keep the log scale, which it lies beside.
+            return Hidden(found.mean.contiguous(), torch.exp(found.log_scale) * scale)
 
     def warm(self, clock: Callable[[], float] = time.perf_counter) -> Pace:
         """Run once through every shape of cell, so that no caller pays for a new one."""
