@@ -131,7 +131,7 @@ def test_every_field_of_a_phoneme(changes: dict[str, Any], field: str, said: str
 def test_no_field_goes_uncompared() -> None:
     compared = {"text", "pause_ms", "breath", "range", "tilt_db", "breathiness", "whisper"}
     compared |= {"after", "marks", "phonemes"}
-    assert set(WordPlan.model_fields) == compared | {"start", "end"}
+    assert set(WordPlan.model_fields) == compared | {"start", "end", "own_pause_ms"}
     assert set(PhonemePlan.model_fields) == {"symbol", "duration_ms", "pitch_st", "energy_db"}
 
 

@@ -38,6 +38,7 @@ CUTS = (
     Cut(4600, 5600, 700, True),
     Cut(N, N, 90, False),
 )
+HEARD = (Cut(2000, 2000, 900, False, heard=800), Cut(4600, 5600, 0, False, heard=200))
 
 
 @settings(max_examples=60)
@@ -47,6 +48,59 @@ def test_chunked_equals_whole(ends: list[int]) -> None:
     assert len(whole) == N + 300 + 50 + 700 + 90
     np.testing.assert_array_equal(spliced(speech(), CUTS, ends), whole)
     np.testing.assert_array_equal(spliced(speech(), CUTS, range(0, N, 7)), whole)
+
+
+@settings(max_examples=30, deadline=None)
+@given(st.lists(st.integers(0, N), max_size=12))
+def test_pauses_that_are_heard_are_as_long_however_the_stream_is_cut(ends: list[int]) -> None:
+    whole = spliced(speech(), HEARD)
+    np.testing.assert_array_equal(spliced(speech(), HEARD, ends), whole)
+    np.testing.assert_array_equal(spliced(speech(), HEARD, range(0, N, 7)), whole)
+
+
+def heard_ms(pcm: Pcm) -> list[float]:
+    """The silences that are longer than 8 ms: 1 ms at a time, 40 dB below the loudest."""
+    power = np.mean(np.square(pcm[: len(pcm) // 16 * 16]).reshape(-1, 16), axis=1)
+    quiet = np.concatenate([[False], power < power.max() * 1e-4, [False]])
+    begins, ends = np.flatnonzero(np.diff(quiet.astype(int))).reshape(-1, 2).T
+    return [float(n) for n in ends - begins if n > 8]
+
+
+SPREAD_MS = 50  # on both sides together what the mark would add to such abrupt sound, and fades
+
+
+@pytest.mark.parametrize("asked_ms", [0, 60, 200])
+def test_a_pause_that_is_heard_counts_the_silence_that_was_there(asked_ms: int) -> None:
+    asked = asked_ms * RATE_HZ // 1000
+    splicer = Splicer((Cut(4600, 5600, asked, False, asked),), N, RATE_HZ, silent())
+    out = np.concatenate([splicer.feed(speech()), splicer.flush()])
+    assert heard_ms(speech()) == [24.0]
+    (silent_ms,) = heard_ms(out)
+    assert asked_ms <= silent_ms <= asked_ms + SPREAD_MS
+    (cut,) = splicer.made
+    assert len(out) == N + cut.longer
+    begin, end = cut.left_out
+    np.testing.assert_array_equal(out[: begin - 80], speech()[: begin - 80])
+    np.testing.assert_array_equal(out[begin + cut.insert + 80 :], speech()[end + 80 :])
+
+
+def test_a_pause_that_is_heard_never_gets_longer_than_it_was_planned() -> None:
+    loud = np.ones(N, np.float32)
+    splicer = Splicer((Cut(3000, 3000, 100, False, 400),), N, RATE_HZ, silent())
+    assert len(splicer.feed(loud)) + len(splicer.flush()) == N + 100
+
+
+def test_only_the_silence_at_the_border_is_taken_out() -> None:
+    """A closure behind the pause goes with it; what sounds stays."""
+    pcm = speech()
+    pcm[5400:7000] *= 0.001  # silent for 125 ms, of which 75 belong to the next word
+    splicer = Splicer((Cut(5000, 5800, 0, False, 320),), N, RATE_HZ, silent())
+    out = np.concatenate([splicer.feed(pcm), splicer.flush()])
+    (silent_ms,) = heard_ms(out)
+    assert 20 <= silent_ms <= 20 + SPREAD_MS < 75
+    assert splicer.made[0].left_out[1] > 5800
+    np.testing.assert_array_equal(out[-900:], pcm[-900:])
+    np.testing.assert_array_equal(out[:4900], pcm[:4900])
 
 
 def test_nothing_to_put_in_leaves_the_stream_as_it_is() -> None:

@@ -4,6 +4,7 @@ import json
 from typing import Any
 
 import numpy as np
+import parselmouth
 import pytest
 from conftest import LINE, Service, metric
 from numpy.typing import NDArray
@@ -118,17 +119,43 @@ def test_pitch_and_energy_act_where_they_are_set(joe_server: Service, changed: s
     assert differs[-1] < timed[12]["end_s"] * 22050
 
 
-def test_an_edited_pause_is_silence_put_in(joe_server: Service) -> None:
+@pytest.mark.parametrize("pause_ms", [150.0, 800.0])
+def test_an_edited_pause_is_as_long_as_it_is_heard(joe_server: Service, pause_ms: float) -> None:
     plan = planned(joe_server, TWO)["plan"]
     own = heard(joe_server, plan=plan)
-    words(plan)[5]["pause_ms"] += 500  # "morning,"
-    edited = heard(joe_server, plan=plan)
-    assert len(edited) - len(own) == round(0.5 * 22050)
-    (zero,) = np.nonzero(edited == 0)
-    assert len(zero) >= round(0.5 * 22050)
-    begin, end = zero[0] - 200, zero[-1] + 200
-    np.testing.assert_array_equal(edited[:begin], own[:begin])
-    np.testing.assert_array_equal(edited[end:], own[end - round(0.5 * 22050) :])
+    words(plan)[5]["pause_ms"] = pause_ms  # "morning,", a little less and more than the model's own
+    answer = joe_server.post(json.dumps({"plan": plan, "format": "pcm_f32le"}))
+    edited = np.frombuffer(answer.content, "<f4")
+    times = joe_server.timings(answer)["words"]
+    border_s = (times[5]["end_s"] + times[6]["start_s"]) / 2
+    assert silence_ms(edited, border_s) == pytest.approx(pause_ms, abs=10)
+    longer = len(edited) - len(own)
+    begin, end = (round(times[i][k] * 22050) for i, k in ((5, "end_s"), (6, "start_s")))
+    if pause_ms > 500:  # else the model's frames are others
+        before = begin - round(0.005 * 22050)
+        np.testing.assert_array_equal(edited[:before], own[:before])
+        np.testing.assert_array_equal(edited[end:], own[end - longer :])
+
+
+def test_a_line_with_a_pause_is_as_long_as_its_file_says(joe_server: Service) -> None:
+    """What the pause is shorter for what is heard is silence at the end of the line."""
+    text = "We hold the harbour until morning, [pause 0.6s] and then the boats go out."
+    body = {"actor": "joe", "text": text, "seed": 3, "format": "wav", "bit_depth": "32f"}
+    answer = joe_server.post(json.dumps(body))
+    assert int.from_bytes(answer.content[4:8], "little") == len(answer.content) - 8
+    samples = np.frombuffer(answer.content[answer.content.index(b"data") + 8 :], "<f4")
+    assert not samples[-40:].any()
+    times = joe_server.timings(answer)
+    assert times["duration_s"] == pytest.approx(len(samples) / 22050, abs=1e-6)
+
+
+def silence_ms(pcm: Floats, at_s: float) -> float:
+    """The silence around a moment: below 40 dB under the loudest, by Praat's intensity."""
+    sound = parselmouth.Sound(pcm.astype(np.float64), 22050)
+    found = sound.to_intensity(minimum_pitch=1000.0, time_step=0.001, subtract_mean=False)
+    level_db = found.values[0]
+    loud_s = found.xs()[level_db >= level_db.max() - 40]
+    return float(1000 * (loud_s[loud_s > at_s].min() - loud_s[loud_s < at_s].max()))
 
 
 @pytest.mark.parametrize(

@@ -75,9 +75,14 @@ def test_any_durations_come_out_to_half_a_frame(durations_ms: list[float]) -> No
     assert abs(made - sum(durations_ms) / FRAME_MS) <= 0.5 + 1e-6
 
 
+def laid_out(pause_ms: float) -> SentencePlan:
+    """As rate, scale or fit make a pause of the model's own."""
+    return edited(0, pause_ms=pause_ms, own_pause_ms=pause_ms)
+
+
 def test_a_longer_pause_is_the_models_and_silence_put_in() -> None:
     own_ms = OWN.words[0].pause_ms
-    laid = sheet(HEAD, edited(0, pause_ms=own_ms + 100), LAID)
+    laid = sheet(HEAD, laid_out(own_ms + 100), LAID)
     assert frames(laid) == frames(sheet(HEAD, OWN, LAID))
     begin = (2 + 13) * 256
     assert laid.cuts == (Cut(begin, begin + 9 * 256, 2205, False),)
@@ -88,15 +93,52 @@ def test_a_longer_pause_is_the_models_and_silence_put_in() -> None:
 
 
 def test_a_shorter_pause_takes_the_models_frames() -> None:
-    laid = sheet(HEAD, edited(0, pause_ms=4 * FRAME_MS), LAID)
+    laid = sheet(HEAD, laid_out(4 * FRAME_MS), LAID)
     assert sum(frames(laid)[1][3:]) == 4
     assert laid.cuts == ()
-    assert sum(frames(sheet(HEAD, edited(0, pause_ms=0.0), LAID))[1][3:]) == 0
+    assert sum(frames(sheet(HEAD, laid_out(0.0), LAID))[1][3:]) == 0
+
+
+@pytest.mark.parametrize(("asked_ms", "frames_kept", "insert"), [(304.0, 9, 4730), (50.0, 6, 0)])
+def test_a_pause_that_is_asked_for_is_laid_out_longer_and_to_be_heard(
+    asked_ms: float, frames_kept: int, insert: int
+) -> None:
+    laid = sheet(HEAD, edited(0, pause_ms=asked_ms), LAID)
+    (cut,) = laid.cuts
+    begin = (2 + 13) * 256
+    heard = round(asked_ms * 22.05)
+    assert sum(frames(laid)[1][3:]) == frames_kept
+    assert cut == Cut(begin, begin + frames_kept * 256, insert, False, heard)
+    longer = frames_kept * 256 + insert - heard
+    assert 0.010 * 22050 < longer < 0.025 * 22050  # to be taken out again
+
+
+def test_a_plan_without_the_models_own_pauses_is_laid_out_as_it_is() -> None:
+    laid = sheet(HEAD, edited(0, pause_ms=304.0, own_pause_ms=None), LAID)
+    assert [c.heard for c in laid.cuts] == [None]
+
+
+def test_times_are_those_of_the_cuts_as_they_came_out() -> None:
+    document = edited(0, pause_ms=50.0)
+    laid = sheet(HEAD, document, LAID)
+    (cut,) = laid.cuts
+    begin, end = cut.begin, cut.end
+    done = replace(cut, left_out=(end - 500, end - 100))
+    made = sheet(HEAD, document, LAID, [done])
+    assert made.samples == laid.samples - 400
+    assert made.words[0] == laid.words[0]
+    earlier_s = laid.words[1]["start_s"] - made.words[1]["start_s"]
+    assert earlier_s == pytest.approx(400 / 22050, abs=1e-6)
+    # What is left out beyond the pause is of the next word's own silence, and begins it later.
+    made = sheet(HEAD, document, LAID, [replace(cut, left_out=(end - 100, end + 300))])
+    assert made.words[1]["start_s"] == pytest.approx((end - 100) / 22050, abs=1e-6)
+    assert made.words[1]["end_s"] == pytest.approx(laid.words[1]["end_s"] - 400 / 22050, abs=1e-6)
+    assert begin < end - 500
 
 
 def test_a_pause_between_words_without_punctuation_is_put_at_their_border() -> None:
     words = list(describe(SO_IT, 0.0).words)
-    words[0] = words[0].model_copy(update={"pause_ms": 50.0})
+    words[0] = words[0].model_copy(update={"pause_ms": 50.0, "own_pause_ms": 50.0})
     document = describe(SO_IT, 0.0).model_copy(update={"words": tuple(words)})
     border = (5 + 31) * 256
     laid = sheet(HEAD, document, SO_IT)

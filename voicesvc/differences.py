@@ -234,7 +234,8 @@ _CALLED: Mapping[str, str] = {
     "sample_rate_hz": "{} Hz",
     "pivot_hz": "range about {} Hz",
 }
-_APART = frozenset({"start", "end", "phonemes", "words", "sentences"})  # not compared as they are
+# Not compared as they are.
+_APART = frozenset({"start", "end", "own_pause_ms", "phonemes", "words", "sentences"})
 
 
 def _line(before: LinePlan, after: LinePlan) -> Iterator[Change]:

@@ -53,12 +53,24 @@ class WordPlan(_Strict):
     phonemes: Annotated[tuple[PhonemePlan, ...], Field(strict=False, min_length=1, max_length=4000)]
     after: str = Field(max_length=16, description='punctuation and space, as ", "')
     pause_ms: Ms = Field(description="silence before the next word")
+    own_pause_ms: Ms | None = Field(
+        None, description="the voice's own pause there; another one is as long as it is heard"
+    )
     breath: bool = Field(False, description="an audible breath in that pause")
     range: Annotated[float, _in(0.0, 4.0)] = Field(1.0, description="factor of the intonation")
     tilt_db: Annotated[float, _in(-24.0, 24.0)] = Field(0.0, description="high shelf at 1.5 kHz")
     breathiness: Annotated[float, _in(0.0, 1.0)] = 0.0
     whisper: Annotated[float, _in(0.0, 1.0)] = 0.0
     marks: Names = Field((), description="names whose time is this word's beginning")
+
+    @property
+    def is_heard(self) -> bool:
+        """Whether the pause was asked for, and so is the silence that is heard.
+
+        The voice's own is as the model paces it; one with a breath in it is as long as that needs.
+        """
+        own_ms = self.own_pause_ms
+        return own_ms is not None and self.pause_ms != own_ms and not self.breath
 
 
 class SentencePlan(_Strict):
@@ -179,6 +191,7 @@ def describe(line: Plan, pause_ms: float) -> SentencePlan:
 def _word(word: PlannedWord, line: Plan) -> WordPlan:
     found = plan.groups(word)
     lasting_ms = [ms(sum([u.frames for u in word.units[g.begin : g.end]]), line) for g in found]
+    pause_ms = sum(m for g, m in zip(found, lasting_ms, strict=True) if g.kind == "pause")
     return WordPlan.model_construct(
         text=word.text,
         start=word.start,
@@ -192,7 +205,8 @@ def _word(word: PlannedWord, line: Plan) -> WordPlan:
             if g.kind != "pause"
         ),
         after=plan.after(word),
-        pause_ms=sum(m for g, m in zip(found, lasting_ms, strict=True) if g.kind == "pause"),
+        pause_ms=pause_ms,
+        own_pause_ms=pause_ms,
     )
 
 

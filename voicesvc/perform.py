@@ -178,10 +178,12 @@ class Performer:
         )
         shape = shapes[len(shapes) // 2]
         self._jitter_st = max(self._jitter_st, shape.jitter_st)
+        pause_ms = rounded_ms(word.pause_ms * shape.pause_scale / shape.rate)
         return word.model_copy(
             update={
                 "phonemes": phonemes,
-                "pause_ms": rounded_ms(word.pause_ms * shape.pause_scale / shape.rate),
+                "pause_ms": pause_ms,
+                "own_pause_ms": pause_ms,
                 "range": round(shape.range, 4),
                 "tilt_db": round(shape.tilt_db, 4),
                 "breathiness": round(shape.breathiness, 4),

@@ -221,10 +221,11 @@ def _sounding(studio: Studio, making: Take, planned: LinePlan) -> Iterator[Pcm]:
         found = score.of_document(engine, planned)
         mark = marks.mark(studio.mark, engine.sample_rate_hz)
         for one in sounding.sentences(engine, found, studio.cast.calibration(making.actor)):
-            making.planned(one, making.audio_s)
+            from_s = making.audio_s
             for pcm in one.chunks():
                 making.audio_s += len(pcm) / engine.sample_rate_hz
                 yield mark.feed(pcm)
+            making.planned(one, from_s)
         yield mark.flush()
 
 

@@ -3,11 +3,12 @@
 Knows the order engine -> DSP -> silence, and nothing of plans' documents, takes or files.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
+from dataclasses import replace
 
 import numpy as np
 
-from voicesvc import dsp
+from voicesvc import dsp, gaps
 from voicesvc.audio import Pcm
 from voicesvc.engines import Engine
 from voicesvc.errors import EngineFailed
@@ -39,6 +40,7 @@ class Silence:
     ) -> None:
         self._rate_hz, self._breath, self._tone = rate_hz, breath, tone
         self._breaths = self._taken = 0
+        self.owed = 0  # samples that pauses came out shorter than planned: the line's end has them
 
     def take(self, n: int, breath: bool = False) -> Pcm:
         """The next `n` samples; a breath ends shortly before their end."""
@@ -59,18 +61,22 @@ class Silence:
 class Splicer:
     """Puts the silences of `cuts` into a stream; chunked equals whole.
 
-    Within a pause the quietest place is looked for, so the stream waits for the pause's end. The
-    sound fades out before what is put in and in after it.
+    Within a pause the quietest place is looked for, so the stream waits for the pause's end, and
+    where the pause is to be heard, for the sound after it. The sound fades out before what is put
+    in and in after it.
     """
 
     def __init__(self, cuts: tuple[Cut, ...], n_samples: int, rate_hz: int, silence: Silence):
         self._rate_hz, self._silence = rate_hz, silence
+        self._laid, self.made = cuts, list[Cut]()  # as they were planned, and as they came out
         self._cuts = [self._widened(c, n_samples, rate_hz) for c in cuts]
         self._held = _EMPTY  # fed, not yet given
         self._at = 0  # position of the first held sample
         self._fade = round(FADE_S * rate_hz)
         self._rising = 0  # samples of a fade-in that are still to come
         self._total = n_samples
+        self._ahead = round(gaps.AHEAD_S * rate_hz)
+        self._past: list[Pcm] = []  # all that was fed, while a cut is to come that is to be heard
 
     @staticmethod
     def _widened(cut: Cut, n_samples: int, rate_hz: int) -> Cut:
@@ -78,15 +84,18 @@ class Splicer:
             return cut
         search = round(SEARCH_S * rate_hz)
         begin, end = max(cut.begin - search, 0), min(cut.end + search, n_samples)
-        return Cut(begin, end, cut.insert, cut.breath)
+        return replace(cut, begin=begin, end=end)
 
     def feed(self, pcm: Pcm) -> Pcm:
         """What became certain with `pcm`."""
         self._held = np.concatenate([self._held, pcm]) if len(self._held) else pcm
+        if any(cut.heard is not None for cut in self._cuts):
+            self._past.append(pcm)
         out: list[Pcm] = []
         while self._cuts:
             cut = self._cuts[0]
-            if self._at + len(self._held) < min(cut.end + self._fade, self._total):
+            ahead = self._fade if cut.heard is None else self._ahead
+            if self._at + len(self._held) < min(cut.end + ahead, self._total):
                 out.append(self._give(max(cut.begin - self._fade - self._at, 0)))
                 return _joined(out)
             self._cuts.pop(0)
@@ -100,14 +109,39 @@ class Splicer:
 
     def _spliced(self, cut: Cut) -> Iterator[Pcm]:
         place = self._quietest(cut)
-        before = self._give(place - self._at)
-        n = min(self._fade, len(before), place)
+        insert, begin, end = cut.insert, place, place
+        if cut.heard is not None:
+            insert, begin, end = self._shortened(cut, cut.heard, place)
+        before = self._give(begin - self._at)
+        n = min(self._fade, len(before), begin)
         if n:
             before = before.copy()
             before[-n:] *= _ramp(n)[::-1]
         yield before
-        yield self._silence.take(cut.insert, cut.breath)
+        self._give(end - begin)
+        yield self._silence.take(insert, cut.breath)
         self._rising = self._fade if place else 0
+        planned = self._laid[len(self.made)]
+        self.made.append(replace(planned, insert=insert, left_out=(begin, end)))
+
+    def _shortened(self, cut: Cut, heard: int, place: int) -> tuple[int, int, int]:
+        """What is put in so that so much silence is heard, and what of the pause is left out.
+
+        Never more than was planned, so that nothing is longer than its plan.
+        """
+        until = min(cut.end + self._ahead, self._total)
+        pcm = np.concatenate(self._past)[:until]
+        n = min(self._fade, place, until - place)
+        pcm[place - n : place] *= _ramp(n)[::-1]
+        pcm[place : place + n] *= _ramp(n)
+        before, behind = gaps.around(pcm, place, self._rate_hz)
+        too_long = max(before + behind + cut.insert - heard, 0)
+        # Of the sound's own silence what lies before the pause has left already.
+        last = max(min(place + behind, until) - self._fade, cut.end)
+        first = min(cut.begin + self._fade, place)
+        out = min(max(too_long - cut.insert, 0), last - first)
+        begin = min(max(place - out // 2, first), last - out)
+        return cut.insert - min(too_long, cut.insert), begin, begin + out
 
     def _quietest(self, cut: Cut) -> int:
         if cut.begin == cut.end:
@@ -138,8 +172,8 @@ def _joined(parts: list[Pcm]) -> Pcm:
     return parts[0] if len(parts) == 1 else np.concatenate(parts)
 
 
-def sentence(engine: Engine, sheet: Sheet, silence: Silence) -> Iterator[Pcm]:
-    """The sheet's samples, chunk by chunk as the engine makes them.
+def sentence(engine: Engine, sheet: Sheet, silence: Silence) -> Generator[Pcm, None, list[Cut]]:
+    """The sheet's samples, chunk by chunk as the engine makes them; its cuts as they came out.
 
     Raises:
         BadPlan: the plan is for other weights.
@@ -166,3 +200,4 @@ def sentence(engine: Engine, sheet: Sheet, silence: Silence) -> Iterator[Pcm]:
     if limiter is not None:
         yield splicer.feed(limiter.flush())
     yield splicer.flush()
+    return splicer.made

@@ -21,6 +21,7 @@ from voicesvc.perform import BREATH_MS, Asked, Performer, Stretch
 from voicesvc.phonemes import Word
 
 _OF_WORDS = ("say", "ipa", "pause_ms", "breath", "emphasis", *Prosody.model_fields)
+_NOT_SAID = {"pause_ms", "own_pause_ms", "breath", "marks", "start", "end", "after"}
 # A few words as the voice's phonemizer says them, or as one word that sounds as IPA says.
 Read = Callable[[str, str | None], tuple[Word, ...]]
 
@@ -143,7 +144,9 @@ class Editor:
             words[low : high + 1] = self._performed(line, sentence, (low, high), edit)
         pause = {n: v for n in ("pause_ms", "breath") if (v := getattr(edit, n)) is not None}
         if pause and high + 1 < len(words):
-            words[high] = words[high].model_copy(update=pause)
+            own_ms = words[high].own_pause_ms
+            own = {"own_pause_ms": words[high].pause_ms if own_ms is None else own_ms}
+            words[high] = words[high].model_copy(update={**own, **pause})
         sentence = sentence.model_copy(update={"words": tuple(words)})
         if pause.get("pause_ms") is not None and high + 1 == len(words):
             sentence = sentence.model_copy(update={"pause_ms": pause["pause_ms"]})
@@ -181,7 +184,7 @@ class Editor:
         before = self._neutral(line, sentence).words[low : high + 1]
         pace = _said_ms(old) / max(_said_ms(before), 1.0)
         placed = [_as(w, old, pace) for w in new]
-        last = {"pause_ms": old[-1].pause_ms, "breath": old[-1].breath}
+        last = {n: getattr(old[-1], n) for n in ("pause_ms", "own_pause_ms", "breath")}
         placed[-1] = placed[-1].model_copy(update=last)
         return placed
 
@@ -221,7 +224,8 @@ class Editor:
             )
         ]
         if edit.pause_scale is None:  # the pause after the last is outside of what is changed
-            words[-1] = words[-1].model_copy(update={"pause_ms": sentence.words[high].pause_ms})
+            pause = {n: getattr(sentence.words[high], n) for n in ("pause_ms", "own_pause_ms")}
+            words[-1] = words[-1].model_copy(update=pause)
         return words
 
 
@@ -296,9 +300,9 @@ def _tokens(line: LinePlan) -> Iterator[Any]:
     for sentence in line.sentences:
         yield (*silence, sentence.lead_ms, sentence.breath, *head)
         for i, word in enumerate(sentence.words):
-            said = word.model_dump(exclude={"pause_ms", "breath", "marks", "start", "end", "after"})
+            said = word.model_dump(exclude=_NOT_SAID)
             yield repr((said, sentence.seed, sentence.jitter_st, head))
-            silence = (word.after, word.pause_ms, word.breath)
+            silence = (word.after, word.pause_ms, word.is_heard, word.breath)
             if i + 1 < len(sentence.words):
                 yield silence
         silence = (*silence, sentence.tail_ms, sentence.pause_ms)

@@ -19,6 +19,9 @@ from voicesvc.plan import Plan, PlannedWord, Unit
 
 RAMP_S = 0.02  # over which what is set for a word changes into the next word's
 SHORTEST_BREATH_S = 0.15
+# How much longer a pause is laid out that is to be heard, so that it never has to grow: sound
+# reaches into it, further where the model has no pause and a word is torn from the next.
+_SPARE_MS, _TORN_MS = 15.0, 40.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,13 +29,22 @@ class Cut:
     """`insert` samples of silence within the model's own pause, [begin, end] of the sentence.
 
     The pause is empty where no punctuation follows the word. At sample 0 and at the end of the
-    sentence the silence is put before and after it.
+    sentence the silence is put before and after it. With `heard` all of the silence there, as a
+    meter hears it, is to be so many samples: of `insert`, and if need be of the model's own pause,
+    so much is left out. Once that was done, `insert` and `left_out` say what came of it.
     """
 
     begin: int
     end: int
     insert: int
     breath: bool
+    heard: int | None = None
+    left_out: tuple[int, int] = (0, 0)  # from where to where
+
+    @property
+    def longer(self) -> int:
+        """By how much the sentence is longer for it."""
+        return self.insert - (self.left_out[1] - self.left_out[0])
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,17 +60,22 @@ class Sheet:
     @property
     def samples(self) -> int:
         """Length at the plan's rate, with what is put in."""
-        return self.plan.samples + sum(c.insert for c in self.cuts)
+        return self.plan.samples + sum(c.longer for c in self.cuts)
 
 
-def sheet(line: LineHead, sentence: SentencePlan, natural: Plan) -> Sheet:
+def sheet(
+    line: LineHead, sentence: SentencePlan, natural: Plan, cuts: Sequence[Cut] | None = None
+) -> Sheet:
     """`natural` is what the model plans for `lineplan.words_of(sentence)` with the sentence's seed.
+
+    `cuts` are its cuts as they came out, once that is known.
 
     Raises:
         BadPlan: the document's words and phonemes are not those of `natural`, or there is no
             room for a breath.
     """
     laid = _lay_out(sentence, natural)
+    laid.cuts = laid.cuts if cuts is None else list(cuts)
     done = replace(natural, words=tuple(laid.words))
     return Sheet(
         plan=done,
@@ -126,11 +143,19 @@ class _Laid:
         kept = self._kept(word, heard, [p.duration_ms for p in asked.phonemes])
         self.centres.append(self._centres([(g.begin, g.end) for g in heard], kept))
         begin, said_samples = self.at, sum(u.frames for u in kept) * self.natural.hop
-        pause, insert = self._pause(word.units[len(kept) :], asked.pause_ms)
+        own = word.units[len(kept) :]
+        spare_ms = 0.0
+        if asked.is_heard:
+            spare_ms = _SPARE_MS if any(u.frames for u in own) else _TORN_MS
+        pause, insert = self._pause(own, asked.pause_ms + spare_ms)
         self._add(replace(word, units=(*kept, *pause)))
         border = begin + said_samples
         self.spans.append((begin, border))
-        self._cut(border, self.at, insert, asked.breath, where)
+        if asked.is_heard:
+            silent = samples_of(asked.pause_ms, self.natural.sample_rate_hz)
+            self.cuts.append(Cut(border, self.at, insert, False, silent))
+        else:
+            self._cut(border, self.at, insert, asked.breath, where)
 
     def _kept(
         self, word: PlannedWord, heard: Sequence[plan.Group], asked_ms: Sequence[float]
@@ -174,9 +199,12 @@ class _Laid:
         return [(ends[b] + ends[e]) / 2 for b, e in groups]
 
     def heard_at(self, sample: int, begins: bool) -> int:
-        """When a sample of the plan is heard, with all that was put in before it."""
+        """When a sample of the plan is heard, with all that was put in and left out before it."""
         put_in = sum(c.insert for c in self.cuts if sample > c.end or (begins and sample == c.end))
-        return sample + put_in
+        out = sum(
+            max(min(sample, end) - begin, 0) for begin, end in (c.left_out for c in self.cuts)
+        )
+        return sample + put_in - out
 
 
 def _lasting(units: Sequence[Unit], frames: Sequence[int]) -> list[Unit]:

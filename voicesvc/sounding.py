@@ -24,7 +24,8 @@ class Sounding:
     """One sentence.
 
     Where it is spoken while the model still works out how long it is, `planned` and `sheet` are
-    `guessed` until its chunks were drained.
+    `guessed` until its chunks were drained; where a pause is as long as it is heard, the `sheet`'s
+    times are.
     """
 
     planned: Planned
@@ -33,6 +34,11 @@ class Sounding:
     _engine: Engine
     _head: LineHead
     _silence: Silence
+
+    @property
+    def times_guessed(self) -> bool:
+        """Whether it is not known yet when its words are heard."""
+        return self.guessed or any(cut.heard is not None for cut in self.sheet.cuts)
 
     @property
     def rest_samples(self) -> int | None:
@@ -54,10 +60,16 @@ class Sounding:
         """
         if self.planned.before_samples:
             yield self._silence.take(self.planned.before_samples)
-        yield from sentence(self._engine, self.sheet, self._silence)
-        self.settle()
-        if self.planned.after_samples:
-            yield self._silence.take(self.planned.after_samples)
+        cuts = yield from sentence(self._engine, self.sheet, self._silence)
+        if self.guessed:
+            self.settle()
+        elif self.times_guessed:
+            made = sheet(self._head, self.planned.sentence, self.planned.natural, cuts)
+            self._silence.owed += self.sheet.samples - made.samples
+            self.sheet = made
+        after = self.planned.after_samples + (self._silence.owed if self.planned.last else 0)
+        if after:
+            yield self._silence.take(after)
 
 
 def sentences(engine: Engine, score: Score, voice: Calibration) -> Iterator[Sounding]:
@@ -69,6 +81,8 @@ def sentences(engine: Engine, score: Score, voice: Calibration) -> Iterator[Soun
     """
     silence = _silence(engine.sample_rate_hz, score.head, voice)
     for planned in score.planned:
+        if score.samples is None:
+            silence.owed = 0  # of a scene's sentences each begins when the one before has ended
         laid = sheet(score.head, planned.sentence, planned.natural)
         if planned.settle is not None and not _timeless(laid, planned):
             planned = planned.settled()

@@ -52,9 +52,9 @@ def stretched_word(word: WordPlan, k: float, *, pause: bool = True) -> WordPlan:
         )
         for p in word.phonemes
     )
-    return word.model_copy(
-        update={"pause_ms": rounded_ms(word.pause_ms * silence), "phonemes": phonemes}
-    )
+    pause_ms = rounded_ms(word.pause_ms * silence)
+    own = {} if kept else {"own_pause_ms": pause_ms}
+    return word.model_copy(update={"pause_ms": pause_ms, "phonemes": phonemes, **own})
 
 
 def sums_ms(line: Sentences) -> dict[float, float]:

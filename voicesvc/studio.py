@@ -287,7 +287,7 @@ class Studio:
                 one.settle()
             take.stage("plan", begin)
             take.sources |= found.limited()
-            from_s, guessed = take.audio_s, one.guessed
+            from_s, guessed = take.audio_s, one.times_guessed
             if not guessed:
                 take.planned(one, from_s)
             if encoder is None:
