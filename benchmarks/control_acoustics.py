@@ -4,6 +4,7 @@ Nothing of voicesvc is in here. Every function takes float32 samples [n] and the
 """
 
 import math
+from collections.abc import Sequence
 
 import numpy as np
 import parselmouth
@@ -19,7 +20,6 @@ F0_HZ = (60.0, 600.0)
 # Praat's window is 6.4 periods of this floor long: 6 ms, so borders are found to about 2 ms.
 SHARP_HZ = 1000.0
 QUIET_DB = -40.0  # against the loudest frame: below it nobody speaks
-SHORTEST_PAUSE_S = 0.1  # closures of stops are shorter
 
 
 def _sound(pcm: Pcm, rate_hz: int) -> parselmouth.Sound:
@@ -104,18 +104,19 @@ def pause_s(pcm: Pcm, rate_hz: int, begin_s: float, end_s: float) -> float:
     return most[1] if most[0] > 0 else 0.0
 
 
-def speech_s(pcm: Pcm, rate_hz: int, rate: float = 1.0) -> float:
-    """Seconds of speech from its first sound to its last, without the pauses between.
+def speech_s(pcm: Pcm, rate_hz: int, pauses: Sequence[tuple[float, float]] = ()) -> float:
+    """Seconds of speech from its first sound to its last, without the silence at its `pauses`.
 
-    What is as short as a stop's closure, at this speaking rate, is no pause.
+    Those are where the line is written with a sign; any other silence is the closure of a stop and
+    belongs to its word. Telling the two by their length takes a closure of 70 ms for a pause in one
+    rendering and not in the other: "knock twice" was 8 % off, whose words were 0.2 % off.
     """
     quiet = silences(pcm, rate_hz)
     begin = quiet[0][1] if quiet and quiet[0][0] == 0.0 else 0.0
     end = len(pcm) / rate_hz
     if quiet and quiet[-1][1] >= end - 0.001:
         end = quiet[-1][0]
-    paused = [b - a for a, b in quiet if begin < a and b < end]
-    return end - begin - sum(p for p in paused if p >= SHORTEST_PAUSE_S / rate)
+    return end - begin - sum(pause_s(pcm, rate_hz, a, b) for a, b in pauses)
 
 
 def loudness_lufs(pcm: Pcm, rate_hz: int) -> float:

@@ -45,14 +45,14 @@ class Measured:
     lufs: float
 
     @classmethod
-    def of(cls, spoken: Spoken, within_hz: tuple[float, float], rate: float = 1.0) -> "Measured":
-        """`rate` is about how fast it is spoken; it says what is too short to be a pause."""
+    def of(cls, spoken: Spoken, within_hz: tuple[float, float]) -> "Measured":
+        """Of a rendering whose pitch is searched for within so many Hz."""
         hz = acoustics.f0(spoken.pcm, spoken.rate_hz, within_hz)
         voiced = bool((hz > 0).any())
         return cls(
             acoustics.mean_st(hz) if voiced else math.nan,
             acoustics.range_st(hz) if voiced else math.nan,
-            acoustics.speech_s(spoken.pcm, spoken.rate_hz, rate),
+            acoustics.speech_s(spoken.pcm, spoken.rate_hz, spoken.pauses),
             acoustics.loudness_lufs(spoken.pcm, spoken.rate_hz),
         )
 
@@ -113,10 +113,8 @@ def emotions(booth: Booth) -> Iterator[tuple[Moved, Sequence[Spoken]]]:
         for intensity in INTENSITIES:
             asked = {"name": name, "intensity": intensity}
             made = [booth.say(i, emotion=asked) for i in lines]
-            rate = row.shape.rate**intensity
             changes = [
-                Measured.of(m, within_hz, rate).against(n)
-                for m, n in zip(made, neutral, strict=True)
+                Measured.of(m, within_hz).against(n) for m, n in zip(made, neutral, strict=True)
             ]
             sides = {
                 what: float(np.mean([math.copysign(1, value) * c[what] > 0 for c in changes]))

@@ -6,6 +6,7 @@ It knows nothing of what is measured. Seeds are fixed, so the same request gives
 import json
 from collections.abc import Generator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -28,6 +29,16 @@ class Spoken:
     rate_hz: int
     words: Sequence[Mapping[str, Any]]
     take: Take
+
+    @property
+    def pauses(self) -> list[tuple[float, float]]:
+        """Where the line is written with a sign between two words: from the one to the other."""
+        text = self.take.line.text or ""
+        return [
+            (float(a["end_s"]), float(b["start_s"]))
+            for a, b in pairwise(self.words)
+            if text[a["char_end"] : b["char_start"]].strip()
+        ]
 
     @property
     def begin_s(self) -> float:
