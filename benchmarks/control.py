@@ -5,14 +5,15 @@ in this process, every control at five settings:
 
 - length (`fit`): samples, at 22.05, 44.1 and 48 kHz, asked for in seconds, samples and frames.
 - pause: silence between two words by Praat's intensity, asked for in the text and in the plan.
-- rate: seconds of speech without its pauses, by Praat's intensity.
+- rate: seconds from the first sound to the last, and without the pauses, by Praat's intensity.
 - pitch and contour: Praat's autocorrelation pitch, frame by frame against the neutral rendering's,
   which has the same durations; the median over the frames that are voiced in both.
 - range: the 10th to 90th percentile of pitch. Energy: integrated loudness by pyloudnorm. Tilt and
   breathiness: Praat's spectrum and harmonics-to-noise ratio. Emphasis: length, pitch and level.
 - emotions, at half and full intensity: whether pitch, range, articulation rate and loudness move
   to the side that the table in `voicesvc.delivery` says.
-- what it costs: word errors by faster-whisper, DistillMOS and DNSMOS, against the neutral lines.
+- what it costs: word errors by faster-whisper, in these lines and in `lines/heldout.txt` together,
+  DistillMOS and DNSMOS, against the neutral lines.
 - what it costs in time: first audible sample with everything on against nothing on, in turns.
 
 Why so: a control that is measured by the code that made it always works. Praat is under the GPL,
@@ -55,6 +56,7 @@ from control_speech import Booth
 from control_table import markdown, written
 
 QUICK_LINES = 6
+ALL = "1000"  # more than there are
 MOST_LATER_MS = 60.0
 EXTRA = ("emotions", "costs", "ttfa")  # what --only takes beside the checks
 EVERYTHING: dict[str, Any] = {
@@ -83,6 +85,11 @@ def texts(asked: str) -> list[str]:
         if path.is_file():
             return _read(path)
     raise BenchmarkFailed(f"no lines {asked!r}: a number, a file, or one of lines/")
+
+
+def others(asked: str) -> list[str]:
+    """What words are counted in beside those: the other lines, where all of one file are asked."""
+    return {ALL: texts("heldout"), "heldout": texts(ALL)}.get(asked, [])
 
 
 def _read(path: Path) -> list[str]:
@@ -114,7 +121,8 @@ def felt(booth: Booth, judge: Judge | None) -> tuple[list[Moved], list[Cost]]:
         moved.append(found)
         say(f"{'reached' if found.reached else 'MISSED '} {found.json()}")
         if judge is not None and found.intensity == 1.0:
-            lost.append(judge.cost(found.name, spoken))
+            asked = {"emotion": {"name": found.name, "intensity": found.intensity}}
+            lost.append(judge.cost(found.name, spoken, asked))
             say(f"        {lost[-1].json()}")
     return moved, lost
 
@@ -156,19 +164,19 @@ def options() -> argparse.Namespace:
     unknown = sorted(set(given.only) - set(every))
     if unknown:
         parser.error(f"no control {unknown[0]!r}; valid: {', '.join(every)}")
-    given.lines = given.lines or (str(QUICK_LINES) if given.quick else "1000")
+    given.lines = given.lines or (str(QUICK_LINES) if given.quick else ALL)
     return given
 
 
 def main() -> None:
     """Measure and print."""
     given = options()
-    booth = Booth(texts(given.lines))
+    booth, more = Booth(texts(given.lines)), Booth(others(given.lines))
     figures: dict[str, Any] = {"lines": len(booth.texts)}
     try:
         found = list(checked(booth, [name for name in CHECKS if name in given.only]))
         figures["controls"] = [f.json() for f in found]
-        judge = Judge(booth) if "costs" in given.only else None
+        judge = Judge(booth, more) if "costs" in given.only else None
         moved, lost = felt(booth, judge) if "emotions" in given.only else ([], [])
         if judge is not None:
             figures["neutral"] = {"wer": round(judge.neutral_wer, 4), **judge.neutral_mos}
@@ -181,6 +189,7 @@ def main() -> None:
             figures["ttfa_ms"] = first_audio(booth, given.rounds)
     finally:
         booth.close()
+        more.close()
     if given.write:
         given.write.write_text(written(given.write.read_text(), markdown(figures)))
     tools = ("praat-parselmouth", "pyloudnorm", "faster-whisper", "speechmos", "distillmos")
