@@ -171,12 +171,13 @@ def options() -> argparse.Namespace:
 def main() -> None:
     """Measure and print."""
     given = options()
-    booth, more = Booth(texts(given.lines)), Booth(others(given.lines))
+    booth, judge = Booth(texts(given.lines)), None
     figures: dict[str, Any] = {"lines": len(booth.texts)}
     try:
         found = list(checked(booth, [name for name in CHECKS if name in given.only]))
         figures["controls"] = [f.json() for f in found]
-        judge = Judge(booth, more) if "costs" in given.only else None
+        if "costs" in given.only:
+            judge = Judge(booth, Booth(others(given.lines)))
         moved, lost = felt(booth, judge) if "emotions" in given.only else ([], [])
         if judge is not None:
             figures["neutral"] = {"wer": round(judge.neutral_wer, 4), **judge.neutral_mos}
@@ -189,7 +190,8 @@ def main() -> None:
             figures["ttfa_ms"] = first_audio(booth, given.rounds)
     finally:
         booth.close()
-        more.close()
+        if judge is not None:
+            judge.close()
     if given.write:
         given.write.write_text(written(given.write.read_text(), markdown(figures)))
     tools = ("praat-parselmouth", "pyloudnorm", "faster-whisper", "speechmos", "distillmos")

@@ -135,8 +135,8 @@ class Cost:
 
     @property
     def promised(self) -> bool:
-        """Whether a limit is promised for it."""
-        return self.label not in APART
+        """Whether a limit is promised for it: not for what is asked for at its outermost."""
+        return self.label not in (*APART, *JUDGED)
 
     @property
     def reached(self) -> bool:
@@ -150,7 +150,7 @@ class Cost:
             "wer_rise": round(self.wer, 4),
             "distillmos_fall": round(self.distillmos, 3),
             "dnsmos_fall": round(self.dnsmos, 3),
-            "experimental": self.dnsmos > MOST_MOS,
+            "experimental": self.dnsmos > MOST_MOS or not self.reached,
             "promised": self.promised,
             "reached": self.reached,
         }
@@ -177,6 +177,10 @@ class Judge:
         wer, mos = self._scores(spoken, more)
         fall = {name: self.neutral_mos[name] - mos[name] for name in mos}
         return Cost(label, wer - self.neutral_wer, fall["distillmos"], fall["dnsmos"])
+
+    def close(self) -> None:
+        """Drop the voice of the other lines."""
+        self._more.close()
 
     def _scores(
         self, spoken: Sequence[Spoken], more: Sequence[Spoken]
