@@ -2,6 +2,7 @@
 
 import json
 import random
+import socket
 import tempfile
 import threading
 import time
@@ -190,10 +191,12 @@ def served(
     *,
     warmed: bool = True,
     granted: bool = True,
+    listener: socket.socket | None = None,
 ) -> Iterator[Service]:
     """The studio behind a real socket, until the block ends; its voices `warmed` at the start.
 
-    Each voice without a grant gets one, unless it is to have none.
+    `listener` is one that was opened before, to know its port. Each voice without a grant gets
+    one, unless it is to have none.
 
     Where it has no archive it gets one in a folder of its own.
     """
@@ -203,11 +206,15 @@ def served(
             lent.callback(setattr, studio, "archive", None)
         if granted:
             grants.give(studio)
-        yield from _served(studio, workers, tones, warmed)
+        yield from _served(studio, workers, tones, warmed, listener)
 
 
 def _served(
-    studio: Studio, workers: int, tones: dict[str, Tone] | None, warmed: bool
+    studio: Studio,
+    workers: int,
+    tones: dict[str, Tone] | None,
+    warmed: bool,
+    given: socket.socket | None,
 ) -> Iterator[Service]:
     config = uvicorn.Config(
         create_app(studio, workers),
@@ -217,7 +224,7 @@ def _served(
     )
     server = Server(config)
     with (
-        listen(Settings.read({}, port=0)) as listener,
+        given or listen(Settings.read({}, port=0)) as listener,
         httpx.Client(
             base_url=f"http://127.0.0.1:{listener.getsockname()[1]}", timeout=TIMEOUT_S
         ) as http,

@@ -1,5 +1,6 @@
 """What tests of who asks share: a service that asks for keys."""
 
+import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -41,7 +42,12 @@ def bearer(key: str) -> dict[str, str]:
 
 
 @contextmanager
-def guarded(folder: Path, actors: tuple[str, ...] = ("ann",), **settings: Any) -> Iterator[Guarded]:
+def guarded(
+    folder: Path,
+    actors: tuple[str, ...] = ("ann",),
+    listener: socket.socket | None = None,
+    **settings: Any,
+) -> Iterator[Guarded]:
     """A service with tones for voices, that asks for keys."""
     _, first = keys.new(lambda n: bytes(range(n)))
     (folder / "admin-key").write_text(first + "\n", "ascii")
@@ -51,7 +57,7 @@ def guarded(folder: Path, actors: tuple[str, ...] = ("ann",), **settings: Any) -
     given = {"access": "keys", "admin_key": folder / "admin-key", **settings}
     studio = tone_studio(folder / "models", tones, {}, **given)
     with (
-        served(studio, 2, tones) as service,
+        served(studio, 2, tones, listener=listener) as service,
         httpx.Client(base_url=service.url, timeout=30, headers=bearer(first)) as admin,
     ):
         yield Guarded(service, admin)

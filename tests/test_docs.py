@@ -23,6 +23,7 @@ from prometheus_client.metrics import MetricWrapperBase
 from pydantic import BaseModel
 
 from voicesvc import metrics, qc
+from voicesvc.access import denied
 from voicesvc.api import create_app, live_messages
 from voicesvc.api.openai import OpenAiSpeech
 from voicesvc.cli import app as cli
@@ -33,6 +34,7 @@ from voicesvc.errors import PROBLEMS, BadSetting
 from voicesvc.line import Line
 from voicesvc.measure import Measured
 from voicesvc.packs import Description, Source, Weights
+from voicesvc.rights import ledger
 
 ROOT = Path(__file__).parent.parent
 PAGES = sorted([ROOT / "README.md", ROOT / "CHANGELOG.md", *(ROOT / "docs").glob("*.md")])
@@ -353,6 +355,25 @@ def test_architecture_page_lists_every_module() -> None:
         or (path / "__init__.py").exists()
     }
     assert set(column(table, "module")) == there
+
+
+# -- who asks ------------------------------------------------------------------------------------
+
+
+def test_access_page_lists_every_reason_for_which_somebody_is_denied() -> None:
+    (table,) = tables(sections("access")["Who is not let in"])
+    assert {codes(r["reason"])[0]: r["what came"] for r in table} == denied.REASONS
+
+
+def test_access_page_lists_every_setting_of_a_provider() -> None:
+    (table,) = tables(sections("access")["An OpenID provider"])
+    given = [PREFIX + n.upper() for n in Settings.model_fields if n.startswith("oidc_")]
+    assert column(table, "setting") == given
+
+
+def test_rights_page_lists_every_kind_of_entry() -> None:
+    said = sections("rights")["The ledger"].partition("An entry is canonical JSON")[0]
+    assert set(ledger.KINDS) <= set(codes(said))
 
 
 # -- threats -------------------------------------------------------------------------------------

@@ -165,6 +165,33 @@ def test_what_is_done_is_done_by_the_key(asked: Guarded) -> None:
     assert take["created_by"] == f"Dana ({id})"
 
 
+def test_who_may_verify_is_a_setting(tmp_path: Path) -> None:
+    text = {"Content-Type": "text/plain"}  # refused before anything is examined
+    with guarded(tmp_path, verify="keys") as asked:
+        http = asked.service.http
+        assert http.post("/v1/verify", content=b"x", headers=text).status_code == 401
+        unknown = {**text, **bearer("vsk_no")}
+        assert http.post("/v1/verify", content=b"x", headers=unknown).status_code == 401
+        for scope in SCOPES:
+            with asked.client(scope) as client:
+                known = client.post("/v1/verify", content=b"x", headers=text)
+                assert known.json()["type"] == "/problems/unknown-kind", scope
+        assert http.get("/verify").headers["Location"] == "/login?next=/verify"
+        assert 'data-next="/verify"' in http.get("/login?next=/verify").text
+        key, _ = asked.make("speak")
+        with httpx.Client(base_url=asked.service.url) as browser:
+            browser.post("/v1/session", json={"key": key})
+            assert browser.get("/verify").status_code == 200
+            foreign = browser.post("/v1/verify", content=b"x", headers=text)
+            assert (foreign.status_code, foreign.json()["where"]) == (403, "Origin")
+
+
+def test_anybody_may_verify_unless_the_setting_says_otherwise(asked: Guarded) -> None:
+    text = {"Content-Type": "text/plain"}
+    assert asked.service.http.post("/v1/verify", content=b"x", headers=text).status_code == 415
+    assert asked.service.http.get("/verify").status_code == 200
+
+
 # -- the life of a key ---------------------------------------------------------------------------
 
 
@@ -276,6 +303,9 @@ def test_without_keys_it_is_not_served_to_others(host: str, tmp_path: Path) -> N
     gate.check_settings(Settings.read({}, host=host, access="keys"))
     for near in ("127.0.0.1", "::1", "localhost", "127.8.8.8"):
         gate.check_settings(Settings.read({}, host=near))
+    with pytest.raises(BadSetting, match="nobody has a key") as caught:
+        gate.check_settings(Settings.read({}, verify="keys"))
+    assert caught.value.where == "VOICESVC_VERIFY"
 
 
 def test_nothing_is_begun_where_others_would_come_in_without_keys() -> None:

@@ -59,6 +59,62 @@ class Settings(BaseModel):
         le=10_000,
         description="requests of a key that may be answered at a time, unless it says; 0: any",
     )
+    oidc_issuer: str | None = Field(
+        None,
+        pattern=r"^https?://\S+$",
+        description="issuer of an OpenID provider whose tokens count beside keys; unset: none do",
+    )
+    oidc_audience: str | None = Field(
+        None, min_length=1, description="what tokens that are for this service have as `aud`"
+    )
+    oidc_roles: Path | None = Field(
+        None, description="TOML file with what each role that the provider gives is for"
+    )
+    oidc_roles_claim: str = Field(
+        "roles", min_length=1, description="claim with a token's roles; dots lead into claims"
+    )
+    oidc_name_claim: str = Field(
+        "name", min_length=1, description="claim with the name of a token's person"
+    )
+    oidc_clients: Annotated[tuple[str, ...], BeforeValidator(_names)] = Field(
+        (),
+        description="client ids, separated by commas, to whom tokens may have been issued; unset: "
+        "to any, where a token is for this service alone",
+    )
+    oidc_algorithms: Annotated[
+        tuple[Literal["RS256", "PS256", "ES256", "EdDSA", "Ed25519"], ...], BeforeValidator(_names)
+    ] = Field(
+        (),
+        description="algorithms that tokens may be signed by, separated by commas: RS256, PS256, "
+        "ES256, EdDSA, Ed25519; unset: all of these",
+    )
+    oidc_leeway_s: int = Field(
+        60, ge=0, le=300, description="seconds by which the provider's clock may differ"
+    )
+    oidc_keys_s: int = Field(
+        3600, ge=60, le=86_400, description="seconds until the provider's keys are read again"
+    )
+    oidc_stale_s: int = Field(
+        14_400,
+        ge=0,
+        le=604_800,
+        description="seconds beyond that in which they count while the provider does not answer",
+    )
+    oidc_client_id: str | None = Field(
+        None, min_length=1, description="this service's client id, for the login on the page"
+    )
+    oidc_client_secret: Path | None = Field(
+        None, description="file with the client's secret; unset: a public client, by PKCE alone"
+    )
+    oidc_redirect_url: str | None = Field(
+        None, description="this service's /login/callback, as browsers and the provider know it"
+    )
+    oidc_scope: str = Field(
+        "openid profile", description="scopes that a login asks of the provider"
+    )
+    oidc_session_s: int = Field(
+        28_800, ge=60, le=43_200, description="seconds that a login through the provider lasts"
+    )
     metrics: Literal["open", "key"] = Field(
         "open", description="whether /metrics takes a key, of an admin, where others do"
     )
@@ -128,8 +184,10 @@ class Settings(BaseModel):
         description="file with the root certificates, as PEM, whose content credentials are "
         "trusted where files are verified; unset: none are",
     )
-    verify: Literal["public", "off"] = Field(
-        "public", description="whether anybody may ask if a recording was made here"
+    verify: Literal["public", "keys", "off"] = Field(
+        "public",
+        description="who may ask if a recording was made here: public, anybody; keys, whoever has "
+        "a key or a token; off, nobody",
     )
     verify_max_bytes: int = Field(
         50_000_000, ge=1_000, le=1_000_000_000, description="largest file that is verified"

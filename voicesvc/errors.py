@@ -282,11 +282,24 @@ class NotAuthenticated(VoiceError):
 
     status, slug, title = 401, "not-authenticated", "Who asks is not known"
     presented = True  # whether something came that could have said so
+    reason: str | None = None  # of `access.denied`, where it is one that is counted
 
     @property
     def challenge(self) -> str:
         """What to send, by RFC 6750."""
         return 'Bearer realm="voicesvc"' + (', error="invalid_token"' if self.presented else "")
+
+
+class ProviderFailed(VoiceError):
+    """The provider of tokens does not answer, or not as it has to, so nobody knows who asks."""
+
+    status, slug, title = 503, "provider-failed", "The provider of tokens failed"
+
+    def __init__(
+        self, detail: str, *, where: str | None = None, valid: Iterable[Any] | str | None = None
+    ) -> None:
+        super().__init__(detail, where=where, valid=valid)
+        self.retry_after_s = 10
 
 
 class NotAllowed(VoiceError):
@@ -372,6 +385,7 @@ PROBLEMS: tuple[type[VoiceError], ...] = (
     UnknownEntry,
     SigningFailed,
     NotAuthenticated,
+    ProviderFailed,
     NotAllowed,
     UnknownKey,
     TooManyRequests,

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from voicesvc import markup, measure, qc, remake, retention
+from voicesvc.access.denied import Denied, Tally
 from voicesvc.archive import HEARTBEAT_MS, Archive
 from voicesvc.audio import Pcm
 from voicesvc.compute import Compute, Seat
@@ -24,8 +25,9 @@ from voicesvc.line import Line
 from voicesvc.lineplan import MAX_SEED
 from voicesvc.packs import Pack
 from voicesvc.remake import line_rate
+from voicesvc.rights.ledger import Entry
 from voicesvc.schedule import Asked, Kind
-from voicesvc.store import StoredTake, fingerprints, queue, record
+from voicesvc.store import StoredTake, fingerprints, iso, permits, queue, record
 from voicesvc.store import takes as rows
 from voicesvc.store.takes import Ending
 from voicesvc.studio import Studio
@@ -298,6 +300,33 @@ class Watcher(Loop):
         except StoreFailed as e:
             _log.error("grants and keys: %s", e)
         return False
+
+
+class Auditor(Loop):
+    """Enters who was not let in, as far as a tally says that it is due."""
+
+    name = "auditor"
+
+    def __init__(self, archive: Archive, tally: Tally) -> None:
+        super().__init__(_IDLE_S)
+        self._archive, self._tally = archive, tally
+
+    def work(self) -> bool:
+        """What is due; False, so that the next time waits."""
+        self._enter(self._tally.due())
+        return False
+
+    def stop(self) -> None:
+        """End; what was not told is told."""
+        super().stop()
+        self._enter(self._tally.rest())
+
+    def _enter(self, told: list[Denied]) -> None:
+        by = self._archive.by()
+        for one in told:
+            facts = {"reason": one.reason, "count": one.count, "since": iso(one.since_ms)}
+            entry = Entry("denied", one.subject, facts)
+            self._archive.database.submit(partial(permits.note, entry=entry, by=by))
 
 
 class Keeper(Loop):

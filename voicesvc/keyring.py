@@ -11,8 +11,9 @@ from typing import Any
 
 from joserfc.jwk import OKPKey
 
-from voicesvc.access import SCOPES, Caller, Key, Secret, keys, sessions
-from voicesvc.errors import BadSetting, NotAuthenticated, StoreFailed
+from voicesvc.access import SCOPES, Caller, Key, Secret, denied, keys, sessions
+from voicesvc.access.denied import Tally
+from voicesvc.errors import BadSetting, StoreFailed
 from voicesvc.rights.keys import derived
 from voicesvc.store import By, Database, iso
 from voicesvc.store import access as rows
@@ -30,6 +31,7 @@ class Keyring:
         own: the service's own key, which makes the secret that they are hashed with.
         now_ms: UTC milliseconds since 1970.
         first: a file with a key that may do everything, so that somebody can make the others.
+        tally: who is not let in is counted there; None: nowhere.
 
     Raises:
         BadSetting: that file has no key.
@@ -41,8 +43,10 @@ class Keyring:
         own: OKPKey,
         now_ms: Callable[[], int],
         first: Path | None = None,
+        tally: Tally | None = None,
     ) -> None:
         self._database, self._now_ms = database, now_ms
+        self._tally = tally or Tally(now_ms)
         self._pepper = derived(own, _PEPPER)
         self._first = None if first is None else self._read(first)
         self._keys: dict[str, Key] = {}
@@ -107,7 +111,12 @@ class Keyring:
         found = keys.found(self._keys, self._pepper, presented, now_ms)
         over = "the key is not valid" if found is None else found[0].over(now_ms)
         if found is None or over is not None:
-            raise NotAuthenticated(over or "", where="Authorization", valid="Bearer vsk_…")
+            reason, subject = "key", "keys"
+            if found is not None:
+                reason = "key-revoked" if found[0].revoked_ms is not None else "key-expired"
+                subject = found[0].id
+            self._tally.add(reason, subject)
+            raise denied.error(reason, over or "", valid="Bearer vsk_…")
         return found[0].caller(found[1])
 
     def session(self, presented: str) -> tuple[Caller, str]:
@@ -130,7 +139,10 @@ class Keyring:
         now_ms = self._fresh_ms()
         found = sessions.found(self._keys, self._pepper, presented, now_ms)
         if found is None or found[0].over(now_ms) is not None:
-            raise NotAuthenticated("the session has ended", where="Cookie", valid="log in again")
+            self._tally.add("session", "sessions")
+            raise denied.error(
+                "session", "the session has ended", where="Cookie", valid="log in again"
+            )
         caller = found[0].caller(found[1])
         ends = [t for t in (caller.until_ms, found[2]) if t is not None]
         return replace(caller, until_ms=min(ends))

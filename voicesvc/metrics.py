@@ -7,6 +7,8 @@ _RTF = (0.005, 0.01, 0.02, 0.03, 0.05, 0.075, 0.1, 0.2, 0.35, 0.5, 0.75, 1, 2)
 
 REQUESTS = Counter("voicesvc_requests", "HTTP requests answered", ["route", "status"])
 REFUSED = Counter("voicesvc_refused", "requests refused, by problem type", ["problem"])
+DENIED = Counter("voicesvc_denied", "who was not let in, by reason", ["reason"])
+PROVIDER = Counter("voicesvc_provider_reads", "readings of an OpenID provider's keys", ["outcome"])
 TAKES = Counter("voicesvc_takes", "takes by how they ended", ["actor", "outcome"])
 ACTIVE = Gauge("voicesvc_active_streams", "takes being made now")
 RETENTION = Gauge(

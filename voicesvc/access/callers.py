@@ -19,8 +19,9 @@ MEANING: dict[Scope, str] = {
 class Caller:
     """Who asks; None among `actors` or `productions` is all of them.
 
-    `id` is of a key or of a person at an issuer of tokens; `name` is for people. `until_ms`, UTC
-    milliseconds, is when it ends by itself. `proof` tells which secret of a key was shown.
+    `id` is of a key, or `oidc:` and who it is at the provider of tokens, up to 60 characters;
+    `name` is for people. `until_ms`, UTC milliseconds, is when it ends by itself. `proof` tells
+    which secret of a key was shown.
     """
 
     id: str
@@ -35,8 +36,8 @@ class Caller:
 
     @property
     def who(self) -> str:
-        """For the record, at most 100 characters."""
-        return f"{self.name[:60]} ({self.id[:36]})"
+        """For the record, at most 100 characters, the id whole."""
+        return f"{self.name[: min(60, 97 - len(self.id))]} ({self.id})"
 
     @property
     def everywhere(self) -> bool:

@@ -11,6 +11,8 @@ from fastapi.staticfiles import StaticFiles
 from starlette.routing import BaseRoute
 
 from voicesvc import qc
+from voicesvc.access import terms
+from voicesvc.access.denied import Tally
 from voicesvc.api import (
     actors,
     documents,
@@ -23,6 +25,7 @@ from voicesvc.api import (
     lexicons,
     lines,
     live,
+    oidc,
     openai,
     page,
     plans,
@@ -44,13 +47,15 @@ from voicesvc.archive import Archive
 from voicesvc.compute import Compute
 from voicesvc.config import Settings
 from voicesvc.disclosure import Disclosures
-from voicesvc.jobs import Keeper, Maker, Measurer, Printer, Watcher
+from voicesvc.jobs import Auditor, Keeper, Maker, Measurer, Printer, Watcher
 from voicesvc.keyring import Keyring
+from voicesvc.people import People
+from voicesvc.provider import Provider
 from voicesvc.schedule import Limits
 from voicesvc.signer import Signer
 from voicesvc.studio import Studio
 
-_SPOKEN = (speech, live, plans, openai, actors, lexicons, health, page, session)
+_SPOKEN = (speech, live, plans, openai, actors, lexicons, health, page, session, oidc)
 _KEPT = (productions, lines, takes, documents, exports, events, ledger, grants, statements, keys)
 _WAITERS = 32  # threads that may wait for voices being loaded
 
@@ -59,7 +64,9 @@ def create_app(studio: Studio, workers: int) -> FastAPI:
     """The service around one studio that has an archive, with `workers` compute threads."""
     archive, settings = studio.archive, studio.settings
     assert archive is not None, "takes are kept: give the studio an archive"
-    keyring = Keyring(archive.database, archive.key, archive.now_ms, first=settings.admin_key)
+    tally = Tally(archive.now_ms)
+    keyring = Keyring(archive.database, archive.key, archive.now_ms, settings.admin_key, tally)
+    people = _people(settings, archive, tally)
 
     def lifespan(app: FastAPI) -> AbstractAsyncContextManager[None]:
         return _running(app, studio, archive, keyring, doorkeeper, workers)
@@ -72,10 +79,11 @@ def create_app(studio: Studio, workers: int) -> FastAPI:
         docs_url=None,  # ours is in `reference`; this one would load from the internet
         redoc_url=None,
     )
-    app.state.studio, app.state.keyring = studio, keyring
+    app.state.studio, app.state.keyring, app.state.people = studio, keyring, people
+    app.state.tally = tally
     app.state.disclosures = Disclosures(studio)
     routes = _routed(app, settings)
-    doorkeeper = Doorkeeper(settings, keyring, routes, app.routes)
+    doorkeeper = Doorkeeper(settings, keyring, people, routes, app.routes)
     app.add_middleware(BodyLimit, max_bytes=settings.max_body_bytes, streamed=(verify.PATH,))
     app.add_middleware(Gate, keeper=doorkeeper)
     app.add_middleware(SecureHeaders)
@@ -118,6 +126,7 @@ async def _running(
     keeper = Keeper(archive, studio.door, round(studio.settings.deleted_kept_days * 86_400_000))
     watcher = Watcher(studio.door, keyring)
     loops = [maker, Measurer(studio, inspector), Printer(archive), keeper, watcher]
+    loops.append(Auditor(archive, app.state.tally))
     signer = app.state.signer = _signer(studio, archive)
     if signer is not None:
         loops.append(signer)
@@ -135,11 +144,21 @@ async def _running(
         inspector.close()
     for loop in loops:
         await asyncio.to_thread(loop.stop)
+    if app.state.people is not None:
+        await app.state.people.provider.close()
     await asyncio.to_thread(desk.close)
     loading.shutdown()
     compute.shutdown()
     studio.close()
     archive.close()
+
+
+def _people(settings: Settings, archive: Archive, tally: Tally) -> People | None:
+    """Who has tokens of a provider, where there is one."""
+    asked = terms.of(settings)
+    if asked is None:
+        return None
+    return People(asked, Provider(asked), archive.key, archive.now_ms, tally)
 
 
 def _signer(studio: Studio, archive: Archive) -> Signer | None:

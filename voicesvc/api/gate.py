@@ -4,7 +4,6 @@ Goes before the body is read, so that who is not let in costs nothing and learns
 """
 
 import asyncio
-import ipaddress
 import logging
 import time
 from collections.abc import Sequence
@@ -18,7 +17,8 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from starlette.websockets import WebSocket
 
 from voicesvc import access
-from voicesvc.access import LOCAL, Caller, Need
+from voicesvc.access import LOCAL, Caller, Need, sessions, terms, tokens
+from voicesvc.access.addresses import is_loopback
 from voicesvc.access.limits import Limits
 from voicesvc.access.sessions import COOKIE
 from voicesvc.api import scopes
@@ -26,6 +26,7 @@ from voicesvc.api.problems import response
 from voicesvc.config import Settings
 from voicesvc.errors import BadSetting, NotAllowed, NotAuthenticated, TooManyRequests, VoiceError
 from voicesvc.keyring import Keyring
+from voicesvc.people import People
 
 PROTOCOL = "voicesvc"  # of a socket whose key comes as another protocol: browsers set no headers
 _KEY_PROTOCOL = "bearer."
@@ -34,19 +35,11 @@ _POLICY = 1008  # RFC 6455
 _log = logging.getLogger(__name__)
 
 
-def is_loopback(host: str) -> bool:
-    """Whether only this machine reaches a host."""
-    try:
-        return ipaddress.ip_address(host.strip("[]")).is_loopback
-    except ValueError:
-        return host == "localhost"
-
-
 def check_settings(settings: Settings) -> None:
-    """That a service which others reach asks who they are.
+    """That a service which others reach asks who they are, and of whom it asks goes together.
 
     Raises:
-        BadSetting: it would not.
+        BadSetting: it would not, or does not.
     """
     if settings.access == "local" and not is_loopback(settings.host):
         raise BadSetting(
@@ -54,6 +47,7 @@ def check_settings(settings: Settings) -> None:
             where="VOICESVC_ACCESS",
             valid="keys; or local with VOICESVC_HOST=127.0.0.1",
         )
+    terms.of(settings)
 
 
 @dataclass(eq=False, slots=True)
@@ -70,6 +64,7 @@ class Doorkeeper:
     """Who is inside. Everything but `soon` is called on the event loop.
 
     Args:
+        people: who has tokens of a provider; None where nobody has.
         routes: those of the service, with what they take.
         mounted: all that the application has.
     """
@@ -78,13 +73,14 @@ class Doorkeeper:
         self,
         settings: Settings,
         keyring: Keyring,
+        people: People | None,
         routes: Sequence[BaseRoute],
         mounted: Sequence[BaseRoute],
     ) -> None:
-        self._settings, self._keyring = settings, keyring
+        self._settings, self._keyring, self._people = settings, keyring, people
         self._routes, self._mounted = routes, mounted
-        public = scopes.PUBLIC + (("/metrics",) if settings.metrics == "open" else ())
-        self._public = frozenset(public)
+        public = set(scopes.PUBLIC) | ({"/metrics"} if settings.metrics == "open" else set())
+        self._public = public - ({scopes.VERIFY} if settings.verify == "keys" else set())
         self._inside: set[_Visit] = set()
         self._limits = Limits()
         self._loop: asyncio.AbstractEventLoop | None = None
@@ -120,11 +116,12 @@ class Doorkeeper:
         route = scopes.matched(self._routes, scope)
         if self._is_public(scope, route):
             return None
-        caller = await self._known(scope, headers)
         said = None if route is None else scopes.said_of(route)
+        taken = None if said == scopes.ANY else said
+        caller = await self._known(scope, headers, taken)
         if said is None:
             raise NotAllowed("nothing says who may use this route")
-        refused = access.check(caller, Need(said))
+        refused = access.check(caller, Need(taken))
         if refused is not None:
             raise scopes.not_allowed(refused)
         return caller
@@ -138,15 +135,14 @@ class Doorkeeper:
             return True
         return scopes.matched(self._mounted, scope) is None
 
-    async def _known(self, scope: Scope, headers: Headers) -> Caller:
+    async def _known(self, scope: Scope, headers: Headers, taken: access.Scope | None) -> Caller:
         kind, _, presented = headers.get("Authorization", "").partition(" ")
         if kind.lower() != "bearer":
             given = [p for p in scope.get("subprotocols", ()) if p.startswith(_KEY_PROTOCOL)]
             presented = given[0].removeprefix(_KEY_PROTOCOL) if given else ""
         cookie = cookie_parser(headers.get("Cookie", "")).get(COOKIE)
         if not presented and cookie:
-            await self._refreshed()
-            caller = self._keyring.of_session(cookie)
+            caller = await self._of_session(cookie, taken)
             if scope["type"] == "websocket" or scope["method"] not in _SAFE:
                 check_origin(headers, said=True)
             return caller
@@ -154,8 +150,17 @@ class Doorkeeper:
             error = NotAuthenticated("no key came", where="Authorization", valid="Bearer vsk_…")
             error.presented = False
             raise error
+        presented = presented.strip()
+        if self._people is not None and tokens.looks_like(presented):
+            return await self._people.caller(presented, taken)
         await self._refreshed()
-        return self._keyring.caller(presented.strip())
+        return self._keyring.caller(presented)
+
+    async def _of_session(self, cookie: str, taken: access.Scope | None) -> Caller:
+        if self._people is not None and cookie.startswith(sessions.OF_PERSON):
+            return self._people.of_session(cookie, taken)
+        await self._refreshed()
+        return self._keyring.of_session(cookie)
 
     async def _refreshed(self) -> None:
         if self._keyring.is_stale:
@@ -265,8 +270,8 @@ class Gate:
 
 async def _end(visit: _Visit, scope: Scope, receive: Receive, send: Send) -> None:
     """Tell somebody who was inside to go."""
-    _log.info("ended: the key counts no more", extra={"key": visit.caller.id})
-    error = NotAuthenticated("the key counts no more", where="Authorization")
+    _log.info("ended: the key or token counts no more", extra={"key": visit.caller.id})
+    error = NotAuthenticated("the key or token counts no more", where="Authorization")
     if not visit.began:
         await _refuse(error, scope, receive, send)
     elif scope["type"] == "websocket":

@@ -14,9 +14,10 @@ from fastapi import APIRouter, Request
 from fastapi.responses import HTMLResponse, RedirectResponse
 from starlette.responses import Response
 
-from voicesvc.access.sessions import COOKIE
-from voicesvc.errors import NotAuthenticated
+from voicesvc.access.sessions import COOKIE, OF_PERSON
+from voicesvc.errors import NotAllowed, NotAuthenticated
 from voicesvc.keyring import Keyring
+from voicesvc.people import People
 
 STATIC = Path(__file__).resolve().parents[1] / "static"
 _SHEET = re.compile(r'<link rel="stylesheet" href="/static/([a-z]+\.css)">')
@@ -29,15 +30,28 @@ router = APIRouter()
 @router.get("/", include_in_schema=False, response_class=Response)
 def page(request: Request) -> Response:
     """The page where takes are made, compared and circled; for who is not logged in, the login."""
-    if request.app.state.studio.settings.access == "keys":
-        keyring: Keyring = request.app.state.keyring
-        try:
-            keyring.of_session(request.cookies.get(COOKIE, ""))
-        except NotAuthenticated:
-            return RedirectResponse("/login", 303)
+    if request.app.state.studio.settings.access == "keys" and not is_logged_in(request):
+        return RedirectResponse("/login", 303)
     content, policy = _page()
     headers = {"Content-Security-Policy": policy, "X-Content-Type-Options": "nosniff"}
     return HTMLResponse(content, headers=headers)
+
+
+def is_logged_in(request: Request) -> bool:
+    """Whether the browser has a session that counts."""
+    keyring: Keyring = request.app.state.keyring
+    people: People | None = request.app.state.people
+    cookie = request.cookies.get(COOKIE)
+    if cookie is None:
+        return False
+    try:
+        if people is not None and cookie.startswith(OF_PERSON):
+            people.of_session(cookie, None)
+        else:
+            keyring.of_session(cookie)
+    except (NotAuthenticated, NotAllowed):
+        return False
+    return True
 
 
 @cache

@@ -4,7 +4,7 @@ A route that says nothing is open to nobody, but for those of `PUBLIC`.
 """
 
 from collections.abc import Callable, Sequence
-from typing import Any, TypeVar
+from typing import Any, Literal, TypeVar
 
 from starlette.requests import HTTPConnection
 from starlette.routing import BaseRoute, Match
@@ -15,16 +15,18 @@ from voicesvc.access import Caller, Need, Scope
 from voicesvc.errors import NotAllowed
 
 F = TypeVar("F", bound=Callable[..., Any])
+ANY: Literal["any"] = "any"  # of a route that takes a key, whatever its scopes
+VERIFY = "/v1/verify"
 PUBLIC = (
     *("/", "/live", "/docs", "/openapi.json", "/asyncapi.json", "/problems/{slug}"),
-    *("/livez", "/readyz", "/login", "/v1/session"),
-    *("/verify", "/v1/verify"),  # there by a setting, for anybody, bounded by address
+    *("/livez", "/readyz", "/login", "/login/oidc", "/login/callback", "/v1/session"),
+    *("/verify", VERIFY),  # there by a setting, for anybody by another, bounded by address
 )
 PUBLIC_FOLDERS = ("/static/", "/docs/ui/")
 _SAID = "__voicesvc_scope__"
 
 
-def needs(scope: Scope) -> Callable[[F], F]:
+def needs(scope: Scope | Literal["any"]) -> Callable[[F], F]:
     """Says which scope a route takes; goes between the route's decorator and its function."""
 
     def said(endpoint: F) -> F:
@@ -34,9 +36,9 @@ def needs(scope: Scope) -> Callable[[F], F]:
     return said
 
 
-def said_of(route: BaseRoute) -> Scope | None:
+def said_of(route: BaseRoute) -> Scope | Literal["any"] | None:
     """Which scope a route takes, if it says so."""
-    said: Scope | None = getattr(getattr(route, "endpoint", None), _SAID, None)
+    said: Scope | Literal["any"] | None = getattr(getattr(route, "endpoint", None), _SAID, None)
     return said
 
 

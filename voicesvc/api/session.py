@@ -1,15 +1,20 @@
 """`/login`: who opens the page says who they are, once; a cookie says so from then on."""
 
+import html
+from functools import cache
+from urllib.parse import quote, urlsplit
+
 from fastapi import APIRouter, Request
-from fastapi.responses import FileResponse, JSONResponse
+from fastapi.responses import HTMLResponse, JSONResponse
 from pydantic import BaseModel, ConfigDict, Field
 from starlette.responses import Response
 
 from voicesvc import access
-from voicesvc.access import sessions
+from voicesvc.access import flow, sessions
 from voicesvc.api.gate import check_origin
 from voicesvc.api.page import STATIC
 from voicesvc.keyring import Keyring
+from voicesvc.people import People
 
 router = APIRouter(tags=["operation"])
 _POLICY = (
@@ -27,9 +32,29 @@ class Login(BaseModel):
 
 
 @router.get("/login", response_class=Response)
-async def page() -> FileResponse:
-    """A page that takes a key and gives a session for it, or ends one."""
-    return FileResponse(STATIC / "login.html", headers={"Content-Security-Policy": _POLICY})
+async def page(request: Request) -> HTMLResponse:
+    """A page that takes a key and gives a session for it, or ends one; `next` is where it leads."""
+    return login_page(request, flow.page_of(request.query_params.get("next")))
+
+
+def login_page(request: Request, following: str, said: str = "", status: int = 200) -> HTMLResponse:
+    """The page, with the way to the provider where people log in there, and what went wrong."""
+    people: People | None = request.app.state.people
+    way = ""
+    if people is not None and people.login is not None:
+        host = html.escape(urlsplit(people.terms.issuer).netloc)
+        address = f"/login/oidc?next={quote(following, safe='')}"
+        way = f'<p><a id="provider" href="{address}">Log in at {host}</a></p>'
+    content = _template().replace("<!-- provider -->", way)
+    content = content.replace('data-next="/"', f'data-next="{html.escape(following)}"')
+    content = content.replace("<!-- said -->", html.escape(said))
+    headers = {"Content-Security-Policy": _POLICY, "Cache-Control": "no-store"}
+    return HTMLResponse(content, status, headers=headers)
+
+
+@cache
+def _template() -> str:
+    return (STATIC / "login.html").read_text("utf-8")
 
 
 @router.post("/v1/session")
@@ -40,15 +65,15 @@ def log_in(body: Login, request: Request) -> JSONResponse:
     caller, token = keyring.session(body.key.strip())
     said = {"name": caller.name, "scopes": [s for s in access.SCOPES if s in caller.scopes]}
     answer = JSONResponse(said, headers={"Cache-Control": "no-store"})
-    answer.set_cookie(
-        sessions.COOKIE,
-        token,
-        max_age=sessions.LASTS_S,
-        secure=request.url.scheme == "https",
-        httponly=True,
-        samesite="strict",
-    )
+    give(answer, token, sessions.LASTS_S, secure=request.url.scheme == "https")
     return answer
+
+
+def give(answer: Response, token: str, lasts_s: int, *, secure: bool) -> None:
+    """Have a browser keep a session, which no script reads and no other site sends."""
+    answer.set_cookie(
+        sessions.COOKIE, token, max_age=lasts_s, secure=secure, httponly=True, samesite="strict"
+    )
 
 
 @router.delete("/v1/session", status_code=204, response_class=Response)

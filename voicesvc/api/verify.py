@@ -19,10 +19,12 @@ from pathlib import Path
 from typing import Any
 
 from fastapi import APIRouter, Request
-from fastapi.responses import FileResponse
+from fastapi.responses import FileResponse, RedirectResponse
+from starlette.responses import Response
 
 from voicesvc import metrics
-from voicesvc.api.page import STATIC
+from voicesvc.api.page import STATIC, is_logged_in
+from voicesvc.api.scopes import ANY, VERIFY, needs
 from voicesvc.archive import Archive
 from voicesvc.config import Settings
 from voicesvc.errors import BadRecording, Overloaded, RecordingTooLong, TooManyRequests, UnknownKind
@@ -30,7 +32,7 @@ from voicesvc.examine import Examiner
 from voicesvc.studio import Studio
 from voicesvc.verify import Verifier, verdict
 
-PATH = "/v1/verify"
+PATH = VERIFY
 PAGE_PATH = "/verify"
 WAITING = 8  # files that are taken in, wait or are examined at the same time
 UPLOAD_S = 120.0  # that a file may take to come
@@ -165,6 +167,7 @@ def router_of(settings: Settings) -> APIRouter:
         return router
 
     @router.post(PATH, openapi_extra=_BODY)
+    @needs(ANY)  # where it is for anybody, nobody is asked
     async def verify(request: Request) -> dict[str, Any]:
         """Is a recording ours, which take is it, and where; the body is the file."""
         kind = request.headers.get("Content-Type", "").partition(";")[0].strip()
@@ -174,9 +177,11 @@ def router_of(settings: Settings) -> APIRouter:
         desk: Desk = request.app.state.desk
         return await desk.verify(request)
 
-    @router.get(PAGE_PATH, include_in_schema=False)
-    async def page() -> FileResponse:
+    @router.get(PAGE_PATH, include_in_schema=False, response_class=Response)
+    async def page(request: Request) -> Response:
         """A page to drop a file on."""
+        if settings.verify == "keys" and not is_logged_in(request):
+            return RedirectResponse(f"/login?next={PAGE_PATH}", 303)
         headers = {"Content-Security-Policy": _POLICY, "X-Content-Type-Options": "nosniff"}
         return FileResponse(STATIC / "verify.html", headers=headers)
 

@@ -41,6 +41,7 @@ KINDS = {
     "model": "a voice was brought onto a device",
     "withdrawn": "the last grant of an actor was revoked, and the voice let go of for good",
     "key": "an API key was made, rotated or revoked",
+    "denied": "who asked was not let in: why, and how often since when",
     "erased": "the salt of an entry was erased",
     "before": "the takes that were here before there was a ledger",
 }

@@ -12,12 +12,13 @@ async function ask(method, body) {
   }
 }
 
-document.querySelector("form").addEventListener("submit", async (event) => {
+const form = document.querySelector("form");
+form.addEventListener("submit", async (event) => {
   event.preventDefault();
   const key = document.getElementById("key");
   const answer = await ask("POST", { key: key.value });
   if (answer === null) return;
-  if (answer.ok) location.assign("/");
+  if (answer.ok) location.assign(form.dataset.next);
   else said.textContent = (await answer.json()).detail;
 });
 
