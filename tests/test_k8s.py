@@ -1,6 +1,7 @@
 """The manifests of k8s/: what a cluster would refuse, and what only this service would."""
 
 import json
+import os
 import re
 import shutil
 import subprocess
@@ -18,6 +19,7 @@ from conftest import archived, tone_studio
 from prometheus_client.metrics import MetricWrapperBase
 
 from voicesvc import metrics
+from voicesvc.access import roles as roles_of
 from voicesvc.api import create_app, gate
 from voicesvc.config import PREFIX, Settings
 from voicesvc.errors import BadSetting
@@ -137,6 +139,29 @@ def test_the_pod_starts_with_its_settings(documents: list[Document]) -> None:
     assert sources == [one(documents, "ConfigMap")["metadata"]["name"], "voicesvc-takes"]
     (keys,) = (m for m in container(documents)["volumeMounts"] if m["name"] == "keys")
     assert str(settings.admin_key).startswith(f"{keys['mountPath']}/")
+
+
+def test_a_provider_of_tokens_is_a_component(tmp_path: Path) -> None:
+    (tmp_path / "kustomization.yaml").write_text(
+        f"resources: [{os.path.relpath(BASE, tmp_path)}]\n"
+        f"components: [{os.path.relpath(K8S / 'components' / 'oidc', tmp_path)}]\n"
+    )
+    documents = rendered(tmp_path)
+    for document in documents:
+        if not document["apiVersion"].startswith("monitoring.coreos.com/"):
+            kubernetes_validate.validate(document, KUBERNETES[0], strict=True)
+    settings = Settings.read({**image_environment(), **one(documents, "ConfigMap")["data"]})
+    gate.check_settings(settings)
+    (mount,) = (m for m in container(documents)["volumeMounts"] if m["name"] == "oidc")
+    (volume,) = (v for v in pod(documents)["spec"]["volumes"] if v["name"] == "oidc")
+    sources = [next(iter(s.values()))["name"] for s in volume["projected"]["sources"]]
+    roles = one(documents, "ConfigMap", "voicesvc-roles")
+    assert sources == [roles["metadata"]["name"], "voicesvc-oidc"]
+    for file in (settings.oidc_roles, settings.oidc_client_secret):
+        assert str(file).startswith(f"{mount['mountPath']}/")
+    (name,) = roles["data"]
+    assert settings.oidc_roles == Path(mount["mountPath"]) / name
+    assert roles_of.read(roles["data"][name])
 
 
 def test_variables_of_service_links_would_stop_the_start(documents: list[Document]) -> None:
