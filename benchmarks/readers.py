@@ -23,7 +23,7 @@ from first_byte import scene
 from memory import resident_mb
 from servers import Service
 
-TRICKLE_BYTES = 2048
+TRICKLE_BYTES = 256
 RECEIVE_BYTES = 8192
 SETTINGS = {
     "VOICESVC_LOAD": "1000",
