@@ -67,6 +67,29 @@ def test_a_voice_is_loaded_ahead_and_unloaded(service: Service, gate: Gate) -> N
     assert service.speak(actor="bea").status_code == 200
 
 
+def test_queued_takes_wait_for_their_voice_and_let_others_go_first(
+    service: Service, gate: Gate
+) -> None:
+    http = service.http
+    assert http.post("/v1/productions", json={"title": "P", "slug": "p"}).status_code == 201
+
+    def queued(actor: str) -> str:
+        asked = {"production": "p", "actor": actor, "text": "Hold fast."}
+        line = http.post("/v1/lines", json=asked).json()["id"]
+        made: str = http.post(f"/v1/lines/{line}/takes", json={}).json()["takes"][0]["id"]
+        return made
+
+    def state(take: str) -> str:
+        found: str = http.get(f"/v1/takes/{take}").json()["state"]
+        return found
+
+    waiting, other = queued("bea"), queued("ann")
+    assert eventually(lambda: state(other) == "complete", 20)
+    assert state(waiting) == "queued"
+    gate.let.set()
+    assert eventually(lambda: state(waiting) == "complete", 30)
+
+
 def test_who_waits_past_the_deadline_is_told_when_to_ask_again(
     service: Service, gate: Gate
 ) -> None:

@@ -18,6 +18,7 @@ from conftest import Service, archived, eventually, served, tone_studio, tones_s
 from wavinfo import WavInfoReader
 
 from voicesvc.errors import BadSetting
+from voicesvc.jobs import Measurer
 from voicesvc.store import takes as rows
 from voicesvc.store.takes import Ending, NewTake
 
@@ -651,6 +652,23 @@ def test_circled_takes_are_exported(service: Service) -> None:
     assert len(zipfile.ZipFile(io.BytesIO(everything)).namelist()) == 4
     wrong = service.http.get("/v1/productions/ferry/export", params={"template": "{colour}"})
     assert (wrong.status_code, wrong.json()["where"]) == (422, "template")
+
+
+def test_what_nobody_has_measured_yet_is_exported_with_its_loudness(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Measurer, "work", lambda _: False)  # others are before it
+    with tones_served(tmp_path) as service:
+        made(service, "/v1/productions", title="Ferry", slug="ferry")
+        line = made(service, "/v1/lines", production="ferry", actor="ann", text=TEXT)
+        (take,) = take_five(service, line, count=1)
+        assert get(service, f"/v1/takes/{take['id']}")["measured"] is None
+        exported = "/v1/productions/ferry/export?takes=all"
+        packed = zipfile.ZipFile(io.BytesIO(service.http.get(exported).content))
+    (name,) = (n for n in packed.namelist() if n.endswith(".wav"))
+    bext = WavInfoReader(io.BytesIO(packed.read(name))).bext
+    assert -70 < bext.loudness_value < 0
+    assert -70 < bext.max_true_peak < 1
 
 
 # -- what is measured ----------------------------------------------------------------------------

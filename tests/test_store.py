@@ -342,6 +342,19 @@ def test_take_is_claimed_once_and_the_oldest_first(script: Database) -> None:
     assert claimed.count(None) == 2
 
 
+def test_take_whose_voice_is_not_ready_is_left_on_the_list_as_if_not_begun(
+    script: Database,
+) -> None:
+    add(script, new(0), new(1))
+    for _ in range(5):
+        take = script.write(lambda c: queue.claim(c, "in_1", ANN))
+        assert take is not None
+        assert take.id == "tk_0"
+        assert script.write(lambda c: queue.defer(c, "tk_0", ANN)).facts["begun"] == 0
+    assert script.write(lambda c: queue.claim(c, "in_1", ANN, {"joe"})) is None
+    assert {t.state for t in listed(script).items} == {"queued"}
+
+
 def test_takes_of_a_process_that_is_gone_are_ended(script: Database) -> None:
     add(script, new(0), new(1, state="open", instance="in_dead"), new(2))
     add(script, new(3, state="open", instance="in_living"), new(4, state="open"))

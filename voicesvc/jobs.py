@@ -18,7 +18,7 @@ from voicesvc.archive import HEARTBEAT_MS, Archive
 from voicesvc.audio import Pcm
 from voicesvc.compute import Compute, Seat
 from voicesvc.door import REFRESH_MS, Door
-from voicesvc.errors import BlobsFailed, StoreFailed, VoiceError
+from voicesvc.errors import BlobsFailed, NotReady, StoreFailed, VoiceError
 from voicesvc.fingerprint import Fingerprinter
 from voicesvc.keyring import Keyring
 from voicesvc.line import Line
@@ -34,6 +34,7 @@ from voicesvc.studio import Studio
 from voicesvc.takes import Rendering, line_of_take
 
 _IDLE_S = 1.0  # how often the database is asked when nobody said that there is something
+_LATER_S = 5.0  # after which a voice that was not ready is asked for again
 _PURGE_EVERY = 360  # heartbeats: an hour
 KEYS_KEPT_MS = 24 * 3600 * 1000
 _NATIVE = {"format": "pcm_f32le", "sample_rate_hz": None, "bit_depth": None}
@@ -103,16 +104,25 @@ class Maker(Loop):
         self._inspector = inspector
         assert studio.archive is not None, "without an archive nothing is queued"
         self._studio, self._archive, self._compute = studio, studio.archive, compute
+        self._later_s: dict[str, float] = {}  # until when takes of an actor are left on the list
 
     def work(self) -> bool:
-        """The next take of the queue."""
-        by = self._archive.by()
-        take = self._archive.database.write(lambda c: queue.claim(c, self._archive.instance, by))
+        """The next take of the queue; one whose voice is not ready yet waits for it there."""
+        by, now_s = self._archive.by(), self._compute.clock()
+        later = {actor for actor, until_s in self._later_s.items() if until_s > now_s}
+        take = self._archive.database.write(
+            lambda c: queue.claim(c, self._archive.instance, by, later)
+        )
         if take is None:
             return False
         state, reason = "failed", "the service failed; its log says how"
         try:
             self._make(take)
+            return True
+        except NotReady as e:
+            _log.warning("take %s waits for its voice: %s", take.id, e)
+            self._later_s[take.actor] = self._compute.clock() + _LATER_S
+            self._archive.database.write(lambda c: queue.defer(c, take.id, by))
             return True
         except VoiceError as e:
             if self.stopping.is_set():

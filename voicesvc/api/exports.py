@@ -1,7 +1,7 @@
 """`/v1/productions/{production}/export`: takes as Broadcast Waves in a zip, as it is made."""
 
 import asyncio
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from fractions import Fraction
@@ -12,7 +12,7 @@ from fastapi import APIRouter, Query, Request
 from pydantic import BaseModel, ConfigDict, Field
 from starlette.responses import Response
 
-from voicesvc import provenance
+from voicesvc import measure, provenance
 from voicesvc.api import reach
 from voicesvc.api.changes import who
 from voicesvc.api.scopes import needs
@@ -155,11 +155,18 @@ def _lines(archive: Archive, production: str) -> Iterator[ScriptLine]:
         cut = None if page.next is None else Cut(page.next, _PAGE)
 
 
+def _levels(archive: Archive, take: StoredTake) -> Mapping[str, Any]:
+    """As they are kept; where nobody has come to measure the take yet, as they are found now."""
+    if take.measured is not None:
+        return take.measured
+    return measure.measure(archive.whole(take), take.sample_rate_hz or 0).json()
+
+
 def _item(
     archive: Archive, production: Production, line: ScriptLine, take: StoredTake
 ) -> ExportItem:
     length: dict[str, Any] | None = take.facts.get("length")
-    measured = take.measured or {}
+    levels = _levels(archive, take)
     return ExportItem(
         production=production.title,
         production_id=production.id,
@@ -187,7 +194,7 @@ def _item(
         rating=take.rating,
         note=take.note,
         tags=tuple(take.tags),
-        loudness=Loudness(**{ours: measured.get(theirs) for ours, theirs in _LEVELS.items()}),
+        loudness=Loudness(**{ours: levels.get(theirs) for ours, theirs in _LEVELS.items()}),
         sample_rate_hz=take.sample_rate_hz or 0,
         samples=take.samples or 0,
         pcm_sha256=take.pcm_sha256 or "",

@@ -1,6 +1,6 @@
 """The list of takes that are to be made or measured, and the processes that do it."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any
 
 from sqlalchemy import Connection, delete, func, insert, select
@@ -14,11 +14,17 @@ _MOST_BEGUN = 3
 _ENDED = "the service ended while it was made"
 
 
-def claim(connection: Connection, instance: str, by: By) -> StoredTake | None:
-    """Take the next one off the list of those to be made; None if it is empty."""
+def claim(
+    connection: Connection, instance: str, by: By, later: Collection[str] = ()
+) -> StoredTake | None:
+    """Take the next one off the list of those to be made; None if there is none.
+
+    Those of the actors `later` are left on it.
+    """
     found = connection.execute(
         select(takes)
         .where(takes.c.state == "queued", takes.c.deleted_ms.is_(None))
+        .where(takes.c.actor.not_in(later))
         .order_by(takes.c.seq)
         .limit(1)
         .with_for_update(skip_locked=True)
@@ -54,6 +60,13 @@ def requeue(connection: Connection, id: str, by: By) -> StoredTake:
     back = get(connection, id)
     tell(connection, by, "take", "updated", back, {"state": "queued"})
     return back
+
+
+def defer(connection: Connection, id: str, by: By) -> StoredTake:
+    """Put a take back as if it had not been begun: nothing of it was made."""
+    facts = get(connection, id).facts
+    progress(connection, takes, id, {"facts": facts | {"begun": facts.get("begun", 1) - 1}})
+    return requeue(connection, id, by)
 
 
 def alive(connection: Connection, instance: str, now_ms: int) -> None:
