@@ -291,6 +291,10 @@ def test_word_that_is_taken_out_leaves_the_others(joe_server: Service) -> None:
         ({"edits": [{"words": [3, 2], "pitch_st": 1.0}]}, "edits.0.words"),
         ({"edits": [{"word": 1}]}, "edits.0"),
         ({"edits": [{"word": 1, "sing": True}]}, "edits.0.sing"),
+        ({"edits": [{"word": 9, "breath": True}]}, "edits.0.breath"),
+        ({"edits": [{"word": 1, "say": "a"}, {"words": [0, 1], "say": "b"}]}, "edits.1"),
+        ({"edits": [{"word": 1, "say": "\N{COLLISION SYMBOL}"}]}, "edits.say"),
+        ({"edits": [{"word": 1, "ipa": "QQQ"}]}, "text, characters 0 to 1, phoneme character 0"),
     ],
 )
 def test_edit_that_means_nothing_is_refused(tone: Service, asked: Any, where: str) -> None:

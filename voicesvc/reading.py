@@ -1,11 +1,11 @@
 """A directed text into sentences of words: lexicons, readings, phonemes. Nothing acoustic."""
 
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import replace
 
-from voicesvc import lexicon, packs, phonemes, plan, script, spoken
+from voicesvc import lexicon, markup, packs, phonemes, plan, script, spoken
 from voicesvc.directions import Directed, Said, Style, Styled
-from voicesvc.errors import BadLexicon, BadMarkup, PackRefused
+from voicesvc.errors import BadLexicon, BadMarkup, BadPlan, PackRefused
 
 Sentence = tuple[script.Span, tuple[phonemes.Word, ...]]
 
@@ -38,6 +38,35 @@ def sentences(
         words = phonemizer.words(span.text, span.start, read)
         if any(s in sounds for w in words for s in w.phones):
             yield span, words
+
+
+def anew(
+    pack: packs.Pack, phonemizer: phonemes.Phonemizer, lexicons: Sequence[lexicon.Lexicon]
+) -> Callable[[str, str | None], tuple[phonemes.Word, ...]]:
+    """How text is read that is said in place of words: as it is written, or as IPA says.
+
+    Reading it raises what `sentences` does, and BadMarkup for more than words and readings, and
+    BadPlan where nothing in it can be spoken.
+    """
+
+    def read(text: str, ipa: str | None) -> tuple[phonemes.Word, ...]:
+        if ipa is None:
+            directed = markup.parse(text, "auto")
+        else:
+            directed = Directed(text, said=(Said(0, len(text), phones=tuple(ipa)),))
+        if directed.events or directed.styled:
+            raise BadMarkup(
+                "pauses, breaths and styles in it would be lost",
+                where="edits.say",
+                valid="words and how they are read; pause_ms, breath and prosody of the edit",
+            )
+        found = sentences(directed, pack, phonemizer, lexicons)
+        words = tuple(w for _, sentence in found for w in sentence)
+        if not words:
+            raise BadPlan("nothing in it can be spoken", where="edits.say")
+        return words
+
+    return read
 
 
 def _known(said: Said, symbols: Collection[str]) -> Said:

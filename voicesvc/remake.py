@@ -18,7 +18,6 @@ from voicesvc import (
     encode,
     lineplan,
     marks,
-    markup,
     provenance,
     reading,
     retake,
@@ -28,11 +27,8 @@ from voicesvc import (
 )
 from voicesvc.archive import Archive, Made, Origin
 from voicesvc.audio import Pcm
-from voicesvc.directions import Directed, Said
 from voicesvc.engines import Engine
 from voicesvc.errors import (
-    BadMarkup,
-    BadPlan,
     Drift,
     EngineFailed,
     NotMade,
@@ -42,7 +38,6 @@ from voicesvc.errors import (
 )
 from voicesvc.lineplan import LinePlan, WordPlan
 from voicesvc.packs import Pack
-from voicesvc.phonemes import Word
 from voicesvc.retake import Editor, Retake
 from voicesvc.splice import Part
 from voicesvc.store import StoredTake
@@ -290,25 +285,7 @@ def edited(studio: Studio, take: StoredTake, old: LinePlan) -> LinePlan:
         return asked.plan.model_copy(update={"length": None})
     pack = studio.cast.pack(take.actor)
     lexicons = studio.lexicons.of(asked.lexicons, pack.folder)
-    phonemizer = studio.cast.phonemizer(pack)
-
-    def read(text: str, ipa: str | None) -> tuple[Word, ...]:
-        if ipa is None:
-            directed = markup.parse(text, "auto")
-        else:
-            directed = Directed(text, said=(Said(0, len(text), phones=tuple(ipa)),))
-        if directed.events or directed.styled:
-            raise BadMarkup(
-                "pauses, breaths and styles in it would be lost",
-                where="edits.say",
-                valid="words and how they are read; pause_ms, breath and prosody of the edit",
-            )
-        found = reading.sentences(directed, pack, phonemizer, lexicons)
-        words = tuple(w for _, sentence in found for w in sentence)
-        if not words:
-            raise BadPlan("nothing in it can be spoken", where="edits.say")
-        return words
-
+    read = reading.anew(pack, studio.cast.phonemizer(pack), lexicons)
     with studio.cast.leased(take.actor) as engine:
         rows = delivery.rows_of(pack.emotion)
         editor = Editor(engine, read, line_of_take(take), rows)

@@ -80,6 +80,40 @@ def check(asked: Retake, n_words: int) -> None:
             raise InvalidRequest("no such words", where=f"{where}.words", valid=valid)
         if not any(getattr(edit, name) is not None for name in _OF_WORDS):
             raise InvalidRequest("nothing is changed", where=where, valid=_OF_WORDS)
+        if edit.breath is not None and last == n_words - 1:
+            raise InvalidRequest(
+                "nothing follows that a breath could be before",
+                where=f"{where}.breath",
+                valid="a word that is not the last",
+            )
+    _check_said_once(asked.edits)
+
+
+def _check_said_once(edits: Sequence[Edit]) -> None:
+    said: set[int] = set()
+    for i, edit in enumerate(edits):
+        if edit.say is None and edit.ipa is None:
+            continue
+        first, last = _range(edit)
+        words = set(range(first, last + 1))
+        if said & words:
+            raise InvalidRequest(
+                f"word {min(said & words)} is said anew by two edits",
+                where=f"edits.{i}",
+                valid="one edit for each word",
+            )
+        said |= words
+
+
+def check_said(asked: Retake, read: Read) -> None:
+    """That all that is said anew can be said.
+
+    Raises:
+        VoiceError: something cannot.
+    """
+    for edit in asked.edits:
+        if edit.say is not None or edit.ipa is not None:
+            read(edit.say or "a", edit.ipa)
 
 
 def _range(edit: Edit) -> tuple[int, int]:

@@ -9,7 +9,7 @@ from fastapi import APIRouter, Query, Request
 from pydantic import BaseModel, ConfigDict, Field
 from starlette.responses import JSONResponse, Response
 
-from voicesvc import again, encode, remake
+from voicesvc import again, encode, reading, remake
 from voicesvc.access import Need
 from voicesvc.api import reach
 from voicesvc.api.again import being_made, claim
@@ -32,7 +32,7 @@ from voicesvc.archive import CREDENTIALS
 from voicesvc.credentials import EMBEDDED
 from voicesvc.disclosure import Disclosures, Lead
 from voicesvc.errors import Drift, InvalidRequest
-from voicesvc.retake import Retake
+from voicesvc.retake import Retake, check_said
 from voicesvc.retake import check as check_retake
 from voicesvc.store import By, State, StoredTake, documents
 from voicesvc.store import takes as rows
@@ -308,6 +308,9 @@ def retake(take: str, body: Retake, raw: Body, request: Request) -> JSONResponse
         raise Drift("the voice has other weights now", where="take", valid=names)
     n_words = len(archive.json_document(parent.id, "timings")["words"])
     check_retake(body, n_words)
+    pack = studio.cast.pack(parent.actor)
+    lexicons = studio.lexicons.of(body.lexicons, pack.folder)
+    check_said(body, reading.anew(pack, studio.cast.phonemizer(pack), lexicons))
     by, id = archive.by(who(request)), studio.new_id("tk")
     edits = [e.model_dump(mode="json", exclude_none=True) for e in body.edits]
     new = NewTake(
