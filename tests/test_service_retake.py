@@ -312,12 +312,14 @@ def test_edit_that_means_nothing_is_refused(tone: Service, asked: Any, where: st
         ({"word": 9, "breath": True}, "breath"),
     ],
 )
-def test_retake_that_cannot_be_said_says_why(tone: Service, edit: Any, why: str) -> None:
+def test_retake_that_cannot_be_said_is_refused_at_once_and_says_why(
+    tone: Service, edit: Any, why: str
+) -> None:
     take = spoken(tone)
-    asked = {"edits": [edit]}
-    (new,) = tone.http.post(f"/v1/takes/{take['id']}/retake", json=asked).json()["takes"]
-    assert eventually(lambda: take_of(tone, new["id"])["state"] == "refused")
-    assert why in take_of(tone, new["id"])["reason"]
+    answer = tone.http.post(f"/v1/takes/{take['id']}/retake", json={"edits": [edit]})
+    assert answer.status_code == 422
+    assert why in answer.json()["detail"]
+    assert tone.http.get("/v1/takes", params={"parent": take["id"]}).json()["items"] == []
 
 
 def test_breath_after_a_sentence_is_before_the_next(joe_server: Service) -> None:
