@@ -244,6 +244,22 @@ def test_what_is_asked_for_and_unknown_is_refused_with_what_there_is(service: Se
     assert service.http.get("/v1/takes?cursor=abc").status_code == 422
 
 
+def test_takes_are_asked_for_by_the_slug_of_their_production(service: Service) -> None:
+    film = made(service, "/v1/productions", title="By Slug", slug="by-slug")
+    line = made(service, "/v1/lines", production="by-slug", actor="ann", text=TEXT)
+    (take,) = take_five(service, line, count=1)
+    for name in ("by-slug", film["id"]):
+        assert [t["id"] for t in get(service, "/v1/takes", production=name)["items"]] == [
+            take["id"]
+        ]
+
+
+@pytest.mark.parametrize("what", ["production", "line"])
+def test_takes_of_what_is_not_there_are_not_an_empty_list(service: Service, what: str) -> None:
+    lost = service.http.get("/v1/takes", params={what: "nowhere"})
+    assert (lost.status_code, lost.json()["type"]) == (404, f"/problems/unknown-{what}")
+
+
 def test_take_is_marked_by_its_editors(service: Service, line: Any) -> None:
     (take,) = take_five(service, line, count=1)
     answer = patch(service, take, circled=True, rating=4, note="the one", tags=["alt"])

@@ -59,7 +59,7 @@ class TakeEdit(BaseModel):
 class TakesAsked(Part):
     """Which takes; what is left out does not matter."""
 
-    production: str | None = Field(None, description="its id")
+    production: str | None = Field(None, description="id or slug")
     line: str | None = Field(None, description="its id; none: those that belong to no line")
     actor: str | None = Field(None, description="actor id")
     state: list[State] | None = Field(None, description="how far they are; may be repeated")
@@ -77,6 +77,10 @@ class TakesAsked(Part):
 def takes(request: Request, asked: Annotated[TakesAsked, Query()]) -> dict[str, Any]:
     """Takes, the newest first; with `line`, in the order of their numbers."""
     filters = asked.filters()
+    if asked.production is not None:
+        filters["production"] = reach.production(request, asked.production).id
+    if asked.line not in (None, rows.NO_LINE):
+        reach.line(request, asked.line)
     wanted = TakeFilter(states=filters.pop("state"), **filters)
     given = reach.within(request)
     return listed(
