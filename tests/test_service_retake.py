@@ -134,7 +134,40 @@ def test_lost_audio_is_made_again(tone: Service) -> None:
     assert (lost.status_code, lost.json()["type"]) == (503, "/problems/store-failed")
     again = render(tone, take, format="pcm_f32le").content
     assert np.array_equal(np.frombuffer(again, np.float32), before)
+    assert np.array_equal(samples(tone, take), before)  # it was put back
+    planned = tone.tone.planned
+    assert render(tone, take, source="stored").status_code == 200
+    assert tone.tone.planned == planned
+
+
+def test_lost_audio_is_not_there_as_it_is_stored(tone: Service) -> None:
+    take = spoken(tone, seed=14)
+    archive = tone.studio.archive
+    assert archive is not None
+    archive.blobs.delete(take["pcm_sha256"])
     assert render(tone, take, source="stored").status_code == 503
+
+
+def test_damaged_audio_is_said_and_made_again(tone: Service) -> None:
+    take = take_of(tone, tone.speak("Hold.", seed=15).headers["Voicesvc-Take"])
+    before = samples(tone, take)
+    archive = tone.studio.archive
+    assert archive is not None
+    assert archive.folder is not None
+    (file,) = archive.folder.rglob(take["pcm_sha256"])
+    for damaged in (file.read_bytes()[:-4], b"\1" + file.read_bytes()[1:]):
+        file.write_bytes(damaged)
+        for refused in (
+            tone.http.get(f"/v1/takes/{take['id']}/audio"),
+            render(tone, take, source="stored"),
+        ):
+            assert (refused.status_code, refused.json()["type"]) == (500, "/problems/blob-damaged")
+            assert take["id"] in refused.json()["detail"]
+        again = render(tone, take, format="pcm_f32le")
+        assert again.headers["Voicesvc-Take"] == take["id"]
+        assert np.array_equal(np.frombuffer(again.content, np.float32), before)
+        assert np.array_equal(samples(tone, take), before)
+        assert hashlib.sha256(file.read_bytes()).hexdigest() == take["pcm_sha256"]
 
 
 def test_other_code_is_refused_or_becomes_a_take_of_its_own(tone: Service) -> None:

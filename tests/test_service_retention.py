@@ -107,7 +107,7 @@ def test_what_was_made_is_removed_when_it_is_due(service: Service) -> None:
             ("7d", "30d")]  # fmt: skip
     assert soon == [1, 1]
     keeper.work()
-    assert archive.has_audio(archive.take(take))
+    assert archive.is_whole(archive.take(take))
     archive.now_ms = lambda: now_ms() + 40 * DAY_MS
     keeper.work()
     kept = service.http.get(f"/v1/takes/{take}").json()
@@ -118,7 +118,7 @@ def test_what_was_made_is_removed_when_it_is_due(service: Service) -> None:
     assert service.http.post(f"/v1/takes/{take}/restore").status_code == 410
     ends_by = [(e["kind"], e.get("reason")) for e in service.ledger(subject=take)][-2:]
     assert ends_by == [("deleted", "retention"), ("purged", "retention")]
-    assert archive.has_audio(archive.take(other))
+    assert archive.is_whole(archive.take(other))
     assert [x["grant"] for x in service.http.get("/v1/retention").json()["items"]] == ["demo-ann"]
 
 

@@ -47,8 +47,9 @@ def stored(
     `lead`, at the rate of the file, comes before them.
 
     Raises:
+        BlobDamaged: its samples are no longer what they were.
         NotMade: it has no audio.
-        StoreFailed: its samples are lost or damaged.
+        StoreFailed: its samples are lost.
     """
     n_samples = samples_at(take, output.sample_rate_hz)
     return encoded(archive.pcm(take), rate_of(take), output, n_samples, lead)

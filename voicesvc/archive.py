@@ -217,10 +217,26 @@ class Archive:
         """
         return self.database.read(lambda c: rows.get(c, take_id, deleted=deleted))
 
-    def has_audio(self, take: StoredTake) -> bool:
-        """Whether the take's samples are there."""
-        known = take.pcm_sha256 is not None and take.purged_ms is None
-        return known and self.blobs.has(take.pcm_sha256 or "")
+    def is_whole(self, take: StoredTake) -> bool:
+        """Whether the take's samples are there and are still what their sha256 says: reads all."""
+        if take.pcm_sha256 is None or take.purged_ms is not None:
+            return False
+        try:
+            for _ in self.blobs.open(take.pcm_sha256):
+                pass
+        except (UnknownBlob, BlobDamaged):
+            return False
+        return True
+
+    def put_back(self, pcm: Pcm) -> None:
+        """Keep samples [n] of a take once more, in place of those that were lost or damaged.
+
+        Raises:
+            BlobsFailed, NoSpace: they cannot be written.
+        """
+        with self.closing(), self.blobs.create() as writer:
+            writer.feed(np.ascontiguousarray(pcm, "<f4").tobytes())
+            writer.commit()
 
     def document(self, take_id: str, name: str) -> bytes:
         """One of a take's documents: plan, timings or peaks.
@@ -241,30 +257,34 @@ class Archive:
         """The take's samples, at its own rate, part by part.
 
         Raises:
+            BlobDamaged: its samples are no longer what they were.
             NotMade: it has none.
-            StoreFailed: its samples are lost or damaged.
+            StoreFailed: its samples are lost.
         """
         if take.pcm_sha256 is None or take.purged_ms is not None:
             raise NotMade(f"take {take.id} has no audio", where="take", valid="a complete take")
-        return self._pcm(take.pcm_sha256)
+        return self._pcm(take.id, take.pcm_sha256)
 
-    def _pcm(self, sha256: str) -> Iterator[Pcm]:
+    def _pcm(self, take_id: str, sha256: str) -> Iterator[Pcm]:
         try:
             for part in self.blobs.open(sha256, _READ_BYTES):
                 yield np.frombuffer(part, "<f4").astype(np.float32)
-        except (UnknownBlob, BlobDamaged) as e:
-            raise StoreFailed(f"the audio {sha256[:12]}… is lost: {e.detail}", where="take") from e
+        except UnknownBlob as e:
+            raise StoreFailed(f"take {take_id} lost its audio: {e.detail}", where="take") from e
+        except BlobDamaged as e:
+            raise BlobDamaged(f"take {take_id}: {e.detail}", where="take") from e
 
     def whole(self, take: StoredTake) -> Pcm:
         """All of the take's samples, checked against their sha256.
 
         Raises:
+            BlobDamaged: its samples are no longer what they were.
             NotMade: it has none.
-            StoreFailed: its samples are lost or damaged.
+            StoreFailed: its samples are lost.
         """
         pcm = np.concatenate([np.zeros(0, np.float32), *self.pcm(take)])
         if hashlib.sha256(pcm.astype("<f4").tobytes()).hexdigest() != take.pcm_sha256:
-            raise StoreFailed(f"the audio of take {take.id} is damaged", where="take")
+            raise BlobDamaged(f"the audio of take {take.id} is damaged", where="take")
         return pcm
 
     def sweep(self) -> None:

@@ -119,6 +119,8 @@ def by_model(
 ) -> Again:
     """The take's samples from its plan; if they are others, as a new take, of this id if given.
 
+    If they are the take's and those that were kept are lost or damaged, they are put back.
+
     Raises:
         Drift: something is not as it was, or the samples came out otherwise, and neither is
             allowed.
@@ -133,6 +135,8 @@ def by_model(
         raise _drift(drifted)
     pcm, planned, timings = _sounded(studio, take, allow_drift=allow_drift)
     if hashlib.sha256(pcm.astype("<f4").tobytes()).hexdigest() == take.pcm_sha256:
+        if not archive.is_whole(take):
+            archive.put_back(pcm)
         return Again(pcm, drifted, None)
     if not allow_drift:
         raise _drift(["pcm_sha256"])
@@ -183,7 +187,7 @@ def _sounded(
     if joint is None:
         return pcm, planned, timings
     parent, rate_hz = archive.take(joint["parent"]), line_rate(studio, take)
-    if parent.purged_ms is None and parent.pcm_sha256 is not None:
+    if archive.is_whole(parent):
         kept = archive.whole(parent)
     else:
         kept, _, _ = _sounded(studio, parent, allow_drift=allow_drift)

@@ -92,7 +92,7 @@ class Seal:
         """The `.c2pa` of the samples as they are kept: 32-bit float, little-endian.
 
         Raises:
-            NotMade, StoreFailed: the samples are not there.
+            BlobDamaged, NotMade, StoreFailed: the samples are not there, or others.
             SigningFailed: see `beside`.
         """
         chunks = (pcm.astype("<f4").tobytes() for pcm in self._archive.pcm(take))

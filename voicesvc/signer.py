@@ -7,7 +7,14 @@ from functools import partial
 
 from voicesvc import metrics
 from voicesvc.archive import CREDENTIALS, DUE, Archive
-from voicesvc.errors import BlobsFailed, NotMade, SigningFailed, StoreFailed, UnknownTake
+from voicesvc.errors import (
+    BlobDamaged,
+    BlobsFailed,
+    NotMade,
+    SigningFailed,
+    StoreFailed,
+    UnknownTake,
+)
 from voicesvc.jobs import Loop
 from voicesvc.seal import Seal
 from voicesvc.store import StoredTake, documents
@@ -48,7 +55,7 @@ class Signer(Loop):
                 self._signed(self._archive.take(id))
             except (NotMade, UnknownTake):  # its samples are gone
                 self._archive.database.write(partial(documents.drop, id=id, name=DUE))
-            except (SigningFailed, StoreFailed, BlobsFailed) as e:
+            except (SigningFailed, StoreFailed, BlobsFailed, BlobDamaged) as e:
                 _log.error("the credentials of take %s: %s", id, e)
         return False
 

@@ -223,7 +223,7 @@ class RenderAsked(BaseModel):
     sample_rate_hz: int | None = Field(None, description="8000 to 96000; unset: the voice's own")
     bit_depth: Literal[16, 24, "32f"] | None = Field(None, description="unset: 16")
     source: Literal["auto", "stored", "model"] = Field(
-        "auto", description="from its samples, or once more by the model; auto: what is there"
+        "auto", description="from its samples, or once more by the model; auto: what is whole"
     )
     allow_drift: bool = Field(
         False, description="make it even if weights or code are others now, as a new take"
@@ -251,8 +251,10 @@ async def render(take: str, body: RenderAsked, raw: Body, request: Request) -> R
     disclosures: Disclosures = request.app.state.disclosures
     asking = partial(disclosures.before, found, permit, output.sample_rate_hz)
     lead = await loop.run_in_executor(pools.loading, asking)
-    has_audio = await asyncio.to_thread(archive.has_audio, found)
-    if body.source == "stored" or (body.source == "auto" and has_audio):
+    stored = body.source == "stored" or (
+        body.source == "auto" and await asyncio.to_thread(archive.is_whole, found)
+    )
+    if stored:
         names = await loop.run_in_executor(pools.loading, remake.known_differences, studio, found)
         return await _stored(request, found, output, names, lead)
     demand(request, Need("speak"))
