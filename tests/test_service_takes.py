@@ -687,6 +687,53 @@ def test_what_nobody_has_measured_yet_is_exported_with_its_loudness(
     assert -70 < bext.max_true_peak < 1
 
 
+def filmed(service: Service, slug: str) -> list[Any]:
+    """Two takes of a line of a new production, circled."""
+    made(service, "/v1/productions", title=slug, slug=slug)
+    line = made(service, "/v1/lines", production=slug, actor="ann", text=TEXT * 3)
+    takes = take_five(service, line, count=2)
+    for take in takes:
+        assert patch(service, take, circled=True).status_code == 200
+    return takes
+
+
+def test_export_of_lost_audio_is_refused_and_says_whose(service: Service) -> None:
+    takes = filmed(service, "lost")
+    archive = service.studio.archive
+    assert archive is not None
+    assert archive.folder is not None
+    (file,) = archive.folder.rglob(takes[0]["pcm_sha256"])
+    file.write_bytes(file.read_bytes()[:-4])
+    archive.blobs.delete(takes[1]["pcm_sha256"])
+    refused = service.http.get("/v1/productions/lost/export")
+    assert (refused.status_code, refused.json()["type"]) == (500, "/problems/blob-damaged")
+    assert refused.json()["takes"] == [take["id"] for take in takes]
+    assert service.ledger(kind="exported", subject=takes[0]["id"]) == []
+    for take in takes:
+        assert service.http.post(f"/v1/takes/{take['id']}/render", json={}).status_code == 200
+    assert service.http.get("/v1/productions/lost/export").status_code == 200
+
+
+def test_export_that_breaks_off_says_at_which_take(
+    service: Service, caplog: pytest.LogCaptureFixture
+) -> None:
+    first, take = filmed(service, "broken")
+    assert measured(service, first)  # or its measuring would find the damage before all else
+    assert measured(service, take)
+    archive = service.studio.archive
+    assert archive is not None
+    assert archive.folder is not None
+    (file,) = archive.folder.rglob(take["pcm_sha256"])
+    file.write_bytes(b"\1" + file.read_bytes()[1:])
+    with pytest.raises(httpx.RemoteProtocolError):
+        service.http.get("/v1/productions/broken/export")
+    assert f"an export breaks off at take {take['id']}" in caplog.text
+    with service.http.stream("GET", "/v1/events?production=broken&after=0") as answer:
+        told = (json.loads(x[6:]) for x in answer.iter_lines() if x.startswith("data: "))
+        damaged = next(event for event in told if event["action"] == "damaged")
+    assert damaged["id"] == take["id"]
+
+
 # -- what is measured ----------------------------------------------------------------------------
 
 

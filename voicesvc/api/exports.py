@@ -1,13 +1,16 @@
 """`/v1/productions/{production}/export`: takes as Broadcast Waves in a zip, as it is made."""
 
 import asyncio
-from collections.abc import Iterator, Mapping
+import logging
+from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from fractions import Fraction
 from functools import partial
 from typing import Annotated, Any, Literal
 
+import numpy as np
 from fastapi import APIRouter, Query, Request
 from pydantic import BaseModel, ConfigDict, Field
 from starlette.responses import Response
@@ -22,6 +25,7 @@ from voicesvc.audio import Pcm
 from voicesvc.bwf import Loudness
 from voicesvc.credentials import EMBEDDED
 from voicesvc.disclosure import Disclosures
+from voicesvc.errors import BlobDamaged, StoreFailed, UnknownBlob
 from voicesvc.export import DEFAULT_TEMPLATE, ExportItem, Options, zipped
 from voicesvc.rights import Permit
 from voicesvc.store import Cut, Production, ScriptLine, StoredTake, Within, lines
@@ -34,6 +38,9 @@ from voicesvc.takes import Stream
 router = APIRouter(tags=["productions"])
 ZIP = "application/zip"
 _PAGE = 500  # rows read at once
+_SIZES_AT_ONCE = 16  # asked of a bucket, where each takes a round trip
+_SAMPLE_BYTES = 4
+_log = logging.getLogger(__name__)
 _LEVELS = {  # of bext, by what is measured of a take
     "integrated_lufs": "loudness_lufs",
     "range_lu": "loudness_range_lu",
@@ -83,7 +90,9 @@ async def export(
         reach.within(request),
     )
     await asyncio.to_thread(wanted.check)
-    stream = await asyncio.to_thread(lambda: Stream(zipped(_items(wanted), options)))
+    takes = await asyncio.to_thread(lambda: list(_takes(wanted)))
+    await asyncio.to_thread(_demand_audio, wanted.archive, [take for _, take in takes])
+    stream = await asyncio.to_thread(lambda: Stream(zipped(_items(wanted, takes), options)))
     headers = {
         "Content-Disposition": f'attachment; filename="{found.slug}.zip"',
         "Cache-Control": "no-store",
@@ -124,26 +133,69 @@ class _Wanted:
             self.studio.door.again(take, "export")
 
 
-def _items(wanted: _Wanted) -> Iterator[ExportItem]:
-    """The takes in the order of the script."""
+def _takes(wanted: _Wanted) -> Iterator[tuple[ScriptLine, StoredTake]]:
+    """The takes in the order of the script, each with its line."""
     archive, circled = wanted.archive, True if wanted.circled else None
     for line in _lines(archive, wanted.production.id):
         which = TakeFilter(line=line.id, states=("complete",), circled=circled)
         read = partial(take_rows.find, which=which, cut=Cut(None, _PAGE), within=wanted.within)
         for take in archive.database.read(read).items:
-            permit = wanted.studio.door.again(take, "export")
-            wanted.studio.door.notes.use("exported", take, permit, wanted.who)
-            pcm = partial(_pcm, wanted, take, permit)
-            sealed = wanted.studio.seal
-            embed = None if sealed is None else sealed.embed(take, EMBEDDED["wav"])
-            said = wanted.disclosures.before(take, permit, wanted.rate_hz)
-            first = None if said is None else said.pcm
-            item = _item(archive, wanted.production, line, take)
-            yield replace(item, pcm=pcm, embed=embed, lead=first)
+            yield line, take
+
+
+def _demand_audio(archive: Archive, takes: Sequence[StoredTake]) -> None:
+    """The audio of every take is there and as long as it was.
+
+    Raises:
+        BlobDamaged: `takes` in it names those whose audio is not.
+    """
+
+    def is_there(take: StoredTake) -> bool:
+        try:
+            size_bytes = archive.blobs.size(take.pcm_sha256 or "")
+        except UnknownBlob:
+            return False
+        return size_bytes == _SAMPLE_BYTES * (take.samples or 0)
+
+    with ThreadPoolExecutor(_SIZES_AT_ONCE) as pool:
+        found = list(pool.map(is_there, takes))
+    lost = [take.id for take, there in zip(takes, found, strict=True) if not there]
+    if lost:
+        error = BlobDamaged(
+            f"the audio of {len(lost)} of {len(takes)} takes is lost or damaged",
+            where="takes",
+            valid="POST /v1/takes/{take}/render makes it again",
+        )
+        error.extra = {"takes": lost}
+        raise error
+
+
+def _items(wanted: _Wanted, takes: Sequence[tuple[ScriptLine, StoredTake]]) -> Iterator[ExportItem]:
+    for line, take in takes:
+        permit = wanted.studio.door.again(take, "export")
+        wanted.studio.door.notes.use("exported", take, permit, wanted.who)
+        pcm = partial(_pcm, wanted, take, permit)
+        sealed = wanted.studio.seal
+        embed = None if sealed is None else sealed.embed(take, EMBEDDED["wav"])
+        said = wanted.disclosures.before(take, permit, wanted.rate_hz)
+        first = None if said is None else said.pcm
+        item = _item(wanted.archive, wanted.production, line, take)
+        yield replace(item, pcm=pcm, embed=embed, lead=first)
 
 
 def _pcm(wanted: _Wanted, take: StoredTake, permit: Permit) -> Iterator[Pcm]:
-    return wanted.studio.door.guarded(permit, wanted.archive.pcm(take))
+    return wanted.studio.door.guarded(permit, _stored(wanted.archive, take))
+
+
+def _stored(archive: Archive, take: StoredTake) -> Iterator[Pcm]:
+    """The take's samples; that they cannot be read is put on the record: the zip only ends."""
+    try:
+        yield from archive.pcm(take)
+    except (BlobDamaged, StoreFailed) as e:
+        _log.error("an export breaks off at take %s: %s", take.id, e)
+        by = archive.by()
+        archive.database.write(lambda c: take_rows.damaged(c, take.id, by))
+        raise
 
 
 def _lines(archive: Archive, production: str) -> Iterator[ScriptLine]:
@@ -159,7 +211,8 @@ def _levels(archive: Archive, take: StoredTake) -> Mapping[str, Any]:
     """As they are kept; where nobody has come to measure the take yet, as they are found now."""
     if take.measured is not None:
         return take.measured
-    return measure.measure(archive.whole(take), take.sample_rate_hz or 0).json()
+    pcm = np.concatenate(list(_stored(archive, take)))
+    return measure.measure(pcm, take.sample_rate_hz or 0).json()
 
 
 def _item(

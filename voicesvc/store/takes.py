@@ -261,6 +261,11 @@ def measured(
     return now
 
 
+def damaged(connection: Connection, id: str, by: By) -> None:
+    """Tell that a take's audio is lost or is no longer what it was. Raises UnknownTake."""
+    tell(connection, by, "take", "damaged", get(connection, id))
+
+
 def edit(
     connection: Connection, id: str, expected: int, given: Mapping[str, Any], by: By
 ) -> StoredTake:
