@@ -7,7 +7,7 @@ import time
 import zipfile
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import grants
 import httpx
@@ -17,10 +17,12 @@ import soundfile
 from conftest import Service, archived, eventually, served, tone_studio, tones_served, write_pack
 from wavinfo import WavInfoReader
 
+from voicesvc.api.productions import Fps
 from voicesvc.errors import BadSetting
 from voicesvc.jobs import Measurer
 from voicesvc.store import takes as rows
 from voicesvc.store.takes import Ending, NewTake
+from voicesvc.timecode import RATES, samples_of
 
 ANN = grants.demo_permit("ann")
 TEXT = "Hold the line."
@@ -350,6 +352,21 @@ def test_production_is_changed_and_deleted(service: Service) -> None:
     assert (taken.status_code, taken.json()["where"]) == (422, "slug")
     assert service.http.delete(path, headers={"If-Match": '"2"'}).status_code == 204
     assert service.http.get(path).status_code == 404
+
+
+@pytest.mark.parametrize("fps", ["50", "59.94", "59.94df", "60"])
+def test_production_has_any_frame_rate_that_timecodes_have(service: Service, fps: str) -> None:
+    assert get_args(Fps) == tuple(RATES)
+    slug = "fps-" + fps.replace(".", "-")
+    made(service, "/v1/productions", title=fps, slug=slug, fps=fps)
+    timecode = f"10:00:00{RATES[fps].separator}{RATES[fps].counted - 1}"
+    line = made(service, "/v1/lines", production=slug, actor="ann", text=TEXT, timecode_in=timecode)
+    (take,) = take_five(service, line, count=1)
+    assert patch(service, take, circled=True).status_code == 200
+    packed = zipfile.ZipFile(io.BytesIO(service.http.get(f"/v1/productions/{slug}/export").content))
+    (name,) = (n for n in packed.namelist() if n.endswith(".wav"))
+    begins = WavInfoReader(io.BytesIO(packed.read(name))).bext.time_reference
+    assert begins == samples_of(timecode, fps, 48_000)
 
 
 def test_frame_rate_is_not_changed_under_timecodes_that_it_does_not_have(service: Service) -> None:

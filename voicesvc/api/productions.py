@@ -31,7 +31,8 @@ from voicesvc.store import productions as rows
 from voicesvc.studio import Studio
 
 router = APIRouter(tags=["productions"])
-Fps = Literal["23.976", "24", "25", "29.97", "29.97df", "30", "48"]
+# All of `timecode.RATES`.
+Fps = Literal["23.976", "24", "25", "29.97", "29.97df", "30", "48", "50", "59.94", "59.94df", "60"]
 _SLUG = r"^[a-z0-9][a-z0-9-]{0,98}$"
 _SLUG_HELP = "lower-case letters, digits and hyphens, up to 99; unset: made from the title"
 

@@ -4,7 +4,8 @@ import { create } from "/static/records.js";
 import { readScript } from "/static/scripttext.js";
 
 const AT_ONCE = 500; // lines in one request
-export const RATES_FPS = ["23.976", "24", "25", "29.97", "29.97df", "30", "48"];
+export const RATES_FPS = ["23.976", "24", "25", "29.97", "29.97df", "30", "48", "50", "59.94", "59.94df",
+  "60"];
 
 export class Importer {
   /** find(id) -> element; productionsOf() -> {list, chosen}; actorOf() -> who speaks what names
