@@ -583,6 +583,37 @@ def test_name_of_an_editor_may_be_any(service: Service) -> None:
     )
 
 
+def test_edit_of_nothing_changes_nothing(service: Service, line: Any) -> None:
+    (take,) = take_five(service, line, count=1)
+    film = get(service, f"/v1/productions/{line['production']}")
+    line = get(service, f"/v1/lines/{line['id']}")
+    assert patch(service, take).json() == get(service, f"/v1/takes/{take['id']}")
+    for path in (
+        f"/v1/takes/{take['id']}",
+        f"/v1/lines/{line['id']}",
+        f"/v1/productions/{film['id']}",
+    ):
+        before = get(service, path)
+        headers = {"If-Match": f'"{before["version"]}"'}
+        same = service.http.patch(path, json={}, headers=headers)
+        assert (same.status_code, same.headers["ETag"]) == (200, headers["If-Match"])
+        assert same.json() == before == get(service, path)
+        late = service.http.patch(path, json={}, headers={"If-Match": '"99"'})
+        assert (late.status_code, late.json()["current"]) == (412, before)
+
+
+def test_nul_is_kept_as_what_a_database_takes(service: Service, line: Any) -> None:
+    (take,) = take_five(service, line, count=1)
+    now = patch(service, take, note="a\0b", tags=["c\0"]).json()
+    assert (now["note"], now["tags"]) == (
+        "a\N{REPLACEMENT CHARACTER}b",
+        ["c\N{REPLACEMENT CHARACTER}"],
+    )
+    path = f"/v1/lines/{line['id']}"
+    answer = service.http.patch(path, json={"notes": "\0"}, headers={"If-Match": '"1"'})
+    assert answer.json()["notes"] == get(service, path)["notes"] == "\N{REPLACEMENT CHARACTER}"
+
+
 # -- files ---------------------------------------------------------------------------------------
 
 

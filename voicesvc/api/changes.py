@@ -7,7 +7,7 @@ from typing import Annotated, Any, Protocol
 from urllib.parse import unquote
 
 from fastapi import Depends, Request
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 from starlette.requests import HTTPConnection
 from starlette.responses import JSONResponse, Response
 
@@ -19,8 +19,10 @@ from voicesvc.rights import stated
 from voicesvc.rights.stated import Stated
 from voicesvc.store import By, Cut, Page, record
 from voicesvc.studio import Studio
+from voicesvc.takes import storable
 
 Edit = Callable[[Any, int, By], Any]
+Text = Annotated[str, AfterValidator(storable)]  # as a database takes it: without NUL
 LONGEST_WHO = 100
 LONGEST_KEY = 255
 

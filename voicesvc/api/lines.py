@@ -14,6 +14,7 @@ from voicesvc.api import reach
 from voicesvc.api.changes import (
     Body,
     Part,
+    Text,
     archive_of,
     deleted,
     edited,
@@ -48,10 +49,10 @@ class _LineFields(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
 
     actor: str = Field("", max_length=100, description="actor id, as listed by /v1/actors")
-    text: str = Field("", max_length=20_000, description="what is to be said")
-    scene: str = Field("", max_length=300, description="as the script has it")
-    cue: str = Field("", max_length=300, description="cue id, as the cue sheet has it")
-    character: str = Field("", max_length=300, description="who says it in the story")
+    text: Text = Field("", max_length=20_000, description="what is to be said")
+    scene: Text = Field("", max_length=300, description="as the script has it")
+    cue: Text = Field("", max_length=300, description="cue id, as the cue sheet has it")
+    character: Text = Field("", max_length=300, description="who says it in the story")
     markup: Literal["auto", "plain", "marks", "ssml"] = Field("auto", description="as in a request")
     delivery: Delivery = Field(Delivery(), description="how it is to be said, as in a request")
     lexicons: tuple[str, ...] = Field(
@@ -59,7 +60,7 @@ class _LineFields(BaseModel):
     )
     timecode_in: str | None = Field(None, max_length=16, description="HH:MM:SS:FF")
     timecode_out: str | None = Field(None, max_length=16, description="HH:MM:SS:FF")
-    notes: str = Field("", max_length=20_000, description="free text")
+    notes: Text = Field("", max_length=20_000, description="free text")
 
 
 class NewLine(_LineFields):

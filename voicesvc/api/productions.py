@@ -13,6 +13,7 @@ from voicesvc.api import reach
 from voicesvc.api.changes import (
     Body,
     Part,
+    Text,
     archive_of,
     changed,
     deleted,
@@ -42,10 +43,10 @@ class NewProduction(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
 
-    title: str = Field(min_length=1, max_length=300, description="as people know it")
+    title: Text = Field(min_length=1, max_length=300, description="as people know it")
     slug: str | None = Field(None, pattern=_SLUG, description=_SLUG_HELP)
     fps: Fps = Field("24", description="of its timecodes")
-    notes: str = Field("", max_length=20_000, description="free text")
+    notes: Text = Field("", max_length=20_000, description="free text")
 
 
 class ProductionEdit(BaseModel):
@@ -53,10 +54,10 @@ class ProductionEdit(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
 
-    title: str = Field("", min_length=1, max_length=300, description="as people know it")
+    title: Text = Field("", min_length=1, max_length=300, description="as people know it")
     slug: str = Field("", pattern=_SLUG, description=_SLUG_HELP)
     fps: Fps = Field("24", description="of its timecodes")
-    notes: str = Field("", max_length=20_000, description="free text")
+    notes: Text = Field("", max_length=20_000, description="free text")
 
 
 def slug_of(title: str, id: str) -> str:

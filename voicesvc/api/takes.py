@@ -16,6 +16,7 @@ from voicesvc.api.again import being_made, claim
 from voicesvc.api.changes import (
     Body,
     Part,
+    Text,
     archive_of,
     changed,
     deleted,
@@ -41,7 +42,7 @@ from voicesvc.studio import Studio
 
 router = APIRouter(tags=["takes"])
 MANIFEST = "application/c2pa"
-_Tag = Annotated[str, Field(min_length=1, max_length=100)]
+_Tag = Annotated[Text, Field(min_length=1, max_length=100)]
 
 
 class TakeEdit(BaseModel):
@@ -51,7 +52,7 @@ class TakeEdit(BaseModel):
 
     circled: bool = Field(False, description="the one to use")
     rating: int | None = Field(None, ge=0, le=5, description="0 to 5, or null")
-    note: str = Field("", max_length=20_000, description="free text")
+    note: Text = Field("", max_length=20_000, description="free text")
     tags: tuple[_Tag, ...] = Field((), strict=False, max_length=50, description="short words")
     line: str | None = Field(None, description="id of the line that a take of none is for")
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Generic, TypeVar
+from typing import Any, Generic, Protocol, TypeVar
 
 from sqlalchemy import Connection, Table, insert, select, update
 
@@ -11,6 +11,14 @@ from voicesvc.store.objects import By
 from voicesvc.store.tables import events
 
 T = TypeVar("T")
+
+
+class _Versioned(Protocol):
+    @property
+    def version(self) -> int: ...
+
+
+V = TypeVar("V", bound=_Versioned)
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,10 +58,26 @@ def change(
         update(table).where(where).values(version=table.c.version + 1, **values)
     )
     if changed.rowcount != 1:
-        now = connection.scalar(select(table.c.version).where(table.c.id == id))
-        raise ChangedMeanwhile(
-            f"version {expected} was seen, {now} is there now", where="If-Match", valid=[f'"{now}"']
+        raise _meanwhile(
+            expected, connection.scalar(select(table.c.version).where(table.c.id == id))
         )
+
+
+def as_seen(found: V, expected: int) -> V:
+    """A row that nothing is changed of, if it still has the version they saw.
+
+    Raises:
+        ChangedMeanwhile: somebody changed it since.
+    """
+    if found.version != expected:
+        raise _meanwhile(expected, found.version)
+    return found
+
+
+def _meanwhile(expected: int | None, now: int | None) -> ChangedMeanwhile:
+    return ChangedMeanwhile(
+        f"version {expected} was seen, {now} is there now", where="If-Match", valid=[f'"{now}"']
+    )
 
 
 def progress(connection: Connection, table: Table, id: str, values: Mapping[str, Any]) -> None:

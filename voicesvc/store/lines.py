@@ -9,7 +9,7 @@ from sqlalchemy import ColumnElement, Connection, Row, and_, case, func, insert,
 from voicesvc.errors import NotEmpty, UnknownLine
 from voicesvc.store import productions as production_rows
 from voicesvc.store import search
-from voicesvc.store.changes import Cut, Page, change, created, edited, paged, tell
+from voicesvc.store.changes import Cut, Page, as_seen, change, created, edited, paged, tell
 from voicesvc.store.objects import WAITING, By, Counts, ScriptLine, row_as
 from voicesvc.store.tables import line_search, lines, productions, takes
 from voicesvc.store.within import ALL, Within, in_lines
@@ -129,7 +129,9 @@ def edit(
         ChangedMeanwhile: it is not the version that was seen.
         UnknownLine: there is none.
     """
-    get(connection, id)
+    found = get(connection, id)
+    if not given:
+        return as_seen(found, expected)
     change(connection, lines, id, expected, {**given, **edited(by)})
     now = get(connection, id)
     if not given.keys().isdisjoint(SEARCHED):

@@ -7,7 +7,7 @@ from sqlalchemy import Connection, Row, func, insert, select
 from sqlalchemy.exc import IntegrityError
 
 from voicesvc.errors import InvalidRequest, NotEmpty, UnknownProduction
-from voicesvc.store.changes import Cut, Page, change, created, edited, paged, tell
+from voicesvc.store.changes import Cut, Page, as_seen, change, created, edited, paged, tell
 from voicesvc.store.objects import By, Production, row_as
 from voicesvc.store.tables import lines, productions, takes
 from voicesvc.store.within import ALL, Within, in_productions
@@ -72,6 +72,8 @@ def edit(
         UnknownProduction: there is none.
     """
     found = get(connection, id)
+    if not given:
+        return as_seen(found, expected)
     try:
         with connection.begin_nested():
             change(connection, productions, found.id, expected, {**given, **edited(by)})

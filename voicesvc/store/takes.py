@@ -14,6 +14,7 @@ from voicesvc.store import documents, fingerprints, ledger, search
 from voicesvc.store.changes import (
     Cut,
     Page,
+    as_seen,
     change,
     created,
     edited,
@@ -277,6 +278,8 @@ def edit(
         UnknownTake: there is none.
     """
     before = get(connection, id, deleted=False)
+    if not given:
+        return as_seen(before, expected)
     change(connection, takes, id, expected, {**given, **edited(by)})
     now = get(connection, id)
     if now.note != before.note:
