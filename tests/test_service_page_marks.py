@@ -8,7 +8,7 @@ import pytest
 from conftest import Service, eventually, tones_served
 from page_browser import Seen
 from page_takes import Script, option, patch, row, second_editor
-from playwright.sync_api import Browser, Page, expect
+from playwright.sync_api import Browser, Page, Route, expect
 from relay import relayed
 
 browser = page_browser.browser
@@ -149,6 +149,83 @@ def test_changes_made_while_it_was_not_connected_are_caught_up(
         relay.mend()
         expect(row(page, 1)).to_contain_text("while you were away", timeout=20_000)
         expect(page.locator("#live")).to_have_text("")
+
+
+AWAY = "the service could not be reached"
+
+
+def test_marks_made_while_the_service_is_away_are_taken_back(
+    page: Page, seen: Seen, script: Script
+) -> None:
+    seen.allowed.append("Failed to load resource: net::")
+    script.open_takes(page)
+    page.keyboard.press("2")
+    page.keyboard.press("Shift+Digit1")
+    assert eventually(lambda: kept(script, 2)["rating"] == 1)
+    page.context.set_offline(True)
+    page.keyboard.press("Shift+Digit4")
+    expect(page.locator("#problem-title")).to_have_text(f"T2: rating not kept: {AWAY}")
+    page.keyboard.press("n")
+    page.keyboard.type("offline note")
+    page.keyboard.press("Enter")
+    not_kept = [f"rating not kept: {AWAY}", f"note “offline note” not kept: {AWAY}"]
+    expect(row(page, 2).locator(".unkept")).to_have_text(not_kept)
+    expect(page.locator("#review .unkept")).to_have_text("; ".join(not_kept))
+    expect(row(page, 2).locator(".stars")).to_have_text("★")
+    expect(row(page, 2).locator(".remark")).to_have_count(0)
+    expect(page.locator("#note")).to_have_value("")
+    page.get_by_role("button", name="Delete take").click()
+    expect(page.locator("#problem-title")).to_have_text(f"T2: not deleted: {AWAY}")
+    expect(page.locator(".take-row")).to_have_count(2)
+    page.keyboard.press("Control+z")  # of what came about: the first rating
+    expect(page.locator("#problem-title")).to_have_text(f"T2: rating not kept: {AWAY}")
+    expect(row(page, 2).locator(".stars")).to_have_text("★")
+    page.context.set_offline(False)
+    page.keyboard.press("c")
+    expect(row(page, 2).locator(".circle-mark")).to_have_attribute("aria-pressed", "true")
+    expect(page.locator(".unkept:not(:empty)")).to_have_count(0)
+    take = kept(script, 2)
+    assert (take["circled"], take["rating"], take["note"]) == (True, 1, "")
+    page.keyboard.press("Control+z")
+    page.keyboard.press("Control+z")  # what could not be taken back then
+    assert eventually(lambda: kept(script, 2)["rating"] is None)
+    assert not kept(script, 2)["circled"]
+
+
+def test_a_mark_the_service_fails_to_keep_is_taken_back(
+    page: Page, seen: Seen, script: Script
+) -> None:
+    seen.allowed.append("503")
+    script.open_takes(page)
+    page.route(
+        "**/v1/takes/*",
+        lambda r: r.fulfill(status=503) if r.request.method == "PATCH" else r.continue_(),
+    )
+    page.keyboard.press("Shift+Digit4")
+    expect(row(page, 1).locator(".unkept")).to_have_text("rating not kept: HTTP 503")
+    expect(row(page, 1).locator(".stars")).to_have_text("")
+    expect(page.get_by_role("button", name="Undo")).to_be_disabled()
+
+
+def test_a_mark_whose_answer_was_lost_is_no_mark_lost(
+    page: Page, seen: Seen, script: Script
+) -> None:
+    seen.allowed.append("502")
+
+    def lose(route: Route) -> None:
+        if route.request.method == "PATCH":
+            route.fetch()
+            route.fulfill(status=502)
+        else:
+            route.continue_()
+
+    script.open_takes(page)
+    page.route("**/v1/takes/*", lose)
+    page.keyboard.press("Shift+Digit4")
+    assert eventually(lambda: kept(script)["rating"] == 4)
+    expect(row(page, 1).locator(".stars")).to_have_text("★★★★")
+    expect(page.get_by_role("button", name="Undo")).to_be_enabled()
+    expect(page.locator(".unkept:not(:empty)")).to_have_count(0)
 
 
 def test_a_deleted_take_is_restored_by_undo(page: Page, script: Script) -> None:

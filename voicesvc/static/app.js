@@ -59,7 +59,7 @@ const shelf = new Shelf({
     refresh();
   },
   onTake: (take) => desk.onTake(take),
-  onConflict: askConflict($), onProblem: showProblem,
+  onConflict: askConflict($),
 });
 const bench = new Bench({
   find: $, show, stage, director, lineOf: said, canSpeak: () => !$("speak").disabled,
@@ -75,7 +75,7 @@ const desk = new Desk({
     $("text").value = text;
     actors.choose(actor);
   },
-  onProblem: showProblem, onChange: refresh,
+  onProblem: showProblem, onUnkept: showUnkept, onChange: refresh,
 });
 const script = new Script({ find: $, onChoose: (id) => desk.openLine(id) });
 const takesPanel = new TakesPanel({ find: $, show, onScope: (scope) => desk.openScope(scope) });
@@ -229,6 +229,15 @@ function showProblem(error, brokenAtS = 0) {
   show("problem-valid", error.valid ? `Valid: ${[error.valid].flat().join(", ")}` : "");
 }
 
+/** A change that is not kept: said above all, in the take's row and where it is reviewed. */
+function showUnkept(take, what, error) {
+  showProblem(error);
+  const why = error instanceof TypeError ? "the service could not be reached" : $("problem-title").textContent;
+  takeList.tell(take.id, `${what}: ${why}`);
+  show("problem-title", `${takeName(take)}: ${what}: ${why}`);
+  refresh();
+}
+
 function showWord(word) {
   const phonemes = word?.phonemes?.map((p) => p.symbol).join(" ");
   show("word-detail", word
@@ -303,6 +312,7 @@ function refreshTake(take, kept) {
   const isPreview = take === null && bench.take !== null;
   show("take-title", take ? review.title(take, shelf.line(take.line)) : isPreview ? "As it is directed now" : "No take chosen");
   show("take-about", take ? review.about(take) : "");
+  show("unkept", take ? takeList.unkeptOf(take.id).join("; ") : "");
   const isKept = kept !== null;
   for (const id of ["jog-back", "jog-on"]) $(id).disabled = !stage.hasAudio || (!isKept && id === "jog-back");
   $("next-take").disabled = takeList.takes.length < 2;

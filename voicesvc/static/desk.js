@@ -20,10 +20,11 @@ const SCOPES = { // which takes the list shows -> filters of /v1/takes
 
 export class Desk {
   /** The other parts by their names; onText({actor, text}): what is to be said is another;
-   *  onProblem(error); onChange(): something else is worked on.
+   *  onProblem(error); onUnkept(take, what, error): the service did not take a change of it;
+   *  onChange(): something else is worked on.
    */
-  constructor({ shelf, stage, director, bench, takeList, steps, onText, onProblem, onChange }) {
-    Object.assign(this, { shelf, stage, director, bench, takeList, steps, onText, onProblem, onChange });
+  constructor({ shelf, stage, director, bench, takeList, steps, onText, onProblem, onUnkept, onChange }) {
+    Object.assign(this, { shelf, stage, director, bench, takeList, steps, onText, onProblem, onUnkept, onChange });
     Object.assign(this, { lineId: null, chosen: null, other: null, scope: "loose", cursor: null });
     this.papers = new Map(); // take id -> promise of {timings, plan}
     this.drafts = new Map(); // take id -> edits of its words that are not a take yet
@@ -248,29 +249,52 @@ export class Desk {
     if (this.take !== null) this.change(this.chosen, { rating: rating === 0 ? null : rating });
   }
 
-  change(id, members, base = this.shelf.take(id)) {
+  async change(id, members, base = this.shelf.take(id)) {
     const before = Object.fromEntries(Object.keys(members).map((name) => [name, base[name]]));
     const goTo = (to, from) => this.goTo(id, to, from);
-    this.steps.push({ of: id, undo: () => goTo(before, members), redo: () => goTo(members, before) });
-    return this.shelf.changeTake(id, { ...members }, base);
+    const step = { of: id, undo: () => goTo(before, members), redo: () => goTo(members, before) };
+    this.steps.push(step);
+    const isKept = await this.carryOut(id, unkeptText(members), this.shelf.changeTake(id, { ...members }, base));
+    if (!isKept) this.steps.drop(step);
   }
 
-  /** What somebody else has changed since is theirs, and not taken back. */
-  goTo(id, to, from) {
+  /** Waits for a change of a take -> whether the service has it. If not, `what` is said of the take;
+   *  and no more of it once the service has a change of the same take.
+   */
+  async carryOut(id, what, changing) {
+    try {
+      await changing;
+    } catch (error) {
+      this.onUnkept(this.shelf.take(id), what, error);
+      return false;
+    }
+    this.takeList.tell(id, null);
+    return true;
+  }
+
+  /** What somebody else has changed since is theirs, and not taken back -> false where it is not kept. */
+  async goTo(id, to, from) {
     const take = this.shelf.take(id);
     const same = (a, b) => JSON.stringify(a) === JSON.stringify(b);
-    if (take && Object.keys(to).every((name) => same(take[name], from[name]))) this.shelf.changeTake(id, { ...to });
-    else this.onProblem(new Error("Somebody else has changed it since; it stays as it is now."));
+    if (take && Object.keys(to).every((name) => same(take[name], from[name]))) {
+      return this.carryOut(id, unkeptText(to), this.shelf.changeTake(id, { ...to }));
+    }
+    this.onProblem(new Error("Somebody else has changed it since; it stays as it is now."));
+    return true;
   }
 
   async remove(id = this.chosen) {
     const take = this.shelf.take(id);
     if (!take || take.state === "queued" || take.state === "open") return;
     const at = this.takeList.list.indices.get(id);
-    const removeIt = () => this.shelf.removeTake(id);
-    const restore = async () => this.shelf.putTake(await records.restoreTake(id));
-    this.steps.push({ of: id, undo: () => this.guard(restore()), redo: () => this.guard(removeIt()) });
-    await this.guard(removeIt());
+    const removeIt = () => this.carryOut(id, "not deleted", this.shelf.removeTake(id));
+    const restored = async () => this.shelf.putTake(await records.restoreTake(id));
+    const step = { of: id, undo: () => this.carryOut(id, "not restored", restored()), redo: removeIt };
+    this.steps.push(step);
+    if (!await removeIt()) {
+      this.steps.drop(step);
+      return;
+    }
     const next = this.takeList.takes[at] ?? this.takeList.takes[at - 1];
     if (next) this.choose(next.id);
   }
@@ -336,6 +360,15 @@ export class Desk {
     this.takeList.show(takes, this.scope !== "line");
     this.onChange();
   }
+}
+
+/** {note: "late"} -> "note “late” not kept": what was typed is still there to be read. */
+function unkeptText(members) {
+  const said = Object.entries(members).map(([name, value]) => {
+    const typed = name === "tags" ? value.join(", ") : name === "note" ? value : "";
+    return `${name === "circled" ? "circle" : name}${typed && ` “${typed}”`}`;
+  });
+  return `${said.join(", ")} not kept`;
 }
 
 function isShown(take) {

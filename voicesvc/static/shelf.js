@@ -6,16 +6,19 @@ import * as records from "/static/records.js";
 const FIRST_LINES = 100; // shown at once; the rest comes after
 const MANY = 40; // changed lines beyond which the whole script is read anew
 
+const same = (a, b) => JSON.stringify(a) === JSON.stringify(b);
+
 export class Shelf {
   /** onLines(): lines changed; onTake(take): one changed or is gone (`deleted_at`);
-   *  onConflict(mine, theirs, names) -> "mine" or "theirs", asked of the editor; onProblem(error).
+   *  onConflict(mine, theirs, names) -> "mine" or "theirs", asked of the editor.
    */
-  constructor({ onLines, onTake, onConflict, onProblem }) {
-    Object.assign(this, { onLines, onTake, onConflict, onProblem });
+  constructor({ onLines, onTake, onConflict }) {
+    Object.assign(this, { onLines, onTake, onConflict });
     this.production = null;
     this.lines = []; // by number
     this.lineAt = new Map(); // id -> place in lines
-    this.takes = new Map(); // id -> take
+    this.takes = new Map(); // id -> take as it is shown
+    this.kept = new Map(); // id -> take as the service has it, as far as is known
     this.changing = new Map(); // id -> the last change under way
     this.own = new Map(); // id -> the take as our own last change left it
     this.reading = 0;
@@ -57,14 +60,14 @@ export class Shelf {
   /** The takes of a line, by number. */
   async takesOf(lineId) {
     const found = await records.all("takes", { line: lineId });
-    for (const take of found) this.takes.set(take.id, take);
+    for (const take of found) this.hold(take);
     return found;
   }
 
   /** One page of a list of takes -> {items, next}. */
   async takesWhere(filters, cursor) {
     const found = await records.page("takes", filters, cursor);
-    for (const take of found.items) this.takes.set(take.id, take);
+    for (const take of found.items) this.hold(take);
     return found;
   }
 
@@ -74,10 +77,15 @@ export class Shelf {
     return take;
   }
 
+  hold(take) {
+    this.takes.set(take.id, take);
+    this.kept.set(take.id, take);
+  }
+
   putTake(take) {
     const before = this.takes.get(take.id);
     if (before && before.version > take.version) return;
-    this.takes.set(take.id, take);
+    this.hold(take);
     this.onTake(take, before ?? null);
   }
 
@@ -126,7 +134,8 @@ export class Shelf {
   // --- changing ---
 
   /** Changes members of a take, seen at once. `base` is the take as the editor saw it: what somebody
-   *  else has changed since is not overwritten unasked -> the take as it is then.
+   *  else has changed since is not overwritten unasked -> the take as it is then. What the service
+   *  does not take is taken back, and its error thrown.
    */
   async changeTake(id, members, base = this.takes.get(id)) {
     this.show(id, members);
@@ -136,9 +145,11 @@ export class Shelf {
     try {
       return await now;
     } catch (error) {
-      this.onProblem(error);
-      await this.readTake(id).catch(() => {});
-      return this.takes.get(id);
+      const names = Object.keys(members);
+      this.show(id, Object.fromEntries(names.map((name) => [name, this.kept.get(id)[name]])));
+      const found = await this.readTake(id).catch(() => null); // perhaps only the answer was lost
+      if (found === null || names.some((name) => !same(found[name], members[name]))) throw error;
+      return found;
     }
   }
 
@@ -162,10 +173,9 @@ export class Shelf {
 
   /** Somebody was first. What they left as it was is changed all the same; about the rest we ask. */
   async settle(base, theirs, members) {
-    const same = (a, b) => JSON.stringify(a) === JSON.stringify(b);
     const both = Object.keys(members).filter(
       (name) => !same(base[name], theirs[name]) && !same(theirs[name], members[name]));
-    this.takes.set(theirs.id, theirs);
+    this.hold(theirs);
     if (both.length > 0 && await this.onConflict(members, theirs, both) === "theirs") {
       for (const name of both) delete members[name];
     }
@@ -189,6 +199,7 @@ export class Shelf {
   /** Does something to a take as it is now; once more if it was changed just then. */
   async onNewest(id, act) {
     const take = await records.fetchRecord("takes", id);
+    if (take === null) throw new Error("The take is not there any more.");
     try {
       return await act(take);
     } catch (error) {
@@ -199,7 +210,7 @@ export class Shelf {
 
   done(take) {
     this.own.set(take.id, take);
-    this.takes.set(take.id, take);
+    this.hold(take);
     this.onTake(take, take);
     return take;
   }

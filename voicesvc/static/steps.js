@@ -4,7 +4,7 @@ const MOST = 500;
 
 export class Steps {
   constructor(onChange) {
-    Object.assign(this, { onChange, done: [], undone: [] });
+    Object.assign(this, { onChange, done: [], undone: [], pushed: 0 });
   }
 
   get canUndo() {
@@ -15,8 +15,11 @@ export class Steps {
     return this.undone.length > 0;
   }
 
-  /** {undo, redo}: both functions; `of` names whose it is, to be forgotten together. */
+  /** {undo, redo}: both functions, whose promise may be of false: not carried out. `of` names whose
+   *  it is, to be forgotten together.
+   */
   push(step) {
+    step.place = ++this.pushed;
     this.done.push(step);
     if (this.done.length > MOST) this.done.shift();
     this.undone = [];
@@ -29,19 +32,34 @@ export class Steps {
     this.onChange();
   }
 
-  undo() {
+  /** Forgets one step: it did not come about. */
+  drop(step) {
+    this.done = this.done.filter((other) => other !== step);
+    this.undone = this.undone.filter((other) => other !== step);
+    this.onChange();
+  }
+
+  async undo() {
     const step = this.done.pop();
     if (step === undefined) return;
     this.undone.push(step);
     this.onChange();
-    step.undo();
+    if (await step.undo() !== false || !this.undone.includes(step)) return;
+    this.drop(step); // it can be tried again
+    this.done.push(step);
+    this.done.sort((a, b) => a.place - b.place);
+    this.onChange();
   }
 
-  redo() {
+  async redo() {
     const step = this.undone.pop();
     if (step === undefined) return;
     this.done.push(step);
     this.onChange();
-    step.redo();
+    if (await step.redo() !== false || !this.done.includes(step)) return;
+    this.drop(step);
+    this.undone.push(step);
+    this.undone.sort((a, b) => b.place - a.place);
+    this.onChange();
   }
 }

@@ -43,6 +43,7 @@ export class TakeList {
     Object.assign(this, { lineOf, onChoose, onCircle, chosen: null, other: null, withLines: false });
     this.box = find("take-list");
     this.peaks = new Peaks();
+    this.unkept = new Map(); // take id -> [what the service did not take of it, as text]
     this.scaleS = 1; // what the width of a waveform stands for
     const remPx = parseFloat(getComputedStyle(document.documentElement).fontSize);
     this.list = new VirtualList({
@@ -81,6 +82,17 @@ export class TakeList {
       this.redraw();
     }
     this.list.refresh(take.id);
+  }
+
+  /** Says in a take's row what the service did not take; null: no more of that. */
+  tell(id, what) {
+    if (what === null && !this.unkept.delete(id)) return;
+    if (what !== null) this.unkept.set(id, [...this.unkeptOf(id).filter((other) => other !== what), what]);
+    if (this.list.indices.has(id)) this.list.refresh(id);
+  }
+
+  unkeptOf(id) {
+    return this.unkept.get(id) ?? [];
   }
 
   /** Which one is chosen (A), and which is the other one (B). */
@@ -166,7 +178,7 @@ export class TakeList {
     return [
       takeName(take), line && `of ${line.cue || `line ${line.number}`}`, letter, STATES[take.state], this.factsOf(take),
       take.circled && "circled", take.rating && `rated ${take.rating} of ${MAX_RATING}`,
-      take.flags.length > 0 && `flagged: ${take.flags.join(", ")}`, take.note,
+      take.flags.length > 0 && `flagged: ${take.flags.join(", ")}`, take.note, ...this.unkeptOf(take.id),
     ].filter(Boolean).join(", ");
   }
 
@@ -175,6 +187,7 @@ export class TakeList {
     let about = this.withLines ? `${line ? `${line.cue || line.number} · ` : ""}${take.text}` : "";
     if (!this.withLines && !sameWords(take.text, this.lineOf(take)?.text)) about = `“${take.text}”`;
     const parts = [
+      ...this.unkeptOf(take.id).map((what) => ["unkept", what]),
       ...take.flags.map((flag) => ["flag", `⚑ ${flag.replaceAll("_", " ")}`]),
       ["state", STATES[take.state] ? `${STATES[take.state]}${take.reason ? ` ${take.reason}` : ""}` : ""],
       ["kind", take.parent ? "retake" : ""], ["varied", variedText(take)],
