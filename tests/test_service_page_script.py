@@ -9,7 +9,7 @@ import page_browser
 import pytest
 from conftest import Service, tones_served
 from page_browser import opened
-from page_takes import Script, get, option
+from page_takes import Script, get, make, option
 from playwright.sync_api import Page, expect
 
 browser = page_browser.browser
@@ -81,6 +81,21 @@ def test_what_a_script_has_beside_is_told(page: Page, service: Service) -> None:
     assert read(page, "EVE\n(softly)\nHold.")["left"] == ["(softly)"]
 
 
+def test_rows_without_text_are_told(page: Page, service: Service) -> None:
+    opened(page, service.url)
+    page.get_by_role("button", name="Import…").click()
+    dialog = page.get_by_role("dialog", name="Import a script")
+    script = dialog.get_by_role("textbox", name="The script")
+    script.fill("cue,text,scene\nc1,We hold.,1\nc2,,1\nc3,Until when?,1")
+    expect(dialog.locator("#import-found")).to_have_text(
+        "2 lines in 1 scene, from “We hold.”. Not taken: 1 row without text (c2)."
+    )
+    script.fill("scene,text\n1,\n2,")
+    expect(dialog.locator("#import-found")).to_have_text(
+        "Nothing to import yet. Not taken: 2 rows without text (row 2, row 3)."
+    )
+
+
 def test_a_pasted_script_becomes_a_production(page: Page, service: Service) -> None:
     opened(page, service.url)
     page.get_by_role("button", name="Import…").click()
@@ -139,6 +154,37 @@ def test_a_line_is_reworded_and_added(page: Page, service: Service) -> None:
     expect(page.locator("#line-count")).to_contain_text("4 lines")
     lines = get(service, "/v1/lines", production=own.production)["items"]
     assert [line["text"] for line in lines][::3] == ["We hold it all day.", "And one more."]
+
+
+def test_nobody_else_speaks_a_line_of_an_actor_that_is_not_installed(
+    page: Page, service: Service
+) -> None:
+    own = Script(service, takes=0)
+    fields = {"actor": "nobody", "text": "Who says this?", "cue": "H9"}
+    lost = make(service, "/v1/lines", production=own.production, **fields)
+    own.lines.append(lost)
+    own.open(page)
+    actor = page.locator("#actor")
+    speak = page.get_by_role("button", name="Speak")
+    expect(actor).to_have_value("ann")
+    option(page, lost).click()
+    expect(actor.locator("option:checked")).to_have_text("nobody (not installed)")
+    expect(actor.locator("option:checked")).to_be_disabled()
+    expect(page.locator("#actor-note")).to_contain_text("not installed")
+    expect(speak).to_be_disabled()
+    page.keyboard.press("Control+Enter")
+    expect(page.get_by_role("button", name="Save to the script")).to_be_hidden()
+    option(page, own.lines[0]).click()
+    expect(actor).to_have_value("ann")
+    expect(actor.locator("option")).to_have_count(1)
+    option(page, lost).click()
+    expect(speak).to_be_disabled()
+    assert get(service, "/v1/takes", line=lost["id"])["items"] == []
+    actor.select_option("ann")
+    expect(speak).to_be_enabled()
+    page.get_by_role("button", name="Save to the script").click()
+    expect(page.get_by_role("button", name="Save to the script")).to_be_hidden()
+    assert get(service, f"/v1/lines/{lost['id']}")["actor"] == "ann"
 
 
 def test_only_what_is_in_view_of_a_long_script_is_in_the_document(

@@ -17,9 +17,11 @@ export class Actors {
    *  onEmotions(emotions or null): what the chosen actor can do.
    */
   constructor({ find, show, onChange, onEmotions }) {
-    Object.assign(this, { find, show, onChange, onEmotions, list: [], described: null });
+    Object.assign(this, { find, show, onChange, onEmotions, list: [], described: null, wanted: null });
     this.select = find("actor");
     this.select.addEventListener("change", () => {
+      this.wanted = null;
+      this.dropMissing();
       this.showNote();
       onChange();
     });
@@ -29,12 +31,34 @@ export class Actors {
     return this.list.find((actor) => actor.actor_id === this.select.value);
   }
 
-  /** Shows an actor by id, as chosen from elsewhere. */
+  /** Shows an actor by id, as a line or a take has it. Nobody else speaks for one that is not
+   *  installed, until the editor chooses somebody.
+   */
   choose(actorId) {
-    if (actorId === this.select.value || !this.list.some((actor) => actor.actor_id === actorId)) return;
+    this.wanted = actorId;
+    if (actorId === this.select.value || this.list.length === 0) return;
+    this.dropMissing();
     this.select.value = actorId;
+    if (this.select.value !== actorId) this.addMissing(actorId);
     this.showNote();
     this.onChange();
+  }
+
+  addMissing(actorId) {
+    const option = new Option(`${actorId} (not installed)`, actorId);
+    option.disabled = true;
+    option.dataset.missing = "true";
+    this.select.append(option);
+    this.select.value = actorId;
+  }
+
+  dropMissing() {
+    this.select.querySelector("[data-missing]")?.remove();
+  }
+
+  /** Who speaks unless somebody is chosen. */
+  get usual() {
+    return this.list.find((a) => a.state === "ready") ?? this.list.find((a) => a.state !== "failed") ?? this.list[0];
   }
 
   /** Asks until there are actors and none is being loaded. */
@@ -67,9 +91,9 @@ export class Actors {
       select.replaceChildren(new Option("No actors", ""));
       this.show("actor-note", "The service has no actor packs. Import one with: voicesvc pack import-piper");
     } else {
-      const usable = list.find((a) => a.actor_id === chosen && a.state !== "failed")
-        ?? list.find((a) => a.state === "ready") ?? list.find((a) => a.state !== "failed");
-      select.value = (usable ?? list[0]).actor_id;
+      const asBefore = list.find((a) => a.actor_id === chosen && a.state !== "failed");
+      select.value = this.wanted ?? (asBefore ?? this.usual).actor_id;
+      if (select.value === "") this.addMissing(this.wanted);
       this.showNote();
     }
     select.disabled = list.length === 0;
@@ -78,6 +102,12 @@ export class Actors {
 
   showNote() {
     const actor = this.chosen;
+    if (actor === undefined) {
+      this.show("actor-note", "This actor is not installed. Choose another one to speak the line.");
+      this.find("actor-note").dataset.state = "failed";
+      this.find("licence").hidden = true;
+      return;
+    }
     this.show("actor-note", notes[actor.state](actor).filter(Boolean).join(" · "));
     this.find("actor-note").dataset.state = actor.state;
     const terms = Object.entries(actor.licence ?? {}).filter(([, said]) => said);

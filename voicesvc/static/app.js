@@ -99,7 +99,7 @@ const exporter = new Exporter({
   about: () => ({ production: productions.chosen, circled: shelf.lines.reduce((n, line) => n + line.takes.circled, 0) }),
 });
 const importer = new Importer({
-  find: $, actorOf: () => actors.chosen.actor_id,
+  find: $, actorOf: () => (actors.chosen ?? actors.usual).actor_id,
   productionsOf: () => ({ list: productions.list, chosen: productions.chosen?.id }),
   onDone: (id) => desk.guard(productions.open(id)),
 });
@@ -112,7 +112,7 @@ const keys = new Keys({
 });
 
 function said() {
-  return { actor: actors.chosen?.actor_id ?? "", text: $("text").value };
+  return { actor: actors.chosen?.actor_id ?? actors.wanted ?? "", text: $("text").value };
 }
 
 // --- what buttons do ---

@@ -58,9 +58,9 @@ export class Importer {
     this.find("import-title-field").hidden = !isNew;
     this.find("import-fps").closest("label").hidden = !isNew;
     this.find("import-go").disabled = lines.length === 0;
-    this.find("import-found").textContent = lines.length === 0 ? "Nothing to import yet."
-      : `${lines.length} lines in ${scenes} ${scenes === 1 ? "scene" : "scenes"}, from “${lines[0].text.slice(0, 60)}”.`
-        + (left.length > 0 ? ` Not taken: ${left.slice(0, 5).join(", ")}${left.length > 5 ? " …" : ""}.` : "");
+    this.find("import-found").textContent = (lines.length === 0 ? "Nothing to import yet."
+      : `${lines.length} lines in ${scenes} ${scenes === 1 ? "scene" : "scenes"}, from “${lines[0].text.slice(0, 60)}”.`)
+      + (left.length > 0 ? ` Not taken: ${left.slice(0, 5).join(", ")}${left.length > 5 ? " …" : ""}.` : "");
   }
 
   async go() {

@@ -35,6 +35,11 @@ function readTable(text, separator) {
     ...row.slice(0, head.length - 1), row.slice(head.length - 1).join(separator)];
   const lines = rows.map((row) => Object.fromEntries(
     whole(row).map((cell, n) => [names[n], cell.trim()]).filter(([name, cell]) => name !== null && cell !== "")));
+  const empty = lines.map((line, n) => [line, line.cue ?? `row ${n + 2}`]).filter(([line]) => line.text === undefined);
+  if (empty.length > 0) {
+    const named = empty.slice(0, 5).map(([, name]) => name).join(", ");
+    left.unshift(`${empty.length} ${empty.length === 1 ? "row" : "rows"} without text (${named}${empty.length > 5 ? " …" : ""})`);
+  }
   return { lines: lines.filter((line) => line.text !== undefined), left };
 }
 
