@@ -7,6 +7,7 @@ from collections.abc import Callable
 from concurrent.futures import Executor, Future
 from contextlib import suppress
 from dataclasses import dataclass, field
+from itertools import pairwise
 from typing import Any
 
 import pytest
@@ -417,13 +418,14 @@ def test_memory_is_flat_over_many_loads_and_evictions() -> None:
 
     churn()
     tracemalloc.start()
-    churn()
-    before, _ = tracemalloc.get_traced_memory()
-    churn()
-    after, _ = tracemalloc.get_traced_memory()
+    held_bytes: list[int] = []
+    for _ in range(6):
+        churn()
+        held_bytes.append(tracemalloc.get_traced_memory()[0])
     tracemalloc.stop()
-    assert metric("voicesvc_voice_evictions_total", tier="device") >= 3 * (rounds - 2)
-    assert after - before < 100 * rounds  # bytes: other threads of the process allocate, too
+    assert metric("voicesvc_voice_evictions_total", tier="device") >= 7 * (rounds - 2)
+    # What other threads of the process allocate comes once; what each load leaves, every time.
+    assert min(after - before for before, after in pairwise(held_bytes)) < 100 * rounds
 
 
 ACTORS = st.sampled_from(["ann", "bea", "cid", "big", "fat"])
