@@ -142,6 +142,17 @@ def test_first_audio_of_a_burst_comes_as_soon_as_first_come_first_served_gives_i
     assert not any(s.dry_s for s in crowd)
 
 
+@pytest.mark.parametrize("n", [24, 32])
+def test_where_all_need_more_than_there_is_first_audio_waits_for_nobody(n: int) -> None:
+    device = Device(2)  # lets everybody in
+    device.schedule.costs.begin("joe", chunks_of(17, 3.0))
+    crowd = [Stream(0.001 * i, chunks_of(10, 3.0)) for i in range(n)]
+    device.run(crowd)
+    assert all(s.dry_s for s in crowd)  # however it is done
+    in_turn_s = [3.0 * JOE[0][0] * (1 + i // 2) for i in range(n)]
+    assert sum(s.first_s or 99.0 for s in crowd) < 1.05 * sum(in_turn_s)
+
+
 def test_who_speaks_live_comes_first() -> None:
     crowd = [Stream(0.0, chunks_of(6)) for _ in range(8)]
     live = Stream(0.0, chunks_of(6), kind=Kind.LIVE)

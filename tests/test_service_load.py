@@ -19,6 +19,7 @@ from conftest import LINE, Service, eventually, metric, tones_served
 from test_service_disconnect import SCENE, ask, leave
 
 from voicesvc.compute import Compute
+from voicesvc.engines.tone import Tone
 
 CHUNK_S = 0.1
 
@@ -145,6 +146,18 @@ def test_openai_clients_are_told_when_to_come_too(tmp_path: Path) -> None:
         assert refused.status_code == 503
         assert int(refused.headers["Retry-After"]) >= 1
         assert refused.json()["error"]["code"] == "overloaded"
+
+
+def test_a_service_that_was_just_started_knows_what_its_voice_costs(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Tone, "warm", lambda _: [(0.1, 0.2)] * 20)
+    with (
+        tones_served(tmp_path, workers=1, delay_s=CHUNK_S, settings={"load": 0.01}) as service,
+        ask(service) as asker,
+    ):
+        assert asker.recv(12) == b"HTTP/1.1 200"
+        assert service.speak().status_code == 503
 
 
 def test_streams_are_bounded(tmp_path: Path) -> None:

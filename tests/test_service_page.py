@@ -65,6 +65,19 @@ def test_plays_exactly_what_the_service_sends(ear: Page, service: str) -> None:
     assert 0 < int(shown(ear, "first-audio").split()[0]) < 10_000
 
 
+def test_the_header_is_painted_before_the_rest_is_laid_out(page: Page, service: str) -> None:
+    page.add_init_script(
+        """addEventListener("DOMContentLoaded", () => {
+             window.begun = getComputedStyle(document.querySelector("main")).contentVisibility;
+           });"""
+    )
+    opened(page, service)
+    assert page.evaluate("window.begun") == "hidden"
+    assert page.locator("main").evaluate("(e) => getComputedStyle(e).contentVisibility") == (
+        "visible"
+    )
+
+
 def test_sounds_while_it_is_made_and_stop_ends_the_making(
     ear: Page, joe_server: Service, seen: Seen
 ) -> None:
