@@ -165,6 +165,10 @@ def test_marks_made_while_the_service_is_away_are_taken_back(
     page.context.set_offline(True)
     page.keyboard.press("Shift+Digit4")
     expect(page.locator("#problem-title")).to_have_text(f"T2: rating not kept: {AWAY}")
+    with page.expect_event("requestfailed"):
+        page.locator("#differences").click()  # what was lost stays on top, whatever else fails too
+    page.evaluate("new Promise((told) => setTimeout(told))")
+    expect(page.locator("#problem-title")).to_have_text(f"T2: rating not kept: {AWAY}")
     page.keyboard.press("n")
     page.keyboard.type("offline note")
     page.keyboard.press("Enter")

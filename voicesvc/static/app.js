@@ -217,6 +217,9 @@ function onMade(made) {
 
 /** An error's own words, then where it was and what would have been right. */
 function showProblem(error, brokenAtS = 0) {
+  // What was lost says more than that the service is away, which whatever else asks then says too.
+  if (error instanceof TypeError && $("problem").dataset.unkept && !$("problem").hidden) return;
+  delete $("problem").dataset.unkept;
   $("problem").hidden = error === null;
   if (error === null) return;
   let title = "The line cannot be played here";
@@ -231,7 +234,9 @@ function showProblem(error, brokenAtS = 0) {
 
 /** A change that is not kept: said above all, in the take's row and where it is reviewed. */
 function showUnkept(take, what, error) {
+  delete $("problem").dataset.unkept;
   showProblem(error);
+  $("problem").dataset.unkept = take.id;
   const why = error instanceof TypeError ? "the service could not be reached" : $("problem-title").textContent;
   takeList.tell(take.id, `${what}: ${why}`);
   show("problem-title", `${takeName(take)}: ${what}: ${why}`);
