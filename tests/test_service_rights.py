@@ -2,7 +2,6 @@
 
 import json
 import threading
-import time
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -226,9 +225,9 @@ def test_what_is_suspended_stands_still_and_goes_on(service: Service) -> None:
     assert ("exported", None) in said
 
 
-def test_revoking_cuts_fifty_streams_within_a_second(tmp_path: Path) -> None:
+def test_revoking_cuts_fifty_streams_within_a_chunk(tmp_path: Path) -> None:
     with tones_served(tmp_path, workers=4, delay_s=0.02) as service:
-        ended: list[float] = []
+        ended: list[bool] = []  # whether as if it were whole
         begun = threading.Barrier(51)
 
         def listen() -> None:
@@ -241,22 +240,21 @@ def test_revoking_cuts_fifty_streams_within_a_second(tmp_path: Path) -> None:
                         begun.wait()
                         for _ in chunks:
                             pass
-                    ended.append(-1.0)
+                    ended.append(True)
                 except httpx.RemoteProtocolError:
-                    ended.append(time.monotonic())
+                    ended.append(False)
 
         threads = [threading.Thread(target=listen) for _ in range(50)]
         for thread in threads:
             thread.start()
         begun.wait(60)
         line = production(service)
-        at = time.monotonic()
         assert stop(service, "revoke").status_code == 201
+        made = service.tone.chunks
         for thread in threads:
             thread.join(30)
-        assert len(ended) == 50
-        assert min(ended) > 0, "a stream ended as if it were whole"
-        assert max(ended) - at < 2.0  # a second, and one for what else this machine does
+        assert ended == [False] * 50
+        assert service.tone.chunks - made <= 50
         assert eventually(lambda: service.tone.closed, 10), "the voice is let go of"
         assert service.speak(LINE).json()["grants"][0]["clause"] == "revoked"
         assert service.http.post(f"/v1/lines/{line}/takes", json={}).status_code == 403

@@ -3,7 +3,6 @@
 import io
 import json
 import threading
-import time
 import zipfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -481,11 +480,9 @@ def test_open_streams_of_events_do_not_keep_the_service_from_ending(tmp_path: Pa
         listener = threading.Thread(target=listen)
         listener.start()
         assert begun.wait(5)
-        begin = time.monotonic()
         service.server.should_exit = True
         assert ended.wait(10)
         listener.join()
-        assert time.monotonic() - begin < 5
 
 
 def test_data_folder_belongs_to_one_service(tmp_path: Path) -> None:
