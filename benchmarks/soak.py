@@ -10,6 +10,7 @@ an hour is under 2 % of what is held.
 Ends in one JSON line on stdout.
 """
 
+import http.client
 import itertools
 import random
 import threading
@@ -19,7 +20,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
-from common import LINES, arguments, first_audible_s, median, report, say
+from common import LINES, BenchmarkFailed, arguments, first_audible_s, median, report, say
 from memory import lines, resident_mb
 from regress import Interval, slope
 from servers import Service
@@ -61,7 +62,7 @@ def listen(service: Service, seed: int, end_s: float, heard: Heard) -> None:
                 heard.firsts_s.append(first_audible_s(service.stream(text, line_seed), sent_s))
             else:
                 heard.firsts_s.append(service.speak(text, line_seed).first_audible_s)
-        except OSError as e:
+        except (OSError, http.client.HTTPException, BenchmarkFailed) as e:
             heard.failed.append(str(e))
             return
         heard.lines.append(text)

@@ -57,6 +57,26 @@ def test_first_audible_is_neither_header_nor_silence():
     assert heard.pcm[-1] == pytest.approx(9000 / 32768)
 
 
+@pytest.mark.parametrize("raised", ["BenchmarkFailed", "IncompleteRead", "ConnectionResetError"])
+def test_a_soak_says_why_a_client_ended(raised):
+    import builtins
+    import http.client
+
+    import soak
+    from common import BenchmarkFailed
+
+    kinds = {**vars(builtins), **vars(http.client), "BenchmarkFailed": BenchmarkFailed}
+
+    class Failing:
+        def speak(self, text, seed):
+            raise kinds[raised](b"so far")
+
+    heard = soak.Heard()
+    soak.listen(Failing(), 1, time.monotonic() + 60, heard)
+    assert len(heard.failed) == 1
+    assert "so far" in heard.failed[0] or "6 bytes" in heard.failed[0]
+
+
 class _Halting(http.server.BaseHTTPRequestHandler):
     """Says 0.1 s of silence and 0.4 s of sound, waits longer than that, and says the rest."""
 
