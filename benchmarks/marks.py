@@ -30,14 +30,16 @@ import soxr
 from common import LINES_DIR, Pcm, arguments, report, say
 
 from voicesvc.config import Settings
+from voicesvc.engines.cells import CELL_FRAMES
 from voicesvc.line import Line
 from voicesvc.marks import detector
-from voicesvc.marks.watermark import STRENGTH, Watermark
+from voicesvc.marks.watermark import STRENGTH, Watermark, hop
 from voicesvc.studio import Studio
 
 RATE_HZ = 22_050
+FRAME = 256  # samples, of the voice's engine
 SHORTEST_S = 2.2
-CELLS = (5_120, 10_240, 16_384, 32_768, 65_536)  # samples: the engine's first, then the last
+CELLS = tuple(FRAME * n for n in CELL_FRAMES)  # samples: the engine's first, then the last
 Attack = Callable[[Pcm], Pcm]
 
 
@@ -134,7 +136,7 @@ def spoken(n: int) -> list[Pcm]:
 
 def marked(pcm: Pcm, strength: float) -> Pcm:
     """With the mark, in cells."""
-    mark, parts, at = Watermark(RATE_HZ, strength), [], 0
+    mark, parts, at = Watermark(RATE_HZ, hop(RATE_HZ, FRAME), strength), [], 0
     cells = iter(CELLS)
     while at < len(pcm):
         n = next(cells, CELLS[-1])

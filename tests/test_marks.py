@@ -1,5 +1,6 @@
 """Marks in samples: nothing above 2.5 kHz, found again, and not found where there are none."""
 
+from collections.abc import Callable, Iterator
 from itertools import pairwise
 from pathlib import Path
 
@@ -7,6 +8,7 @@ import numpy as np
 import pytest
 import scipy.signal
 import soxr
+import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -14,15 +16,14 @@ from voicesvc.audio import Pcm
 from voicesvc.engines.cells import CELL_FRAMES
 from voicesvc.errors import EngineFailed
 from voicesvc.marks import detector, perth
-from voicesvc.marks.interpolation import BAND_HZ, Interpolated
-from voicesvc.marks.watermark import ZONE_MS, Watermark
+from voicesvc.marks.watermark import BAND_HZ, Watermark, hop, zone_ms
 
-RATE_HZ = 22_050
+RATE_HZ, FRAME = 22_050, 256
 RATES_HZ = (8000, 16_000, 22_050, 24_000, 44_100, 48_000)
 
 
 def marked(pcm: Pcm, rate_hz: int = RATE_HZ, cuts: tuple[int, ...] = ()) -> Pcm:
-    mark = Watermark(rate_hz)
+    mark = Watermark(rate_hz, hop(rate_hz, FRAME))
     parts = [mark.feed(pcm[a:b]) for a, b in pairwise([0, *sorted(cuts), len(pcm)])]
     return np.concatenate([*parts, mark.flush()])
 
@@ -42,6 +43,23 @@ def voice_marked(joe_pcm: Pcm) -> Pcm:
 def test_however_it_is_cut_the_samples_are_the_same(cuts: list[int]) -> None:
     pcm = murmur(30_000)
     assert np.array_equal(marked(pcm, cuts=tuple(cuts)), marked(pcm))
+
+
+@pytest.fixture
+def threads() -> Iterator[Callable[[int], None]]:
+    before = torch.get_num_threads()
+    yield torch.set_num_threads
+    torch.set_num_threads(before)
+
+
+def test_as_many_threads_as_there_are_make_the_same_bits(threads: Callable[[int], None]) -> None:
+    for frames in range(1, 80, 3):
+        pcm, found = murmur(frames * FRAME + 100), []
+        for n in (1, 2, 4):
+            threads(n)
+            found.append(marked(pcm))
+        assert np.array_equal(found[0], found[1]), frames
+        assert np.array_equal(found[0], found[2]), frames
 
 
 @pytest.mark.parametrize("n", [0, 1, 7, 319, 320, 1024, 5000, 22_049])
@@ -75,38 +93,77 @@ def test_silence_stays_silent() -> None:
 
 
 def test_the_first_cell_is_long_enough_for_the_first_sound_to_leave() -> None:
-    mark = Watermark(RATE_HZ)
+    mark = Watermark(RATE_HZ, FRAME)
     assert not len(mark.feed(murmur(round(0.2 * RATE_HZ))))
-    first_s = len(mark.feed(murmur(CELL_FRAMES[0] * 256 - round(0.2 * RATE_HZ)))) / RATE_HZ
-    assert 0.065 < first_s < 0.07  # joe's lines begin with up to 0.062 s of silence
+    first_s = len(mark.feed(murmur(CELL_FRAMES[0] * FRAME - round(0.2 * RATE_HZ)))) / RATE_HZ
+    assert 0.065 < first_s < 0.075  # joe's lines begin with up to 0.062 s of silence
 
 
 def test_one_change_reaches_no_further_than_it_says(joe_pcm: Pcm, voice_marked: Pcm) -> None:
     other, at = joe_pcm.copy(), len(joe_pcm) // 2
     other[at : at + 100] += 0.2
     touched = np.flatnonzero(marked(other) != voice_marked)
-    reach = round((ZONE_MS / 1000 + 0.002) * RATE_HZ)
+    reach = round(zone_ms(RATE_HZ, FRAME) / 1000 * RATE_HZ)
     assert at - reach <= touched[0]
     assert touched[-1] <= at + 100 + reach
 
 
+@pytest.mark.parametrize("n", [1, 37])
+def test_sound_that_moves_by_whole_frames_takes_its_mark_with_it(
+    joe_pcm: Pcm, voice_marked: Pcm, n: int
+) -> None:
+    later = marked(np.concatenate([np.zeros(n * FRAME, np.float32), joe_pcm]))
+    zone = round(zone_ms(RATE_HZ, FRAME) / 1000 * RATE_HZ)  # what comes before is other sound
+    assert np.abs(later[n * FRAME :] - voice_marked)[zone:].max() < 1e-6
+
+
+@pytest.mark.parametrize(
+    ("rate_hz", "frame", "samples"),
+    [
+        (22_050, 256, 256),
+        (24_000, 256, 256),
+        (16_000, 256, 128),
+        (48_000, 512, 512),
+        (44_100, 256, 441),
+        (24_000, 1, 240),
+    ],
+)
+def test_frames_are_about_10_ms_apart_and_divide_the_engines(
+    rate_hz: int, frame: int, samples: int
+) -> None:
+    assert hop(rate_hz, frame) == samples
+
+
 @pytest.mark.parametrize("rate_hz", RATES_HZ)
-def test_the_band_comes_through_another_rate(rate_hz: int) -> None:
-    t = np.arange(rate_hz) / rate_hz
-    tone = np.sin(2 * np.pi * 1990 * t).astype(np.float32)
-    there, back = Interpolated(rate_hz, perth.RATE_HZ), Interpolated(perth.RATE_HZ, rate_hz)
-    up = np.concatenate([there.feed(tone), there.flush()])
-    again = np.concatenate([back.feed(up), back.flush()])
-    assert len(up) == perth.RATE_HZ
-    assert len(again) == rate_hz
-    inner = slice(200, -200)
-    error = np.sqrt(np.mean((again[inner] - tone[inner]) ** 2) * 2)
-    assert 20 * np.log10(error) < -60
+def test_what_is_added_is_what_the_network_says_at_its_own_rate(joe_pcm: Pcm, rate_hz: int) -> None:
+    """Against torch's transforms at 32 kHz, in frames at the same times."""
+    pcm = soxr.resample(joe_pcm[: 2 * RATE_HZ], RATE_HZ, perth.RATE_HZ)
+    window = torch.hann_window(perth.N_FFT)
+    shape = (perth.N_FFT, perth.HOP, perth.N_FFT, window)
+    with torch.inference_mode():
+        spectrum = torch.stft(
+            torch.from_numpy(pcm), *shape, return_complex=True, pad_mode="constant"
+        )
+        x = perth.levels(spectrum[: perth.BINS].T)
+        for layer in perth.network().adds:
+            reach = layer.kernel // 2
+            x = layer(torch.nn.functional.pad(x, (0, 0, reach, reach)))
+        gain = 10 ** (x * (1.2 * perth.SPAN_DB / 20)) - 1
+        added = torch.zeros_like(spectrum)
+        added[: perth.BINS] = spectrum[: perth.BINS] * gain.T
+        wanted = torch.istft(added, *shape, length=len(pcm)).numpy()
+    own = soxr.resample(pcm, perth.RATE_HZ, rate_hz)
+    mark = Watermark(rate_hz, round(rate_hz / 100))
+    found = np.concatenate([mark.feed(own), mark.flush()]) - own
+    inner = slice(rate_hz // 10, -rate_hz // 10)
+    goal = soxr.resample(wanted, perth.RATE_HZ, rate_hz)[: len(found)]
+    error_db = 20 * np.log10((found[: len(goal)] - goal)[inner].std() / goal[inner].std())
+    assert error_db < (-40 if rate_hz % 100 == 0 else -20)  # of 220.5 samples half a one is lost
 
 
 def test_a_rate_without_room_is_refused() -> None:
-    with pytest.raises(ValueError, match="7500"):
-        Interpolated(6000, 32_000)
+    with pytest.raises(ValueError, match="5000"):
+        Watermark(4000, 40)
 
 
 def test_where_the_mark_is_is_said(joe_pcm: Pcm) -> None:

@@ -70,20 +70,47 @@ def test_every_format_is_marked(service: Service, format: str, rate_hz: int) -> 
     assert detector.find(pcm, rate_hz).verdict == "marked"
 
 
-def test_the_whole_take_is_one_stream_to_the_mark(
-    service: Service, take: Any, joe_studio: Studio
-) -> None:
-    """Two sentences: what is added goes on over the border between them, and is added once."""
-    plain = unmarked(joe_studio)
+def test_each_sentence_is_marked_once(service: Service, take: Any, joe_studio: Studio) -> None:
+    plain, out = unmarked(joe_studio), samples(service, take)
     assert detector.find(plain, RATE_HZ).verdict == "not marked"
-    mark = Watermark(RATE_HZ)
-    assert np.array_equal(samples(service, take), np.concatenate([mark.feed(plain), mark.flush()]))
+    mark = Watermark(RATE_HZ, 256)
+    first = round(1.5 * RATE_HZ)  # of the first sentence, less what the mark looks ahead
+    assert np.array_equal(out[:first], mark.feed(plain)[:first])
+    assert len(out) == len(plain)
     assert take["watermark"] == "perth"
+
+
+@pytest.mark.parametrize(
+    "edit",
+    [{"duration_ms": 150.0}, {"pause_ms": 333.0}, {"pitch_st": 3.0}, {"energy_db": -4.0}],
+    ids=lambda edit: next(iter(edit)),
+)
+def test_what_an_edit_moves_takes_its_mark_with_it(
+    service: Service, edit: dict[str, float]
+) -> None:
+    asked = {"actor": "joe", "text": TEXT, "seed": 3}
+    plan = service.http.post("/v1/plans", json=asked).json()["plan"]
+    before = spoken(service, **asked)
+    word = plan["sentences"][0]["words"][1]
+    for one in (word,) if "pause_ms" in edit else word["phonemes"]:
+        one.update(edit)
+    after = spoken(service, plan=plan)
+    rest = before[round(1.5 * RATE_HZ) :]  # from 0.75 s behind the word on
+    assert np.abs(after[-len(rest) :] - rest).max() < 1e-5
+    assert not np.array_equal(after[: len(before)], before)
+    assert detector.find(after, RATE_HZ).verdict == "marked"
+
+
+def spoken(service: Service, **asked: Any) -> Pcm:
+    answer = service.http.post("/v1/speech", json={**asked, "format": "pcm_f32le"})
+    assert answer.status_code == 200, answer.text
+    return np.frombuffer(answer.content, np.float32)
 
 
 def test_the_model_makes_the_marked_samples_again(service: Service, take: Any) -> None:
     body = {"source": "model", "format": "pcm_f32le"}
     again = service.http.post(f"/v1/takes/{take['id']}/render", json=body)
+    assert again.status_code == 200, again.text
     assert "Voicesvc-Drift" not in again.headers
     assert np.array_equal(np.frombuffer(again.content, np.float32), samples(service, take))
 

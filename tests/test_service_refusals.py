@@ -11,10 +11,13 @@ from conftest import Service, eventually, metric
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
+from voicesvc.delivery.fields import Dimensions, Named, Span
 from voicesvc.encode import FORMATS
+from voicesvc.fit import Fit
 from voicesvc.line import Line
 
 FIELDS = list(Line.model_fields)
+EMOTION_FIELDS = [*Named.model_fields, *Dimensions.model_fields]
 GOOD: dict[str, Any] = {"actor": "ann", "text": "Hold the line."}
 
 
@@ -110,6 +113,17 @@ INVALID = [
     ("rate", written("rate", "-Infinity"), "0.5 to 2.0"),
     ("volume", said(volume=11), FIELDS),
     ("Text", said(Text="Hold"), FIELDS),
+    ("fit.max_stretch", said(fit={"seconds": 2, "max_stretch": 3}), list(Fit.model_fields)),
+    ("fit.seconds", said(fit={"seconds": 0}), "above 0, up to 3600"),
+    ("fit.seconds", said(fit={"seconds": "2"}), "above 0, up to 3600"),
+    ("spans.0.pitch", said(spans=[{"start": 0, "end": 4, "pitch": 1}]), list(Span.model_fields)),
+    (
+        "emotion.intensity",
+        said(emotion={"name": "sad", "intensity": -1}),
+        "0 is neutral, 1 the table's",
+    ),
+    ("emotion.weight", said(emotion={"name": "sad", "weight": 1}), EMOTION_FIELDS),
+    ("emotion.name", said(emotion={"name": "glad", "intensity": 1}), "'happy'"),
     ("body", "[]", FIELDS),
     ("body", '"Hold the line."', FIELDS),
     ("body", "null", FIELDS),

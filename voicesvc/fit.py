@@ -24,18 +24,24 @@ _DROP_FRAME = {"23.976": "24000/1001", "29.97": "30000/1001", "59.94": "60000/10
 _FPS = re.compile(r"[1-9][0-9]{0,5}(/[1-9][0-9]{0,5})?")
 
 
+_SECONDS = f"above 0, up to {LONGEST_S:g}"
+Seconds = Annotated[float, Field(gt=0, le=LONGEST_S, allow_inf_nan=False)]
+
+
 class Fit(BaseModel):
     """How long the line is to last. One exact length, or bounds."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
 
-    seconds: Annotated[float, Field(gt=0, le=LONGEST_S, allow_inf_nan=False)] | None = None
+    seconds: Seconds | None = Field(None, description=_SECONDS)
     samples: Annotated[int, Field(ge=1, le=2**40)] | None = Field(None, description="with at_hz")
-    at_hz: Annotated[int, Field(ge=1, le=768_000)] | None = None
+    at_hz: Annotated[int, Field(ge=1, le=768_000)] | None = Field(
+        None, description="1 to 768000, with samples"
+    )
     frames: Annotated[int, Field(ge=1, le=10_000_000)] | None = Field(None, description="with fps")
-    fps: Annotated[str | int | float, Field(description='24, "24000/1001", 23.976')] | None = None
-    max_seconds: Annotated[float, Field(gt=0, le=LONGEST_S, allow_inf_nan=False)] | None = None
-    min_seconds: Annotated[float, Field(gt=0, le=LONGEST_S, allow_inf_nan=False)] | None = None
+    fps: str | int | float | None = Field(None, description='24, "24000/1001", 23.976')
+    max_seconds: Seconds | None = Field(None, description=_SECONDS)
+    min_seconds: Seconds | None = Field(None, description=_SECONDS)
     limits: Annotated[
         tuple[
             Annotated[float, Field(ge=0.1, le=1.0, allow_inf_nan=False)],

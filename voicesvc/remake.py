@@ -17,7 +17,6 @@ from voicesvc import (
     delivery,
     encode,
     lineplan,
-    marks,
     provenance,
     reading,
     retake,
@@ -218,14 +217,13 @@ def _sounding(studio: Studio, making: Take, planned: LinePlan) -> Iterator[Pcm]:
     lineplan.check(planned, making.actor, pack.model_sha256, symbols)
     with studio.cast.leased(making.actor) as engine:
         found = score.of_document(engine, planned)
-        mark = marks.mark(studio.mark, engine.sample_rate_hz)
-        for one in sounding.sentences(engine, found, studio.cast.calibration(making.actor)):
+        voice = studio.cast.calibration(making.actor)
+        for one in sounding.sentences(engine, found, voice, studio.mark):
             from_s = making.audio_s
             for pcm in one.chunks():
                 making.audio_s += len(pcm) / engine.sample_rate_hz
-                yield mark.feed(pcm)
+                yield pcm
             making.planned(one, from_s)
-        yield mark.flush()
 
 
 def _retaken(studio: Studio, take: StoredTake, making: Take) -> Generator[bytes]:

@@ -1,6 +1,6 @@
-"""A sheet into samples: the engine's stream, shaped, with silence and breaths put in.
+"""A sheet into samples: the engine's stream, shaped, marked, with silence and breaths put in.
 
-Knows the order engine -> DSP -> silence, and nothing of plans' documents, takes or files.
+Knows the order engine -> DSP -> mark -> silence, and nothing of plans' documents, takes or files.
 """
 
 from collections.abc import Callable, Generator, Iterator
@@ -12,6 +12,7 @@ from voicesvc import dsp, gaps
 from voicesvc.audio import Pcm
 from voicesvc.engines import Engine
 from voicesvc.errors import EngineFailed
+from voicesvc.marks import Mark
 from voicesvc.sheet import Cut, Sheet
 
 FADE_S = 0.005  # into the silence that is put in, and out of it
@@ -172,8 +173,12 @@ def _joined(parts: list[Pcm]) -> Pcm:
     return parts[0] if len(parts) == 1 else np.concatenate(parts)
 
 
-def sentence(engine: Engine, sheet: Sheet, silence: Silence) -> Generator[Pcm, None, list[Cut]]:
+def sentence(
+    engine: Engine, sheet: Sheet, silence: Silence, mark: Mark
+) -> Generator[Pcm, None, list[Cut]]:
     """The sheet's samples, chunk by chunk as the engine makes them; its cuts as they came out.
+
+    Marked before silence is put in, so that no length of a pause moves the mark within the sound.
 
     Raises:
         BadPlan: the plan is for other weights.
@@ -192,12 +197,13 @@ def sentence(engine: Engine, sheet: Sheet, silence: Silence) -> Generator[Pcm, N
 
     for pcm in engine.stream(line):
         made += len(pcm)
-        yield splicer.feed(limited(shaper.feed(pcm)))
+        yield splicer.feed(mark.feed(limited(shaper.feed(pcm))))
     n_samples = (line if line.said is None else line.said()).samples
     if made != n_samples:
         raise EngineFailed(f"the engine made {made} samples, the plan says {n_samples}")
-    yield splicer.feed(limited(shaper.flush()))
+    yield splicer.feed(mark.feed(limited(shaper.flush())))
     if limiter is not None:
-        yield splicer.feed(limiter.flush())
+        yield splicer.feed(mark.feed(limiter.flush()))
+    yield splicer.feed(mark.flush())
     yield splicer.flush()
     return splicer.made

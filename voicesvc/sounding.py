@@ -7,7 +7,7 @@ edited go through it. Knows nothing of takes, files or rates other than the voic
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from voicesvc import dsp, plan
+from voicesvc import dsp, marks, plan
 from voicesvc.audio import Pcm
 from voicesvc.calibration import Calibration
 from voicesvc.engines import Engine
@@ -34,6 +34,7 @@ class Sounding:
     _engine: Engine
     _head: LineHead
     _silence: Silence
+    _mark: str | None
 
     @property
     def times_guessed(self) -> bool:
@@ -60,7 +61,9 @@ class Sounding:
         """
         if self.planned.before_samples:
             yield self._silence.take(self.planned.before_samples)
-        cuts = yield from sentence(self._engine, self.sheet, self._silence)
+        line = self.sheet.plan
+        mark = marks.mark(self._mark, line.sample_rate_hz, line.hop)
+        cuts = yield from sentence(self._engine, self.sheet, self._silence, mark)
         if self.guessed:
             self.settle()
         elif self.times_guessed:
@@ -72,8 +75,10 @@ class Sounding:
             yield self._silence.take(after)
 
 
-def sentences(engine: Engine, score: Score, voice: Calibration) -> Iterator[Sounding]:
-    """All of a score.
+def sentences(
+    engine: Engine, score: Score, voice: Calibration, mark: str | None
+) -> Iterator[Sounding]:
+    """All of a score, each sentence with `mark` in it.
 
     Raises:
         BadPlan: the plan is for other weights, or cannot be laid out.
@@ -88,7 +93,7 @@ def sentences(engine: Engine, score: Score, voice: Calibration) -> Iterator[Soun
             planned = planned.settled()
             laid = sheet(score.head, planned.sentence, planned.natural)
         guessed = planned.settle is not None
-        yield Sounding(planned, laid, guessed, engine, score.head, silence)
+        yield Sounding(planned, laid, guessed, engine, score.head, silence, mark)
 
 
 def _timeless(laid: Sheet, planned: Planned) -> bool:

@@ -279,10 +279,11 @@ class Studio:
         resampler = Resampler(rate_hz, out_hz)
         exactly = Exactly(found.length_at(out_hz))
         encoder: encode.Encoder | None = None
-        written, mark = score.Writer(), marks.mark(self.mark, rate_hz)
+        written = score.Writer()
         # Such a file begins with its length, where that is known without making the sound.
         counted = take.output.format.name in _COUNTED and "duration" in engine.native
-        for one in sounding.sentences(engine, found, self.cast.calibration(take.actor)):
+        voice = self.cast.calibration(take.actor)
+        for one in sounding.sentences(engine, found, voice, self.mark):
             if counted and encoder is None and one.planned.last:
                 one.settle()
             take.stage("plan", begin)
@@ -296,22 +297,16 @@ class Studio:
             for pcm in one.chunks():
                 take.stage("first", first)
                 take.audio_s += len(pcm) / rate_hz
-                marked = mark.feed(pcm)
                 if recording is not None:
-                    recording.feed(marked)
-                    take.heard(marked)
+                    recording.feed(pcm)
+                    take.heard(pcm)
                 self.demand(take)
-                if len(marked):  # or a file's head would be taken for its first audio
-                    yield encoder.feed(exactly.feed(resampler.feed(marked)))
+                if len(pcm):  # or a file's head would be taken for its first audio
+                    yield encoder.feed(exactly.feed(resampler.feed(pcm)))
             if guessed:
                 take.planned(one, from_s)
             written.add(one.planned)
         assert encoder is not None
-        marked = mark.flush()
-        if recording is not None:
-            recording.feed(marked)
-            take.heard(marked)
-        yield encoder.feed(exactly.feed(resampler.feed(marked)))
         yield encoder.feed(exactly.feed(resampler.flush()))
         if found.length_s is not None:
             take.audio_s = float(found.length_s)

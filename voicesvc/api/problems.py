@@ -1,8 +1,9 @@
 """Failures as RFC 9457 problem+json. The caller's input is never echoed as a whole."""
 
 import logging
+from collections.abc import Iterable
 from http import HTTPStatus
-from typing import Any
+from typing import Any, get_args
 
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
@@ -133,14 +134,11 @@ def _first(error: RequestValidationError, request: Request) -> VoiceError:
         return InvalidRequest(
             "the body is not sent as JSON", where="Content-Type", valid=["application/json"]
         )
-    fields = _fields(request)
+    fields, name = _fields(request, first["loc"])
     if first["type"] == "extra_forbidden":
         return InvalidRequest(f"unknown field {where!r}", where=where, valid=list(fields))
-    if where not in fields:
-        return InvalidRequest(first["msg"], where=where, valid=list(fields) or None)
-    return InvalidRequest(
-        first["msg"], where=where, valid=first.get("ctx", {}).get("expected") or fields[where]
-    )
+    valid = first.get("ctx", {}).get("expected") or fields.get(name) or list(fields) or None
+    return InvalidRequest(first["msg"], where=where, valid=valid)
 
 
 def _in_query(first: Any, request: Request) -> VoiceError:
@@ -159,10 +157,28 @@ def _in_query(first: Any, request: Request) -> VoiceError:
     return InvalidRequest(first["msg"], where=name, valid=valid)
 
 
-def _fields(request: Request) -> dict[str, str]:
-    """The fields that the body of this route may have, and what each is."""
+def _fields(request: Request, loc: Iterable[str | int]) -> tuple[dict[str, str], str]:
+    """The fields that there may be where the body's error is, what each is, and the one it is in.
+
+    What of `loc` is no field, a list's number or an alternative's name, is passed over; of
+    alternatives all that any of them may have. "": in none of them.
+    """
     body = getattr(request.scope.get("route"), "body_field", None)
-    annotation = getattr(getattr(body, "field_info", None), "annotation", None)
-    if not (isinstance(annotation, type) and issubclass(annotation, BaseModel)):
-        return {}
-    return {name: f.description or "" for name, f in annotation.model_fields.items()}
+    models = _models(getattr(getattr(body, "field_info", None), "annotation", None))
+    names = delivery.place_of(p for p in loc if p != "body").split(".")
+    name = ""
+    for i, part in enumerate(names):
+        found = [m.model_fields[part] for m in models if part in m.model_fields]
+        deeper = [m for field in found for m in _models(field.annotation)]
+        if found:
+            name = part
+        if deeper and i + 1 < len(names):
+            models, name = deeper, ""
+    return {n: f.description or "" for m in models for n, f in m.model_fields.items()}, name
+
+
+def _models(annotation: object) -> list[type[BaseModel]]:
+    """All bodies that something so annotated may be or hold."""
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        return [annotation]
+    return [m for inner in get_args(annotation) for m in _models(inner)]

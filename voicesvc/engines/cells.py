@@ -15,8 +15,8 @@ from torch import Tensor, nn
 
 from voicesvc.engines.convs import Conv, Reach, State, Up
 
-# The last one repeats. With 24, 0.28 s, the mark lets go of the first 0.07 s: `marks.watermark`.
-CELL_FRAMES = (24, 24, 64, 128, 256)
+# The last one repeats. With 26, 0.3 s, the mark lets go of the first 0.07 s: `marks.watermark`.
+CELL_FRAMES = (26, 24, 64, 128, 256)
 TAIL_FRAMES = 16  # final cells are padded to a multiple: a new shape costs oneDNN 1 ms a layer
 _LRELU_SLOPE = 0.1
 _LRELU_SLOPE_POST = 0.01  # HiFi-GAN's last activation uses torch's default slope

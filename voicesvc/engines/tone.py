@@ -28,7 +28,7 @@ from voicesvc.plan import (
     kind_of,
 )
 
-CHUNK_FRAMES = (24, 24, 64, 128, 256)  # the last one repeats
+CHUNK_FRAMES = (26, 24, 64, 128, 256)  # the last one repeats
 _LOWEST_HZ, _PITCHES = 110, 400  # a symbol's pitch is 110 to 509 Hz
 _LEVEL = 0.3
 Ints = NDArray[np.int64]

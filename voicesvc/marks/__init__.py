@@ -10,7 +10,7 @@ import numpy as np
 from voicesvc.audio import Pcm
 
 PERTH = "perth"
-_WARM_HZ = 24_000  # any rate
+_WARM_HZ, _WARM_FRAME = 24_000, 256  # any
 
 
 class Mark(Protocol):
@@ -35,19 +35,21 @@ class Unmarked:
         return np.zeros(0, np.float32)
 
 
-def mark(name: str | None, rate_hz: int) -> Mark:
-    """What marks a stream at `rate_hz`; None marks nothing.
+def mark(name: str | None, rate_hz: int, frame: int) -> Mark:
+    """What marks a stream at `rate_hz` whose engine's frames have `frame` samples.
+
+    Sound that moves by whole frames takes its mark with it. None marks nothing.
 
     Raises:
         EngineFailed: the network's weights are not there.
     """
     if name is None:
         return Unmarked()
-    from voicesvc.marks.watermark import Watermark
+    from voicesvc.marks.watermark import Watermark, hop
 
-    return Watermark(rate_hz)
+    return Watermark(rate_hz, hop(rate_hz, frame))
 
 
 def warm(name: str | None) -> None:
     """Load what marks, so that no listener waits for it."""
-    mark(name, _WARM_HZ).feed(np.zeros(_WARM_HZ, np.float32))
+    mark(name, _WARM_HZ, _WARM_FRAME).feed(np.zeros(_WARM_HZ, np.float32))

@@ -22,6 +22,7 @@ RATE_HZ, N_FFT, HOP = 32_000, 2048, 320
 BINS = round((N_FFT // 2 + 1) * 2000 / (RATE_HZ / 2))  # those below 2 kHz: 128
 _WIDTH, _KERNEL, _DEEP = 256, 7, 5
 REACH = _DEEP * (_KERNEL // 2)  # frames on each side that an answer depends on: 15
+_ROWS = 8  # of a product: a multiple
 _FLOOR_DB, _HEAD_DB = -180.0, 15.0
 SPAN_DB = _HEAD_DB - _FLOOR_DB
 _SPEEDS = (1.25, 1.0, 0.75)  # of the parts that listen: slow, normal, fast
@@ -53,6 +54,17 @@ class Layer(nn.Module):
 Stack = tuple[Layer, ...]
 
 
+def product(x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
+    """`x` [n, k] times `weight` [k, m]: the same bits with any number of threads.
+
+    One of 9 rows would be summed in as many parts as there are threads; one of 8 or 16 is not.
+    """
+    n = len(x)
+    if missing := -n % _ROWS:
+        x = F.pad(x, (0, 0, 0, missing))
+    return (x @ weight if bias is None else torch.addmm(bias, x, weight))[:n]
+
+
 class Rows:
     """A `Layer` for a stream's few frames at a time, which lie in rows: one product.
 
@@ -68,8 +80,11 @@ class Rows:
 
     def __call__(self, x: Tensor) -> Tensor:
         """[t, n_in], contiguous -> [t - kernel + 1, n_out]."""
-        seen = x.as_strided((len(x) - self.kernel + 1, self.kernel * self.n_in), (self.n_in, 1))
-        y = torch.addmm(self._bias, seen, self._weight)
+        n = len(x) - self.kernel + 1
+        if missing := -n % _ROWS:  # here: for `product` what lies over itself would be laid out
+            x = F.pad(x, (0, 0, 0, missing))
+        seen = x.as_strided((n + missing, self.kernel * self.n_in), (self.n_in, 1))
+        y = product(seen, self._weight, self._bias)[:n]
         return F.leaky_relu_(y) if self._active else y
 
 

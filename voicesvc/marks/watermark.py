@@ -1,16 +1,20 @@
 """A stream of samples marked: what Perth adds below 2 kHz is added to them, all else is as it was.
 
-Computed in blocks of frames that are always the same, so the samples are too, however the stream is
-cut. A sample leaves when 0.22 s behind it are known and its block is full: the first ones with
-0.27 s, later ones within 0.32 s more. Knows nothing of takes or files.
+Frames lie on the samples' own grid, a frame of the engine apart where that is about 10 ms: sound
+that moves by whole frames takes its mark with it. Computed in blocks of frames that are always the
+same, so the samples are too, however the stream is cut. A sample leaves when 0.24 s behind it are
+known and its block is full: the first ones with 0.3 s, later ones within 0.37 s more. Knows nothing
+of takes or files.
 """
+
+import math
+from functools import cache
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from voicesvc.audio import Pcm
-from voicesvc.marks.interpolation import Interpolated
 from voicesvc.marks.perth import (
     BINS,
     HOP,
@@ -21,18 +25,53 @@ from voicesvc.marks.perth import (
     Rows,
     levels,
     network,
+    product,
 )
 
-LOOKAHEAD_S = (N_FFT + REACH * HOP) / RATE_HZ
-ZONE_MS = 1000 * LOOKAHEAD_S
-"""A change of the samples at one place changes what is added to others up to this far from it."""
+WINDOW_S, HOP_S = N_FFT / RATE_HZ, HOP / RATE_HZ
+BAND_HZ = 2500  # a window's lobe above the last bin: nothing above is looked at or written to
+# How far from 10 ms apart frames may be: at 0.8 and at 1.25 of it the mark is found as surely.
+_NEAREST, _FARTHEST = 0.8, 1.25
 # Frames in a block, up to so many: a block costs about the same however few it has. With the first
-# 25 the first 0.07 s leave, which a line's first sound is in.
-_BLOCKS = ((25, 25), (64, 16))
+# 24 the first 0.07 s leave, which a line's first sound is in.
+_BLOCKS = ((24, 24), (64, 16))
 _BLOCK = 32  # from there on: a voice no faster than speech must not run dry for it
 _SILENT = 0.05  # mean level, of 1: below it, at -170 dB, a frame is digital silence
 STRENGTH = 1.2  # what it costs and what it survives: benchmarks/marks.py
-_WEIGHT = 0.375 * N_FFT / HOP  # sum of the squared Hann windows that lie on each sample
+
+
+def hop(rate_hz: int, frame: int) -> int:
+    """Samples from one frame to the next, where an engine's frame has `frame` samples.
+
+    One that divides the engine's, if there is one that is about 10 ms; else 10 ms.
+    """
+    aim = rate_hz * HOP_S
+    divisors = (n for n in range(1, frame + 1) if frame % n == 0)
+    near = [n for n in divisors if _NEAREST * aim <= n <= _FARTHEST * aim]
+    return min(near, key=lambda n: abs(math.log(n / aim)), default=round(aim))
+
+
+def zone_ms(rate_hz: int, hop: int) -> float:
+    """A change of samples at one place changes what is added to others up to this far from it."""
+    return 1000 * (WINDOW_S + REACH * hop / rate_hz)
+
+
+@cache
+def _waves(rate_hz: int) -> tuple[Tensor, Tensor]:
+    """A window of samples into the network's spectrum [n, 2 BINS], and back [2 BINS, n].
+
+    The short-time Fourier transform at 32 kHz by its definition, on the samples that there are, for
+    the bins that are wanted: real parts, then imaginary ones. Below `BAND_HZ` the sum over a window
+    is the same at any rate, but for how many samples there are in a second.
+    """
+    t = np.arange(math.ceil(WINDOW_S * rate_hz)) / rate_hz
+    window = 0.5 - 0.5 * np.cos(2 * np.pi * t / WINDOW_S)  # Hann's
+    phase = 2 * np.pi * np.outer(t, np.arange(BINS) / WINDOW_S)
+    waves = np.concatenate([np.cos(phase), -np.sin(phase)], axis=1) * window[:, None]
+    back = waves.T * (2 / N_FFT)
+    back[0] /= 2  # there is one of it, and two of every other frequency
+    there = waves * (RATE_HZ / rate_hz)
+    return torch.from_numpy(there.astype(np.float32)), torch.from_numpy(back.astype(np.float32))
 
 
 class _Convolution:
@@ -51,37 +90,52 @@ class _Convolution:
         return x.new_zeros(0, self._layer.n_out) if len(x) < kernel else self._layer(x)
 
 
-class _Residual:
-    """What is to be added, at 32 kHz."""
+class Watermark:
+    """Marks a stream at `rate_hz`: as many samples come out as went in, in order.
 
-    def __init__(self, strength: float) -> None:
-        self._strength = strength
+    However the stream is cut, they are the same. Frames are `hop` samples apart; `strength`
+    multiplies what is added, in dB.
+
+    Raises:
+        EngineFailed: the network's weights are not there.
+        ValueError: the rate is below 5000 Hz.
+    """
+
+    def __init__(self, rate_hz: int, hop: int, strength: float = STRENGTH) -> None:
+        if rate_hz < 2 * BAND_HZ:
+            raise ValueError(f"{rate_hz} Hz: valid from {2 * BAND_HZ} Hz on")
+        self._hop, self._strength = hop, strength
+        self._there, self._back = _waves(rate_hz)
         self._layers = [_Convolution(layer) for layer in network().adds]
-        self._window = torch.hann_window(N_FFT)
-        self._pcm = np.zeros(N_FFT // 2, np.float32)  # from half a window before the next frame
+        self._window = len(self._there)
+        self._weight = 0.375 * WINDOW_S * rate_hz / hop  # of the squared windows on each sample
+        self._pcm = np.zeros(self._window // 2, np.float32)  # half a window before the next frame
         self._frames = self._fed = self._out = 0
-        self._spectra: list[Tensor] = []  # of frames whose answer is not there yet, [t, BINS]
-        self._sum = np.zeros(N_FFT, np.float32)  # windows laid over each other, from `_begin` on
-        self._begin = -(N_FFT // 2)
+        self._spectra: list[Tensor] = []  # of frames whose answer is not there yet, [t, 2 BINS]
+        self._sum = np.zeros(self._window, np.float32)  # windows on each other, from `_begin` on
+        self._begin = -(self._window // 2)
+        self._held = np.zeros(0, np.float32)  # not marked yet
 
     def feed(self, pcm: Pcm) -> Pcm:
-        """[n] -> the samples that became certain, [m]."""
+        """The marked samples, [m], that became certain with `pcm`, [n]."""
         self._fed += len(pcm)
+        self._held = np.concatenate([self._held, pcm])
         self._pcm = np.concatenate([self._pcm, pcm])
         parts = [np.zeros(0, np.float32)]
-        while len(self._pcm) >= (self._block - 1) * HOP + N_FFT:
+        while len(self._pcm) >= (self._block - 1) * self._hop + self._window:
             parts.append(self._run(self._block, last=False))
-        return np.concatenate(parts)
+        return self._marked(np.concatenate(parts))
 
     def flush(self) -> Pcm:
-        """The samples that waited for what comes next."""
-        left = self._fed // HOP + 1 - self._frames  # frames that begin within the stream
-        behind = np.zeros(N_FFT + left * HOP, np.float32)
+        """The samples that waited for what comes next. Nothing may be fed afterwards."""
+        left = self._fed // self._hop + 1 - self._frames  # frames that begin within the stream
+        behind = np.zeros(self._window + left * self._hop, np.float32)
         self._pcm = np.concatenate([self._pcm, behind])
         out = self._run(left, last=True)
         missing = self._fed - self._out
-        tail = self._sum[:missing] / _WEIGHT
-        return np.concatenate([out, tail, np.zeros(missing - len(tail), np.float32)])
+        tail = self._sum[:missing] / self._weight
+        rest = np.zeros(missing - len(tail), np.float32)
+        return self._marked(np.concatenate([out, tail, rest]))
 
     @property
     def _block(self) -> int:
@@ -90,11 +144,11 @@ class _Residual:
     @torch.inference_mode()
     def _run(self, n: int, last: bool) -> Pcm:
         """Look at `n` more frames."""
-        pcm = torch.from_numpy(self._pcm[: (n - 1) * HOP + N_FFT].copy())
-        self._pcm, self._frames = self._pcm[n * HOP :], self._frames + n
-        spectrum = torch.fft.rfft(pcm.unfold(0, N_FFT, HOP) * self._window)[:, :BINS]  # [n, BINS]
+        pcm = torch.from_numpy(self._pcm[: (n - 1) * self._hop + self._window].copy())
+        self._pcm, self._frames = self._pcm[n * self._hop :], self._frames + n
+        spectrum = product(pcm.unfold(0, self._window, self._hop), self._there)  # [n, 2 BINS]
         self._spectra.append(spectrum)
-        x = levels(spectrum)
+        x = _levels(spectrum)
         for layer in self._layers:
             x = layer.feed(x, last)
         return self._laid(x)
@@ -106,50 +160,25 @@ class _Residual:
             return np.zeros(0, np.float32)
         held = torch.cat(self._spectra)
         spectrum, self._spectra = held[:t], [held[t:]]
-        loud = (levels(spectrum).mean(1, keepdim=True) > _SILENT).float()
+        loud = (_levels(spectrum).mean(1, keepdim=True) > _SILENT).float()
         gain = 10 ** (answer * loud * (self._strength * SPAN_DB / 20)) - 1
-        added = (torch.fft.irfft(spectrum * gain, N_FFT) * self._window).numpy()
-        room = np.zeros(t * HOP, np.float32)
+        added = product(spectrum * gain.repeat(1, 2), self._back).numpy()
+        room = np.zeros(t * self._hop, np.float32)
         self._sum = np.concatenate([self._sum, room])
         for i, frame in enumerate(added):
-            self._sum[i * HOP : i * HOP + N_FFT] += frame
-        done, self._sum = self._sum[: t * HOP], self._sum[t * HOP :]
-        before = max(min(-self._begin, t * HOP), 0)  # what lies before the stream's first sample
-        self._begin += t * HOP
-        out: Pcm = (done[before:] / _WEIGHT)[: self._fed - self._out]
+            self._sum[i * self._hop : i * self._hop + self._window] += frame
+        done, self._sum = self._sum[: len(room)], self._sum[len(room) :]
+        before = max(min(-self._begin, len(room)), 0)  # what lies before the stream's first sample
+        self._begin += len(room)
+        out: Pcm = (done[before:] / self._weight)[: self._fed - self._out]
         self._out += len(out)
         return out
 
-
-class Watermark:
-    """Marks a stream at `rate_hz`: as many samples come out as went in, in order.
-
-    However the stream is cut, they are the same. `strength` multiplies what is added, in dB.
-
-    Raises:
-        EngineFailed: the network's weights are not there.
-        ValueError: the rate is below 7500 Hz.
-    """
-
-    def __init__(self, rate_hz: int, strength: float = STRENGTH) -> None:
-        self._up, self._down = Interpolated(rate_hz, RATE_HZ), Interpolated(RATE_HZ, rate_hz)
-        self._residual = _Residual(strength)
-        self._held = np.zeros(0, np.float32)
-
-    def feed(self, pcm: Pcm) -> Pcm:
-        """The marked samples, [m], that became certain with `pcm`, [n]."""
-        self._held = np.concatenate([self._held, pcm])
-        return self._marked(self._down.feed(self._residual.feed(self._up.feed(pcm))))
-
-    def flush(self) -> Pcm:
-        """The samples that waited for what comes next. Nothing may be fed afterwards."""
-        added = self._residual.feed(self._up.flush())
-        added = np.concatenate([added, self._residual.flush()])
-        rest = np.concatenate([self._down.feed(added), self._down.flush()])
-        return self._marked(np.pad(rest, (0, max(len(self._held) - len(rest), 0))))
-
     def _marked(self, added: Pcm) -> Pcm:
-        n = min(len(added), len(self._held))
-        out: Pcm = self._held[:n] + added[:n]
-        self._held = self._held[n:]
+        out: Pcm = self._held[: len(added)] + added
+        self._held = self._held[len(added) :]
         return out
+
+
+def _levels(spectrum: Tensor) -> Tensor:
+    return levels(torch.complex(spectrum[:, :BINS], spectrum[:, BINS:]))
