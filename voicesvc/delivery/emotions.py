@@ -51,7 +51,7 @@ EMOTIONS: dict[EmotionName, Row] = {
         (0.81, 0.51, 0.46),
     ),
     "excited": Row(
-        Shape(1.15, 0.75, 4.0, 1.8, 4.0, 3.0),
+        Shape(1.1, 0.75, 3.5, 1.8, 4.0, 3.0),
         (BANSE_SCHERER, SCHERER, SCHRODER),
         (0.62, 0.75, 0.38),
     ),
@@ -89,7 +89,7 @@ EMOTIONS: dict[EmotionName, Row] = {
         (JUSLIN_LAUKKA, GOBL),
         (0.6, -0.35, -0.1),
     ),
-    "intimate": Row(Shape(0.87, 1.2, -2.0, 0.6, -6.0, -5.0, breathiness=0.4), (GOBL, TRAUNMULLER)),
+    "intimate": Row(Shape(0.87, 1.2, -2.0, 0.6, -6.0, -5.0, breathiness=0.2), (GOBL, TRAUNMULLER)),
     "whispered": Row(Shape(0.87, 1.2, energy_db=-8.0, whisper=1.0), (ITO, TRAUNMULLER)),
     "shouted": Row(Shape(0.93, 0.9, 5.0, 1.0, 6.0, 5.0, jitter_st=0.1), (TRAUNMULLER,)),
 }
