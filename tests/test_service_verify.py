@@ -17,6 +17,7 @@ from conftest import Service, eventually, tones_served
 from kept import RATE_HZ, chatter, keep
 from playwright.sync_api import Browser, expect
 
+from voicesvc.api.forms import MOST_AROUND_BYTES, OneFile
 from voicesvc.api.verify import Pace
 from voicesvc.archive import Archive, Origin
 from voicesvc.audio import Pcm
@@ -134,9 +135,78 @@ def test_what_cannot_be_examined_is_refused(
     assert (answer.status_code, answer.json()["type"]) == (status, f"/problems/{slug}")
 
 
-def test_a_form_is_refused(service: Service) -> None:
-    answer = service.http.post("/v1/verify", files={"file": b"RIFF"})
+def test_a_text_is_refused(service: Service) -> None:
+    answer = service.http.post("/v1/verify", json={"file": "RIFF"})
     assert (answer.status_code, answer.json()["where"]) == (415, "Content-Type")
+    assert "-F file=@take.wav" in answer.json()["valid"]
+
+
+def test_a_form_is_examined_as_its_file_is(service: Service, take: Any) -> None:
+    file = ("take.wav", coded(chatter(4), "WAV"), "audio/wav")
+    answer = service.http.post("/v1/verify", files={"file": file}, timeout=SLOW_S)
+    assert answer.status_code == 200, answer.text
+    (match,) = answer.json()["fingerprint"]["matches"]
+    assert match["take"] == take.id
+
+
+@pytest.mark.parametrize(
+    ("files", "status", "where"),
+    [
+        ({"file": ("a.wav", b"hello, this is no sound")}, 415, None),
+        ({"file": ("a.wav", b"")}, 415, None),
+        ({"file": ("a.wav", b"RIFF" + bytes(MOST_BYTES))}, 413, None),
+        ({"file": (None, b"RIFF")}, 422, "file"),
+        ({"take": ("a.wav", b"RIFF")}, 422, "take"),
+        ([("file", ("a.wav", b"RIFF")), ("file", ("b.wav", b"RIFF"))], 422, "file"),
+        ([("file", ("a.wav", b"RIFF")), ("note", (None, b"x"))], 422, "note"),
+    ],
+    ids=["no sound", "empty", "large", "a text", "unknown", "two", "one more"],
+)
+def test_a_form_that_is_not_one_recording_is_refused(
+    service: Service, files: Any, status: int, where: str | None
+) -> None:
+    answer = service.http.post("/v1/verify", files=files)
+    told = answer.json()
+    assert (answer.status_code, told.get("where")) == (status, where), told
+    assert told["type"].startswith("/problems/")
+    assert "file" in str(told["valid"]) or status != 422
+    assert list(service.studio.settings.data_path.glob("verify-*/*")) == []
+
+
+BOUND = "multipart/form-data; boundary=ab"
+PART = b'--ab\r\nContent-Disposition: form-data; name="file"; filename="a"\r\n\r\n'
+
+
+@pytest.mark.parametrize(
+    ("kind", "body", "says"),
+    [
+        ("multipart/form-data", b"", "boundary"),
+        ("multipart/form-data; boundary=" + "a" * 300, b"", "boundary"),
+        (BOUND, b"", "cut off"),
+        (BOUND, PART + b"RIFF", "cut off"),
+        (BOUND, b"--ab--\r\n", "no file"),
+        (BOUND, b"hello, no form", "cannot be read"),
+        (BOUND, PART[:6] + b"X: " + bytes(5_000), "cannot be read"),
+        (BOUND, PART + b"\r\n--ab--\r\n" + bytes(MOST_AROUND_BYTES), "not its file"),
+    ],
+    ids=["none", "long", "empty", "cut", "no parts", "text", "header", "after it"],
+)
+def test_a_body_that_is_no_form_is_refused(
+    service: Service, kind: str, body: bytes, says: str
+) -> None:
+    answer = service.http.post("/v1/verify", content=body, headers={"Content-Type": kind})
+    assert (answer.status_code, answer.json()["type"]) == (422, "/problems/invalid-request")
+    assert says in answer.json()["detail"]
+
+
+@pytest.mark.parametrize("size", [1, 7, 64])
+def test_a_form_in_pieces_gives_its_file_as_it_comes(size: int) -> None:
+    inside = b"\r\n--a" * 40 + bytes(range(256))
+    form, body = OneFile(BOUND), PART + inside + b"\r\n--ab--\r\n"
+    pieces = [form.feed(body[at : at + size]) for at in range(0, len(body), size)]
+    form.flush()
+    assert b"".join(pieces) == inside
+    assert max(map(len, pieces)) <= size + len(b"\r\n--a")  # what might have been a boundary
 
 
 @pytest.mark.parametrize(

@@ -23,6 +23,7 @@ from fastapi.responses import FileResponse, RedirectResponse
 from starlette.responses import Response
 
 from voicesvc import metrics
+from voicesvc.api.forms import FIELD, FORM, VALID, OneFile
 from voicesvc.api.page import STATIC, is_logged_in
 from voicesvc.api.scopes import ANY, VERIFY, needs
 from voicesvc.archive import Archive
@@ -44,10 +45,21 @@ _POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; img-src 'self'; "
     "base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
 )
+_FILE = {"type": "string", "format": "binary"}
 _BODY = {
     "requestBody": {
         "required": True,
-        "content": {"application/octet-stream": {"schema": {"type": "string", "format": "binary"}}},
+        "content": {
+            "application/octet-stream": {"schema": _FILE},
+            FORM: {
+                "schema": {
+                    "type": "object",
+                    "properties": {FIELD: _FILE},
+                    "required": [FIELD],
+                    "additionalProperties": False,
+                }
+            },
+        },
     }
 }
 
@@ -100,6 +112,7 @@ class Desk:
 
         Raises:
             BadRecording, UnknownKind, RecordingTooLong: it cannot be examined.
+            InvalidRequest: it brings a form that is not one of one file.
             Overloaded: too many are waiting.
             TooManyRequests: the address asks too often.
         """
@@ -120,20 +133,24 @@ class Desk:
 
     @contextlib.asynccontextmanager
     async def _taken(self, request: Request) -> AsyncIterator[Path]:
-        """The body in a file, which is gone afterwards."""
+        """The body, or the file of the form that it is, in a file, which is gone afterwards."""
         self._folder = self._folder or _folder(self._settings.data_path)
         most = self._settings.verify_max_bytes
+        form = OneFile(request.headers["Content-Type"]) if _kind(request) == FORM else None
         with tempfile.NamedTemporaryFile(dir=self._folder) as file:
             size = 0
             try:
                 async with asyncio.timeout(UPLOAD_S):
-                    async for part in request.stream():
+                    async for body in request.stream():
+                        part = body if form is None else form.feed(body)
                         size += len(part)
                         if size > most:
                             raise RecordingTooLong(f"over {most} bytes", valid=f"up to {most}")
                         await asyncio.to_thread(file.write, part)
             except TimeoutError as e:
                 raise BadRecording(f"it did not come within {UPLOAD_S:g} s", where="body") from e
+            if form is not None:
+                form.flush()
             file.flush()
             yield Path(file.name)
 
@@ -154,6 +171,11 @@ def _folder(data: Path) -> Path:
     return Path(tempfile.mkdtemp(prefix=_PREFIX, dir=data))
 
 
+def _kind(request: Request) -> str:
+    """What the body is said to be, without its parameters."""
+    return request.headers.get("Content-Type", "").partition(";")[0].strip().lower()
+
+
 def _come_last() -> None:
     """Let every other thread of this process have the processor first."""
     if sys.platform == "linux":  # elsewhere a thread has no priority of its own
@@ -169,11 +191,12 @@ def router_of(settings: Settings) -> APIRouter:
     @router.post(PATH, openapi_extra=_BODY)
     @needs(ANY)  # where it is for anybody, nobody is asked
     async def verify(request: Request) -> dict[str, Any]:
-        """Is a recording ours, which take is it, and where; the body is the file."""
-        kind = request.headers.get("Content-Type", "").partition(";")[0].strip()
-        if kind == "multipart/form-data" or kind.startswith(("text/", "application/json")):
+        """Is a recording ours, which take is it, and where; the body is the file, or a form."""
+        kind = _kind(request)
+        if kind.startswith(("text/", "application/json")):
             detail = f"the body is {kind}, not a recording"
-            raise UnknownKind(detail, where="Content-Type", valid="the file itself as the body")
+            valid = f"the file itself as the body, or {VALID}"
+            raise UnknownKind(detail, where="Content-Type", valid=valid)
         desk: Desk = request.app.state.desk
         return await desk.verify(request)
 
