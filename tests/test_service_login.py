@@ -3,18 +3,24 @@
 import shutil
 from collections.abc import Iterator
 from contextlib import closing
+from pathlib import Path
 
 import httpx
 import pytest
 from conftest import LINE
 from guarded import Guarded, guarded
 from playwright.sync_api import sync_playwright
-from websockets.exceptions import InvalidStatus
+from websockets.exceptions import ConnectionClosed, InvalidStatus
 from websockets.sync.client import connect
 
 from voicesvc.access import Caller, Key, Secret, sessions
 from voicesvc.api import secure
 from voicesvc.api.live_messages import PATH
+from voicesvc.errors import NotAuthenticated
+from voicesvc.keyring import Keyring
+from voicesvc.rights.keys import new as private_key
+from voicesvc.store import Database
+from voicesvc.store import access as rows
 
 CHROMIUM = ["--no-sandbox", "--disable-gpu", "--no-first-run", "--disable-sync"]
 
@@ -78,6 +84,59 @@ def test_a_cookie_reads_and_other_sites_change_nothing(asked: Guarded) -> None:
         asked.admin.post(f"/v1/keys/{id}/revoke")
         assert client.get("/v1/takes").status_code == 401
         assert client.get("/").headers["Location"] == "/login"
+
+
+def test_a_copied_cookie_counts_no_more_after_logging_out(tmp_path: Path) -> None:
+    own = {}
+    with guarded(tmp_path) as asked:
+        own["Origin"] = asked.service.url
+        key, _ = asked.make("speak", "audition")
+        with closing(logged_in(asked, key)) as client, closing(logged_in(asked, key)) as other:
+            copied = {"Cookie": f"{sessions.COOKIE}={client.cookies[sessions.COOKIE]}"}
+            url = asked.service.url.replace("http", "ws") + PATH
+            with connect(url, additional_headers={**copied, **own}) as socket:
+                assert client.delete("/v1/session", headers=own).status_code == 204
+                with pytest.raises(ConnectionClosed, match="1008"):
+                    socket.recv(30)
+            http = asked.service.http
+            assert http.get("/v1/takes", headers=copied).status_code == 401
+            assert http.get("/", headers=copied).headers["Location"] == "/login"
+            id, until, code = copied["Cookie"].partition("=")[2].split(".")
+            same = {"Cookie": f"{sessions.COOKIE}={id}.0{until}.{code}"}  # is of the same end
+            assert http.get("/v1/takes", headers=same).status_code == 401
+            assert http.delete("/v1/session", headers=copied).status_code == 204  # once more
+            assert other.get("/v1/takes").status_code == 200
+            with asked.with_key(key) as itself:
+                assert itself.get("/v1/takes").status_code == 200
+    with guarded(tmp_path, actors=()) as again:  # its pack is there already
+        answer = again.service.http.get("/v1/takes", headers=copied)
+        assert (answer.status_code, answer.json()["detail"]) == (401, "the session has ended")
+
+
+def test_a_session_is_ended_for_other_processes_and_forgotten_once_it_is_over(
+    tmp_path: Path,
+) -> None:
+    now_ms, own = [1_000_000], private_key()
+    with closing(Database(f"sqlite:///{tmp_path}/takes.db")) as database:
+        first, second = (Keyring(database, own, lambda: now_ms[0]) for _ in range(2))
+        _, shown = first.make(Key("", "Dana", frozenset({"speak"})), None)
+        second.refresh()
+        session = first.session(shown)[1]
+        inside = second.of_session(session)
+        until_ms = first.session_until_ms(session)
+        assert until_ms is not None
+        first.end(session, until_ms)
+        assert second.stands(inside)
+        second.refresh()
+        assert not second.stands(inside)
+        with pytest.raises(NotAuthenticated):
+            second.of_session(session)
+        assert second.stands(second.caller(shown))
+        now_ms[0] = until_ms
+        second.refresh()
+        later = second.session(shown)[1]
+        second.end(later, until_ms + 1)
+        assert database.read(rows.ended) == {sessions.digest(later)}
 
 
 def test_another_site_logs_nobody_in_or_out(asked: Guarded) -> None:

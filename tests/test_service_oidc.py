@@ -333,6 +333,17 @@ def test_somebody_logs_in_and_out(asked: Asked) -> None:
         assert browser.get("/").headers["Location"] == "/login"
 
 
+def test_a_copied_cookie_of_a_person_counts_no_more_after_logging_out(asked: Asked) -> None:
+    http = asked.guarded.service.http
+    with asked.browser() as browser:
+        browser.get(begun(asked, browser))
+        copied = {"Cookie": f"{sessions.COOKIE}={browser.cookies[sessions.COOKIE]}"}
+        assert http.get("/v1/takes", headers=copied).status_code == 200
+        assert browser.delete("/v1/session", headers={"Origin": asked.url}).status_code == 204
+    assert http.get("/v1/takes", headers=copied).status_code == 401
+    assert http.get("/", headers=copied).headers["Location"] == "/login"
+
+
 def test_the_provider_is_asked_for_what_it_takes(asked: Asked) -> None:
     with asked.browser() as browser:
         parts = urlsplit(browser.get("/login/oidc").headers["Location"])

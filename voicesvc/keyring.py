@@ -1,4 +1,4 @@
-"""Which keys count now, in this process: read again whenever one was made, rotated or revoked.
+"""Which keys and sessions count now, in this process: read again whenever that was changed.
 
 Knows nothing of HTTP.
 """
@@ -50,7 +50,8 @@ class Keyring:
         self._pepper = derived(own, _PEPPER)
         self._first = None if first is None else self._read(first)
         self._keys: dict[str, Key] = {}
-        self._stamp = (-1, -1)
+        self._ended: frozenset[str] = frozenset()  # sessions that were logged out of
+        self._stamp = (-1, -1, -1)
         self._as_of_ms = 0
         self._changed: Callable[[], None] = lambda: None
         self.refresh()
@@ -91,6 +92,7 @@ class Keyring:
             every = {key.id: key for key in self._database.read(rows.every)}
             if self._first is not None:
                 every[self._first.id] = self._first
+            self._ended = self._database.read(rows.ended)
             self._keys, self._stamp = every, stamp
         self._as_of_ms = at_ms
         self._changed()
@@ -138,14 +140,38 @@ class Keyring:
         """
         now_ms = self._fresh_ms()
         found = sessions.found(self._keys, self._pepper, presented, now_ms)
-        if found is None or found[0].over(now_ms) is not None:
+        if found is None or found[0].over(now_ms) is not None or self.is_ended(presented):
             self._tally.add("session", "sessions")
             raise denied.error(
                 "session", "the session has ended", where="Cookie", valid="log in again"
             )
         caller = found[0].caller(found[1])
         ends = [t for t in (caller.until_ms, found[2]) if t is not None]
-        return replace(caller, until_ms=min(ends))
+        return replace(caller, until_ms=min(ends), session=sessions.digest(presented))
+
+    def session_until_ms(self, presented: str) -> int | None:
+        """When a session of a key ends by itself; None where it is none, or has ended."""
+        found = sessions.found(self._keys, self._pepper, presented, self._now_ms())
+        return None if found is None else found[2]
+
+    def is_ended(self, presented: str) -> bool:
+        """Whether a session, of a key or a person, was logged out of.
+
+        Raises:
+            StoreFailed: that is not known.
+        """
+        self._fresh_ms()
+        return sessions.digest(presented) in self._ended
+
+    def end(self, presented: str, until_ms: int) -> None:
+        """End a session that counts until `until_ms`, at once here, soon in other processes.
+
+        Raises:
+            StoreFailed: the database does not answer; it is not ended.
+        """
+        digest, now_ms = sessions.digest(presented), self._now_ms()
+        self._database.write(lambda c: rows.end(c, digest, until_ms, now_ms))
+        self.refresh()
 
     def _fresh_ms(self) -> int:
         now_ms = self._now_ms()
@@ -157,6 +183,8 @@ class Keyring:
         """Whether a caller who was let in before would be now."""
         now_ms = self._now_ms()
         if caller.until_ms is not None and now_ms >= caller.until_ms:
+            return False
+        if caller.session in self._ended:
             return False
         if not caller.proof:
             return True

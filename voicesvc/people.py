@@ -8,7 +8,7 @@ import hmac
 import re
 import secrets
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -41,13 +41,14 @@ class Session:
 
 
 class People:
-    """Everything is called on the event loop of `provider`, but for `of_session`.
+    """Everything is called on the event loop of `provider`, but for those of sessions.
 
     Args:
         terms: whose tokens count, and which.
         own: the service's own key, which makes the secret that sessions are sealed with.
         now_ms: UTC milliseconds since 1970.
         tally: who is not let in is counted there.
+        is_ended: whether a session was logged out of.
 
     Raises:
         BadSetting: what roles are for cannot be read.
@@ -60,12 +61,14 @@ class People:
         own: OKPKey,
         now_ms: Callable[[], int],
         tally: Tally,
+        is_ended: Callable[[str], bool],
         entropy: Callable[[int], bytes] = secrets.token_bytes,
     ) -> None:
         self.terms, self.provider = terms, provider
         self.roles = _read(terms.roles)
         self._pepper = derived(own, _PEPPER)
         self._now_ms, self._tally, self._entropy = now_ms, tally, entropy
+        self._is_ended = is_ended
 
     async def caller(self, presented: str, scope: Scope | None) -> Caller:
         """Who has the token that is presented, for something that takes a scope, or any.
@@ -127,15 +130,23 @@ class People:
         Raises:
             NotAuthenticated: nobody, or it has ended.
             NotAllowed: as `caller` does.
+            StoreFailed: which sessions were ended is not known.
         """
-        now_ms = self._now_ms()
-        person = sessions.found_person(self._pepper, self.terms.issuer, cookie, now_ms)
-        if person is None:
+        person = self._person_of(cookie)
+        if person is None or self._is_ended(cookie):
             self._tally.add("session", "sessions")
             raise denied.error(
                 "session", "the session has ended", where="Cookie", valid="log in again"
             )
-        return self._allowed(person, scope)
+        return replace(self._allowed(person, scope), session=sessions.digest(cookie))
+
+    def session_until_ms(self, cookie: str) -> int | None:
+        """When a session ends by itself; None where it is none, or has ended; from any thread."""
+        person = self._person_of(cookie)
+        return None if person is None else person.until_ms
+
+    def _person_of(self, cookie: str) -> Person | None:
+        return sessions.found_person(self._pepper, self.terms.issuer, cookie, self._now_ms())
 
     @property
     def login(self) -> Login | None:

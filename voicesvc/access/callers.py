@@ -21,7 +21,7 @@ class Caller:
 
     `id` is of a key, or `oidc:` and who it is at the provider of tokens, up to 60 characters;
     `name` is for people. `until_ms`, UTC milliseconds, is when it ends by itself. `proof` tells
-    which secret of a key was shown.
+    which secret of a key was shown, `session` the digest of the session that came instead.
     """
 
     id: str
@@ -33,6 +33,7 @@ class Caller:
     per_minute: int | None = None  # requests; None: as the setting says
     at_once: int | None = None  # requests; None: as the setting says
     proof: bytes = b""
+    session: str = ""
 
     @property
     def who(self) -> str:

@@ -6,6 +6,8 @@ with the key: when that is revoked, expires or is rotated out.
 
 That of a person whom a provider knows has what the provider said of them, under such a code; what
 their roles are for is looked up each time. It ends at its end.
+
+Whoever logs out ends either before: then it is known by the digest of its code.
 """
 
 import base64
@@ -26,6 +28,11 @@ LONGEST = 3_900  # characters: browsers keep cookies of 4096 bytes, name and all
 OF_PERSON = "oidc."
 _FORM = re.compile(r"([0-9a-f]{12})\.([0-9]{1,15})\.([0-9a-f]{64})")
 _PERSON_FORM = re.compile(r"oidc\.([A-Za-z0-9_-]{1,3900})\.([0-9a-f]{64})")
+
+
+def digest(presented: str) -> str:
+    """What an ended session is known by. Of its code alone, which can be written in one way."""
+    return hashlib.sha256(presented.rpartition(".")[2].encode()).hexdigest()
 
 
 def sealed(pepper: bytes, caller: Caller, until_ms: int) -> str:

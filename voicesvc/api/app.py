@@ -66,7 +66,7 @@ def create_app(studio: Studio, workers: int) -> FastAPI:
     assert archive is not None, "takes are kept: give the studio an archive"
     tally = Tally(archive.now_ms)
     keyring = Keyring(archive.database, archive.key, archive.now_ms, settings.admin_key, tally)
-    people = _people(settings, archive, tally)
+    people = _people(settings, archive, keyring, tally)
 
     def lifespan(app: FastAPI) -> AbstractAsyncContextManager[None]:
         return _running(app, studio, archive, keyring, doorkeeper, workers)
@@ -153,12 +153,13 @@ async def _running(
     archive.close()
 
 
-def _people(settings: Settings, archive: Archive, tally: Tally) -> People | None:
+def _people(settings: Settings, archive: Archive, keyring: Keyring, tally: Tally) -> People | None:
     """Who has tokens of a provider, where there is one."""
     asked = terms.of(settings)
     if asked is None:
         return None
-    return People(asked, Provider(asked), archive.key, archive.now_ms, tally)
+    provider, is_ended = Provider(asked), keyring.is_ended
+    return People(asked, provider, archive.key, archive.now_ms, tally, is_ended)
 
 
 def _signer(studio: Studio, archive: Archive) -> Signer | None:

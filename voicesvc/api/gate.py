@@ -157,9 +157,9 @@ class Doorkeeper:
         return self._keyring.caller(presented)
 
     async def _of_session(self, cookie: str, taken: access.Scope | None) -> Caller:
+        await self._refreshed()
         if self._people is not None and cookie.startswith(sessions.OF_PERSON):
             return self._people.of_session(cookie, taken)
-        await self._refreshed()
         return self._keyring.of_session(cookie)
 
     async def _refreshed(self) -> None:

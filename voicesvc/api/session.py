@@ -78,8 +78,17 @@ def give(answer: Response, token: str, lasts_s: int, *, secure: bool) -> None:
 
 @router.delete("/v1/session", status_code=204, response_class=Response)
 def log_out(request: Request) -> Response:
-    """Have the browser forget its session."""
+    """End the browser's session, for whoever else has its cookie too."""
     check_origin(request.headers)
+    keyring: Keyring = request.app.state.keyring
+    people: People | None = request.app.state.people
+    cookie = request.cookies.get(sessions.COOKIE, "")
+    if people is not None and cookie.startswith(sessions.OF_PERSON):
+        until_ms = people.session_until_ms(cookie)
+    else:
+        until_ms = keyring.session_until_ms(cookie)
+    if until_ms is not None:
+        keyring.end(cookie, until_ms)
     answer = Response(status_code=204)
     answer.delete_cookie(sessions.COOKIE, httponly=True, samesite="strict")
     return answer

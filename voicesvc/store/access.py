@@ -1,21 +1,38 @@
-"""API keys' rows; each change is an entry of the ledger, in the same transaction."""
+"""API keys' rows, each change an entry of the ledger in the same transaction; ended sessions."""
 
 from typing import Any
 
-from sqlalchemy import Connection, func, insert, select, update
+from sqlalchemy import Connection, delete, func, insert, select, update
 
 from voicesvc.access import SCOPES, Key, Secret
 from voicesvc.errors import UnknownKey
 from voicesvc.rights.ledger import Entry
 from voicesvc.store import permits
 from voicesvc.store.objects import By
-from voicesvc.store.tables import api_keys
+from voicesvc.store.tables import api_keys, ended_sessions
 
 
-def stamp(connection: Connection) -> tuple[int, int]:
-    """Another one after each change: keys are never removed, and count their changes."""
+def stamp(connection: Connection) -> tuple[int, int, int]:
+    """Another one after each change.
+
+    Keys are never removed, and count their changes; ended sessions have a number each.
+    """
     row = connection.execute(select(func.count(), func.sum(api_keys.c.version))).one()
-    return row[0], row[1] or 0
+    last = connection.execute(select(func.max(ended_sessions.c.seq))).scalar()
+    return row[0], row[1] or 0, last or 0
+
+
+def ended(connection: Connection) -> frozenset[str]:
+    """Digests of the sessions that were logged out of."""
+    return frozenset(connection.execute(select(ended_sessions.c.digest)).scalars())
+
+
+def end(connection: Connection, digest: str, until_ms: int, now_ms: int) -> None:
+    """A session counts no more; those that have ended by themselves since are forgotten."""
+    connection.execute(delete(ended_sessions).where(ended_sessions.c.until_ms <= now_ms))
+    known = select(ended_sessions.c.seq).where(ended_sessions.c.digest == digest)
+    if connection.execute(known).first() is None:
+        connection.execute(insert(ended_sessions).values(digest=digest, until_ms=until_ms))
 
 
 def every(connection: Connection) -> list[Key]:

@@ -249,6 +249,15 @@ unprinted = Table(
     sqlite_autoincrement=True,
 )
 
+ended_sessions = Table(
+    "ended_sessions",
+    metadata,
+    Column("seq", Seq, primary_key=True, autoincrement=True),
+    Column("digest", String(64), nullable=False, unique=True),  # of its code, which says nothing
+    Column("until_ms", BigInteger, nullable=False),  # when it would have ended by itself
+    sqlite_autoincrement=True,  # a number is never given twice
+)
+
 api_keys = Table(
     "api_keys",
     metadata,
