@@ -7,7 +7,7 @@ from typing import Any
 import page_browser
 import pytest
 from conftest import Service, tones_served
-from page_browser import opened
+from page_browser import Seen, opened
 from page_takes import Script, get, make, option
 from playwright.sync_api import Page, expect
 
@@ -93,6 +93,30 @@ def test_rows_without_text_are_told(page: Page, service: Service) -> None:
     expect(dialog.locator("#import-found")).to_have_text(
         "Nothing to import yet. Not taken: 2 rows without text (row 2, row 3)."
     )
+    script.fill("cue,text\nc1,Hold.\nc2,…\nc3,👍 1️⃣ ™️\nc4,\nc5,“ ”")
+    expect(dialog.locator("#import-found")).to_have_text(
+        "1 lines in 1 scene, from “Hold.”. Not taken: 1 row without text (c4), "
+        "3 rows with nothing that can be spoken (c2, c3, c5)."
+    )
+
+
+def test_a_row_that_the_service_refuses_is_named(page: Page, seen: Seen, service: Service) -> None:
+    seen.allowed.append("422")
+    opened(page, service.url)
+    page.get_by_role("button", name="Import…").click()
+    dialog = page.get_by_role("dialog", name="Import a script")
+    dialog.get_by_role("textbox", name="The script").fill("cue,text\nc1,Hold.\nc2,[pause 1s]")
+    dialog.locator("#import-name").fill("Refused")
+    dialog.get_by_role("button", name="Import", exact=True).click()
+    expect(dialog.locator("#import-found")).to_contain_text("0 of 2 lines are in; then: ")
+    expect(dialog.locator("#import-found")).to_contain_text("(text of c2)")
+
+
+def test_a_break_in_a_typed_script_is_no_line(page: Page, service: Service) -> None:
+    opened(page, service.url)
+    found = read(page, "EVE: We hold.\n\n***\n\nBEN: Until when?")
+    assert [line["text"] for line in found["lines"]] == ["We hold.", "Until when?"]
+    assert found["left"] == ["“***”"]
 
 
 def test_a_pasted_script_becomes_a_production(page: Page, service: Service) -> None:

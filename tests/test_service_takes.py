@@ -187,6 +187,37 @@ def test_takes_of_a_line_differ_and_can_be_had_again(service: Service, line: Any
     ]
 
 
+@pytest.mark.parametrize(
+    "text",
+    [" \n\t", "\x00\x07\u200b", "👍 1️⃣", "…", "[pause 1s]", "<speak><break/></speak>"],
+    ids=["spaces", "control", "emoji", "marks", "a pause", "SSML"],
+)
+def test_line_of_nothing_that_can_be_spoken_is_refused(
+    service: Service, production: str, line: Any, text: str
+) -> None:
+    def refused(answer: httpx.Response) -> str:
+        told = answer.json()
+        assert (answer.status_code, told["type"]) == (422, "/problems/nothing-speakable"), told
+        assert "letters" in told["valid"]
+        return str(told["where"])
+
+    new = {"actor": "ann", "text": text}
+    many = {"production": production, "lines": [{"actor": "ann", "text": TEXT}, new]}
+    before = get(service, "/v1/lines", production=production, limit=1)["items"]
+    assert refused(service.http.post("/v1/lines", json=new | {"production": production})) == "text"
+    assert refused(service.http.post("/v1/lines", json=many)) == "lines.1.text"
+    seen, path = {"If-Match": f'"{line["version"]}"'}, f"/v1/lines/{line['id']}"
+    assert refused(service.http.patch(path, json={"text": text}, headers=seen)) == "text"
+    assert get(service, path)["text"] == TEXT
+    assert get(service, "/v1/lines", production=production, limit=1)["items"] == before
+
+
+def test_where_a_line_of_many_is_wrong_is_told(service: Service, production: str) -> None:
+    lines = [{"actor": "ann", "text": TEXT}, {"actor": "ann"}]
+    answer = service.http.post("/v1/lines", json={"production": production, "lines": lines})
+    assert (answer.status_code, answer.json()["where"]) == (422, "lines.1.text")
+
+
 def test_take_of_a_line_is_what_speech_makes_of_it(service: Service, production: str) -> None:
     delivery = {"emotion": "happy", "pitch_st": 1.0}
     line = made(

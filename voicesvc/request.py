@@ -8,7 +8,7 @@ from voicesvc import delivery, lineplan, markup, packs, reading, score, script
 from voicesvc.delivery import Delivery, Prosody
 from voicesvc.directions import Directed, EmotionName, Ignored, Style
 from voicesvc.engines import Engine
-from voicesvc.errors import BadPlan, NothingSpeakable, TextTooLong
+from voicesvc.errors import BadMarkup, BadPlan, NothingSpeakable, TextTooLong
 from voicesvc.lexicon import Lexicon
 from voicesvc.line import Line
 from voicesvc.lineplan import LineHead, LinePlan, VariabilityPlan
@@ -91,6 +91,26 @@ def of_text(line: Line, seed: int, voice: Voice) -> Request:
     sources = _sources(line, stretches, pack, styles)
     lexicons = tuple(voice.lexicons)
     return Request(pack, seed, planned, cleaned.skipped, directed.ignored, sources, lexicons)
+
+
+def check_speakable(text: str, kind: markup.Kind) -> None:
+    """That something in a text can be said, while it is not known by which voice.
+
+    Markup that is not valid is left to `of_text`, which says where it is not.
+
+    Raises:
+        NothingSpeakable: nothing can.
+    """
+    try:
+        directed = markup.parse(text, kind, lenient=True)
+    except BadMarkup:
+        return
+    if not script.speakable(script.clean(directed.text).text):
+        raise NothingSpeakable(
+            "nothing is left once what no voice can speak is taken out",
+            where="text",
+            valid="letters, digits or words",
+        )
 
 
 def _check_short(text: str) -> None:

@@ -1,7 +1,7 @@
 """`/v1/lines`: the lines of a script, and the takes that are made of them."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Query, Request
@@ -28,8 +28,9 @@ from voicesvc.api.changes import (
 from voicesvc.api.scopes import needs
 from voicesvc.archive import Origin
 from voicesvc.delivery import Delivery
-from voicesvc.errors import InvalidRequest
+from voicesvc.errors import InvalidRequest, VoiceError
 from voicesvc.lineplan import MAX_SEED
+from voicesvc.request import check_speakable
 from voicesvc.store import lines as rows
 from voicesvc.store import productions
 from voicesvc.store import takes as take_rows
@@ -113,6 +114,22 @@ def _kept(line: _LineFields) -> dict[str, Any]:
     return kept
 
 
+def _new(line: _LineFields, place: str) -> dict[str, Any]:
+    """A new line's fields as they are kept; `place` is where it is in the body."""
+    try:
+        kept = _kept(line)
+        check_speakable(line.text, line.markup)
+    except VoiceError as e:
+        e.where = f"{place}{e.where}"
+        raise
+    return kept
+
+
+def _placed(lines: Sequence[_LineFields]) -> dict[str, _LineFields]:
+    """Lines by the place that each has in a body."""
+    return {f"lines.{n}.": line for n, line in enumerate(lines)}
+
+
 def check_timecodes(given: Mapping[str, Any], fps: str) -> None:
     """A line's timecodes are of the production's rate, and the second is not before the first.
 
@@ -161,12 +178,12 @@ def lines(request: Request, asked: Annotated[LinesAsked, Query()]) -> dict[str, 
 def make(body: NewLines, raw: Body, request: Request) -> JSONResponse:
     """Add a line, or many in `lines`, to a production. Takes `Idempotency-Key`."""
     studio: Studio = request.app.state.studio
-    many = [body] if body.lines is None else list(body.lines)
-    given = [(studio.new_id("ln"), _kept(line)) for line in many]
+    many = {"": body} if body.lines is None else _placed(body.lines)
+    given = [(studio.new_id("ln"), _new(line, place)) for place, line in many.items()]
     if not given:
         raise InvalidRequest("no lines", where="lines", valid=f"1 to {MOST_LINES}")
     reach.production(request, body.production)
-    for each in many:
+    for each in many.values():
         reach.actor(request, each.actor)
     by = archive_of(request).by(who(request))
 
@@ -193,7 +210,10 @@ def edit(line: str, body: LineEdit, request: Request) -> JSONResponse:
     """Change some fields; takes that were made stay as they are. Needs `If-Match`."""
     found = reach.line(request, line)
     now = {name: getattr(found, name) for name in rows.EDITABLE} | given_fields(body)
-    _kept(LineEdit.model_validate_json(json.dumps(now)))
+    whole = LineEdit.model_validate_json(json.dumps(now))
+    _kept(whole)
+    if body.model_fields_set & {"text", "markup"}:
+        check_speakable(whole.text, whole.markup)
     reach.actor(request, now["actor"])
     owner = reach.production(request, found.production)
     check_timecodes(now, owner.fps)

@@ -81,9 +81,17 @@ export class Importer {
       this.text.value = "";
       this.onDone(production);
     } catch (error) {
-      const where = error.where ? ` (${error.where})` : "";
+      const where = error.where ? ` (${placeOf(error.where, lines.slice(at, at + AT_ONCE))})` : "";
       this.find("import-found").textContent = `${at} of ${lines.length} lines are in; then: ${error.message}${where}`;
     }
     button.disabled = false;
   }
+}
+
+/** Where in a script a request's line is that was refused: its cue, or what it says. */
+function placeOf(where, lines) {
+  const [, n, field] = /^lines\.(\d+)\.(.*)$/.exec(where) ?? [];
+  if (n === undefined) return where;
+  const line = lines[Number(n)];
+  return `${field} of ${line.cue ?? `“${line.text.slice(0, 60)}”`}`;
 }

@@ -15,6 +15,11 @@ const SCENE = /^(?:scene|sc\.?)\s+([\p{L}\p{N}.-]+)|^(?:int|ext|int\.?\/ext|i\/e
 const SAID_BY = /^([\p{Lu}][\p{Lu}\p{N} .'’-]{0,40}?)(?:\s*\([^)]*\))?\s*:\s+(\S.*)$/u;
 const CUE = /^[\p{Lu}][\p{Lu}\p{N} .'’-]{0,40}(?:\s*\((?:V\.?O\.?|O\.?S\.?|CONT['’]D)\))*$/u;
 const ASIDE = /^\(.*\)$/;
+const EMOJI = /[0-9#*]\uFE0F?\u20E3|[©®™]\uFE0F/gu; // of characters that are read out elsewhere
+const SPOKEN = /[\p{Script=Latin}\p{Nd}&@#%+=$£€¥¢°©®™×÷±µ¹²³¼½¾]/u;
+
+/** Whether anything in a text can be spoken, as far as that is seen without the service. */
+const isSpoken = (text) => SPOKEN.test(text.replace(EMOJI, ""));
 
 /** -> {lines: [{text, scene, cue, …}], left: [what was not taken, as text]} */
 export function readScript(text) {
@@ -35,12 +40,16 @@ function readTable(text, separator) {
     ...row.slice(0, head.length - 1), row.slice(head.length - 1).join(separator)];
   const lines = rows.map((row) => Object.fromEntries(
     whole(row).map((cell, n) => [names[n], cell.trim()]).filter(([name, cell]) => name !== null && cell !== "")));
-  const empty = lines.map((line, n) => [line, line.cue ?? `row ${n + 2}`]).filter(([line]) => line.text === undefined);
-  if (empty.length > 0) {
-    const named = empty.slice(0, 5).map(([, name]) => name).join(", ");
-    left.unshift(`${empty.length} ${empty.length === 1 ? "row" : "rows"} without text (${named}${empty.length > 5 ? " …" : ""})`);
-  }
-  return { lines: lines.filter((line) => line.text !== undefined), left };
+  const told = (what, isIt) => {
+    const found = lines.map((line, n) => [line, line.cue ?? `row ${n + 2}`]).filter(([line]) => isIt(line));
+    if (found.length === 0) return [];
+    const named = found.slice(0, 5).map(([, name]) => name).join(", ");
+    return [`${found.length} ${found.length === 1 ? "row" : "rows"} ${what} (${named}${found.length > 5 ? " …" : ""})`];
+  };
+  left.unshift(
+    ...told("without text", (line) => line.text === undefined),
+    ...told("with nothing that can be spoken", (line) => line.text !== undefined && !isSpoken(line.text)));
+  return { lines: lines.filter((line) => isSpoken(line.text ?? "")), left };
 }
 
 /** Rows of cells, as RFC 4180 has them: quotes around a cell keep separators and line ends in it. */
@@ -93,7 +102,8 @@ function readPlain(text) {
     else said.push(row);
   }
   end();
-  return { lines, left };
+  left.push(...lines.filter((line) => !isSpoken(line.text)).map((line) => `“${line.text}”`));
+  return { lines: lines.filter((line) => isSpoken(line.text)), left };
 }
 
 function lineOf(line) {
