@@ -42,6 +42,7 @@ STATED = {
     "promql-parser": "MIT",
     "pywin32": "PSF-2.0",
     "swagger-ui-bundle-v2": "Apache-2.0",
+    "unidic-lite": "MIT (UniDic in it: BSD-3-Clause, of three that it is offered under)",
     "uvloop": "MIT OR Apache-2.0",
 }
 SAME_AS = {  # what classifiers and free text call it -> its SPDX name
@@ -73,6 +74,9 @@ The optional extra `[qc]` brings PyAV, because faster-whisper imports it. What l
 therefore a program of its own too (`python -m voicesvc.qc`), which the service starts and talks to
 over a pipe; import-linter and a test check that the service does not import what that imports. The
 container's image is built without the extra; who hands out one with it hands out GPL code.
+
+The optional extra `[cjk]` brings a dictionary of Japanese that is offered under three licences, the
+GPL among them; it is used under the BSD one, as is MeCab, inside fugashi.
 
 The tables of packages are written by `make licences` from `uv.lock`; a test fails when one is
 missing.
@@ -137,8 +141,10 @@ def groups() -> dict[str, set[str]]:
     runtime = reached(packages, own["dependencies"]) - ours
     qc = reached(packages, own["optional-dependencies"]["qc"]) - ours - runtime
     otel = reached(packages, own["optional-dependencies"]["otel"]) - ours - runtime - qc
-    dev = reached(packages, own["dev-dependencies"]["dev"]) - ours - runtime - qc - otel
-    return {"runtime": runtime, "qc": qc, "otel": otel, "dev": dev}
+    cjk = reached(packages, own["optional-dependencies"]["cjk"]) - ours - runtime
+    extras = runtime | qc | otel | cjk
+    dev = reached(packages, own["dev-dependencies"]["dev"]) - ours - extras
+    return {"runtime": runtime, "qc": qc, "otel": otel, "cjk": cjk, "dev": dev}
 
 
 def licence(name: str) -> str:
@@ -207,6 +213,7 @@ def main() -> None:
     page += "\n## Packages that serving needs\n\n" + table(found["runtime"])
     page += "\n## Packages that the extra [qc] adds\n\n" + table(found["qc"])
     page += "\n## Packages that the extra [otel] adds\n\n" + table(found["otel"])
+    page += "\n## Packages that the extra [cjk] adds\n\n" + table(found["cjk"])
     page += "\n## Packages that development adds\n\n" + table(found["dev"])
     PAGE.write_text(page, "utf-8")
     print(f"{PAGE.relative_to(ROOT)}: {sum(map(len, found.values()))} packages")

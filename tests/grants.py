@@ -105,7 +105,7 @@ def demo_permit(
 ) -> Permit:
     """That a demonstration voice may speak a line, under any key."""
     key = keys.new()
-    given = demonstration(actor, model_sha256, "en-us", (key, NOW_MS))
+    given = demonstration(actor, model_sha256, ("en-us",), (key, NOW_MS))
     ours = keys.kid(key)
     found = verify(signed(given, (key,)), Trust({ours: key}, ours))
     use = Use(actor, model_sha256, "demo", "en-us", "A line.", line=line)

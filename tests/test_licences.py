@@ -24,11 +24,13 @@ def listed(heading: str) -> dict[tuple[str, str], str]:
 
 RUNTIME, QC = "Packages that serving needs", "Packages that the extra [qc] adds"
 OTEL = "Packages that the extra [otel] adds"
+CJK = "Packages that the extra [cjk] adds"
 DEV = "Packages that development adds"
 
 
 @pytest.mark.parametrize(
-    ("heading", "group"), [(RUNTIME, "runtime"), (QC, "qc"), (OTEL, "otel"), (DEV, "dev")]
+    ("heading", "group"),
+    [(RUNTIME, "runtime"), (QC, "qc"), (OTEL, "otel"), (CJK, "cjk"), (DEV, "dev")],
 )
 def test_every_locked_package_has_its_licence(heading: str, group: str) -> None:
     packages = licences.locked()
@@ -69,6 +71,7 @@ from voicesvc.config import Settings
 for module in pkgutil.walk_packages(voicesvc.__path__, "voicesvc."):
     if not module.name.endswith("__main__"):
         __import__(module.name)
+import cutlet, pypinyin
 from voicesvc.line import Line
 from voicesvc.studio import Studio
 studio = Studio(Settings.read({}, actors="joe", device="cpu"))
@@ -96,11 +99,11 @@ def test_no_gpl_code_is_in_the_process_that_serves() -> None:
     assert done.returncode == 0, done.stderr
     told = json.loads(done.stdout.splitlines()[-1])
     names = {re.sub(r"[-_.]+", "-", name).lower() for name in told["packages"]}
-    assert {"torch", "coqui-tts", "soundfile", "fastapi"} <= names
+    assert {"torch", "coqui-tts", "soundfile", "fastapi", "fugashi", "pypinyin"} <= names
     of_name = {
         name: licence
         for (name, _), licence in (
-            listed(DEV) | listed(OTEL) | listed(QC) | listed(RUNTIME)
+            listed(DEV) | listed(CJK) | listed(OTEL) | listed(QC) | listed(RUNTIME)
         ).items()
     }
     gpl = {n for n in names if re.search(r"(?<!L)GPL", of_name.get(n, ""))}

@@ -134,7 +134,7 @@ def test_times_never_go_back_nor_past_the_end(words: list[list[Unit]]) -> None:
         ("\u0303", "mark"),
         (" ", "pause"),
         (",", "pause"),
-        ("1", "pause"),
+        ("1", "phone"),  # a figure or a tone: what reads letters says it
     ],
 )
 def test_kinds(symbol: str, kind: Kind) -> None:

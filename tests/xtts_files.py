@@ -1,6 +1,7 @@
 """XTTS v2 checkpoints for tests: coqui's own network, random weights, a vocabulary of letters."""
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -31,9 +32,9 @@ FULL = {
 }
 
 
-def vocabulary(path: Path, tokens: int = 0) -> None:
-    """A BPE vocabulary of letters and of "th"; of `tokens` in all, the rest unused."""
-    named = ["[STOP]", "[UNK]", "[SPACE]", "[en]", "[START]", *LETTERS, "th"]
+def vocabulary(path: Path, tokens: int = 0, more: Sequence[str] = ()) -> None:
+    """A BPE vocabulary of letters, of "th" and `more`; of `tokens` in all, the rest unused."""
+    named = ["[STOP]", "[UNK]", "[SPACE]", "[en]", "[START]", *LETTERS, "th", *more]
     named += [f"[unused{i}]" for i in range(len(named), tokens)]
     ids = {token: i for i, token in enumerate(named)}
     bpe = Tokenizer(models.BPE(vocab=ids, merges=[("t", "h")], unk_token="[UNK]"))
@@ -50,11 +51,15 @@ def clip(path: Path, seconds: float = 1.5, pitch_hz: float = 220.0) -> None:
 
 
 def checkpoint(
-    folder: Path, shape: dict[str, Any] = TINY, file: str = "model.pth", tokens: int = 0
+    folder: Path,
+    shape: dict[str, Any] = TINY,
+    file: str = "model.pth",
+    tokens: int = 0,
+    more: Sequence[str] = (),
 ) -> CoquiXtts:
     """A folder as coqui publishes it, with a reference clip; and coqui's model of the same."""
     folder.mkdir(exist_ok=True, parents=True)
-    vocabulary(folder / "vocab.json", tokens)
+    vocabulary(folder / "vocab.json", tokens, more)
     clip(folder / "reference.wav")
     torch.manual_seed(0)
     config = XttsConfig(

@@ -14,7 +14,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from voicesvc import calibration, delivery, packs, phonemes, signatures
+from voicesvc import calibration, delivery, packs, phonemes, reading, signatures
 from voicesvc.calibration import Calibration
 from voicesvc.config import Settings
 from voicesvc.devices import Several
@@ -179,6 +179,7 @@ class Cast:
                     "name": pack.name,
                     "engine": pack.engine,
                     "language": pack.language,
+                    **reading.languages(pack),
                     "sample_rate_hz": pack.sample_rate_hz,
                     "demonstration": pack.demonstration,
                     "licence": pack.licence.model_dump(),
@@ -283,7 +284,7 @@ class Cast:
         begin = time.perf_counter()
         with _told(pack.actor_id):
             engine = read.place()
-            self.phonemizer(pack).words("Ready.", 0)
+            self._english(pack).words("Ready.", 0)
             if self.warms:
                 self.paced(pack.actor_id, self._warmed(engine))
             self._calibrations[pack.actor_id] = self._calibrated(engine, pack)
@@ -308,9 +309,13 @@ class Cast:
 
     def _calibrated(self, engine: Engine, pack: packs.Pack) -> Calibration:
         """What the voice is by itself, measured when it is first loaded."""
-        phonemizer = self.phonemizer(pack)
+        phonemizer = self._english(pack)
         folder = self.settings.cache_path / "calibrations"
         return calibration.ensure(engine, pack, lambda text: phonemizer.words(text, 0), folder)
+
+    def _english(self, pack: packs.Pack) -> phonemes.Phonemizer:
+        """What reads the sentences that every voice is measured with, which are English."""
+        return self.phonemizer(pack.speaking("en") if reading.lacking(pack) else pack)
 
     @contextmanager
     def leased(self, actor: str) -> Iterator[Engine]:
@@ -333,7 +338,12 @@ class Cast:
         return self._calibrations[actor]
 
     def phonemizer(self, pack: packs.Pack) -> phonemes.Phonemizer:
-        """What says the words of the pack's language."""
+        """What says the words of the pack's language.
+
+        Raises:
+            InvalidRequest: what reads it is not installed here, or its model has no such language.
+        """
+        reading.demand(pack)
         key = (pack.text.phonemizer, pack.language, pack.text.lowercase)
         with self._lock:
             if key not in self._phonemizers:

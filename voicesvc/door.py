@@ -41,6 +41,7 @@ from voicesvc.rights.register import Register
 from voicesvc.rights.standing import Action, stopped
 from voicesvc.rights.stated import Stated
 from voicesvc.store import Database, StoredTake, permits
+from voicesvc.takes import language_of
 from voicesvc.withdrawn import Withdrawals
 
 T = TypeVar("T")
@@ -123,7 +124,7 @@ class Door:
             if before and pack.model_sha256 in before.grant.voice.model_sha256:
                 return
             made = (self.key, self.now_ms())
-            grant = demonstration(pack.actor_id, pack.model_sha256, pack.language, made, before)
+            grant = demonstration(pack.actor_id, pack.model_sha256, pack.languages, made, before)
             envelope = sign(grant.canonical(), "grant", (self.key,))
             if self._archive is not None:
                 self.enter("grant", grant.id, envelope, None)
@@ -227,7 +228,7 @@ class Door:
                 said,
                 actor=take.actor,
                 model_sha256=model,
-                language=pack.language if isinstance(pack, Pack) else "",
+                language=language_of(take, pack) if isinstance(pack, Pack) else "",
                 text=take.text,
                 kind=kind,
                 line=take.line,
@@ -248,7 +249,7 @@ class Door:
                 stated.kept(take.facts.get("use", {})),
                 actor=take.actor,
                 model_sha256=take.model_sha256,
-                language=pack.language if isinstance(pack, Pack) else "",
+                language=language_of(take, pack) if isinstance(pack, Pack) else "",
                 text=take.text,
                 line=line,
                 certain=_certain(take),

@@ -31,7 +31,7 @@ from voicesvc.store import StoredTake, fingerprints, iso, permits, queue, record
 from voicesvc.store import takes as rows
 from voicesvc.store.takes import Ending
 from voicesvc.studio import Studio
-from voicesvc.takes import Rendering, line_of_take
+from voicesvc.takes import Rendering, language_of, line_of_take
 
 _IDLE_S = 1.0  # how often the database is asked when nobody said that there is something
 _LATER_S = 5.0  # after which a voice that was not ready is asked for again
@@ -181,7 +181,7 @@ class Maker(Loop):
     def _judge(self, pcm: Pcm, rate_hz: int, line: Line) -> dict[str, Any]:
         """What the inspector says of samples that are to say a line's text."""
         assert self._inspector is not None, "asking for quality is refused without"
-        language = self._studio.cast.pack(line.actor or "").language
+        language = line.language or self._studio.cast.pack(line.actor or "").language
         verdict = inspected(self._inspector, pcm, rate_hz, (line.text or "", line.markup, language))
         return {"wer": verdict.wer, "transcript": verdict.transcript}
 
@@ -247,7 +247,7 @@ class Measurer(Loop):
         figures = levels.json()
         if self._inspector is not None:
             pack = self._studio.cast.packs.get(take.actor)
-            language = pack.language if isinstance(pack, Pack) else ""
+            language = language_of(take, pack) if isinstance(pack, Pack) else ""
             loose = take.made_by == "retake" or take.facts.get("from_plan")
             kind: markup.Kind = "plain" if loose else take.facts["asked"].get("markup", "auto")
             verdict = inspected(self._inspector, pcm, rate_hz, (take.text, kind, language))

@@ -121,6 +121,9 @@ class LineHead(_Strict):
     style: dict[EmotionName, Annotated[float, _in(0.0, 1.0)]] = Field(
         {}, description="how much of which of the voice's styles, for all of the line"
     )
+    language: str | None = Field(
+        None, max_length=35, description="of the text, where it is not the voice's own"
+    )
     pivot_hz: Annotated[float, _in(20.0, 1000.0)] = Field(
         120.0, description="the pitch that `range` scales around"
     )

@@ -19,7 +19,28 @@ def _plain_path(path: str) -> str:
     return path
 
 
+# What XTTS v2 was trained on; regions of them are said as they are: "en-us".
+XTTS_LANGUAGES = (
+    "ar",
+    "cs",
+    "de",
+    "en",
+    "es",
+    "fr",
+    "hi",
+    "hu",
+    "it",
+    "ja",
+    "ko",
+    "nl",
+    "pl",
+    "pt",
+    "ru",
+    "tr",
+    "zh-cn",
+)
 SLUG = r"^[a-z0-9][a-z0-9_-]{0,63}$"
+LANGUAGE = r"^[a-z]{2,3}(-[a-z0-9]+)*$"  # "en-us"
 Slug = Annotated[str, Field(pattern=SLUG)]
 Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 InsidePath = Annotated[str, AfterValidator(_plain_path)]
@@ -285,7 +306,7 @@ class Description(Strict):
     actor_id: Slug
     name: Said
     engine: Literal["vits", "xtts"] = "vits"
-    language: Annotated[str, Field(pattern=r"^[a-z]{2,3}(-[a-z0-9]+)*$")]  # "en-us"
+    language: Annotated[str, Field(pattern=LANGUAGE)]
     sample_rate_hz: Annotated[int, Field(ge=8000, le=96000)]
     demonstration: bool
     resident_bytes: Annotated[int, Field(ge=1)]  # on the device, after load
@@ -313,6 +334,15 @@ class Description(Strict):
         if self.xtts is not None and self.xtts.output_sample_rate != self.sample_rate_hz:
             raise ValueError("sample_rate_hz is not xtts.output_sample_rate")
         return self
+
+    @property
+    def languages(self) -> tuple[str, ...]:
+        """What its model was trained to speak; that of the pack itself comes first."""
+        if self.xtts is None:
+            return (self.language,)
+        root = self.language.partition("-")[0]
+        others = (name for name in XTTS_LANGUAGES if name.partition("-")[0] != root)
+        return (self.language, *others)
 
     @property
     def network(self) -> Vits | Xtts:

@@ -12,6 +12,7 @@ import tempfile
 import tomllib
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from functools import lru_cache
 from pathlib import Path
 from types import UnionType
 from typing import Any, Union, get_args, get_origin
@@ -23,8 +24,18 @@ from pydantic import BaseModel, ValidationError, model_validator
 from safetensors import SafetensorError
 from safetensors.numpy import load_file, save_file
 
-from voicesvc.errors import PackRefused
-from voicesvc.manifest import SLUG, Description, Licence, Source, Text, Vits, Weights, Xtts
+from voicesvc.errors import InvalidRequest, PackRefused
+from voicesvc.manifest import (
+    LANGUAGE,
+    SLUG,
+    Description,
+    Licence,
+    Source,
+    Text,
+    Vits,
+    Weights,
+    Xtts,
+)
 
 __all__ = [
     "MANIFEST",
@@ -48,6 +59,8 @@ __all__ = [
     "read",
     "refused",
     "sha256",
+    "tag_of",
+    "tags",
     "tensors",
     "verify",
     "write",
@@ -85,6 +98,27 @@ class Pack(_Manifest):
         parts.append(self.weights_sha256)
         parts += (f"{name} {style.sha256}" for name, style in sorted(self.styles.items()))
         return parts[0] if len(parts) == 1 else hashlib.sha256(" ".join(parts).encode()).hexdigest()
+
+    def speaking(self, language: str | None) -> "Pack":
+        """The same for a text in a language that its model speaks; None: the voice's own.
+
+        Raises:
+            InvalidRequest: it speaks no such language.
+        """
+        if language is None:
+            return self
+        said = language.lower().replace("_", "-")
+        if said in (self.language, self.language.partition("-")[0]):
+            return self
+        roots = {name.partition("-")[0] for name in self.languages}
+        known = self.xtts is not None and said.partition("-")[0] in roots
+        if not known or re.fullmatch(LANGUAGE, said) is None:
+            raise InvalidRequest(
+                f"{self.actor_id} does not speak {language!r}",
+                where="language",
+                valid=list(self.languages),
+            )
+        return self.model_copy(update={"language": said})
 
     @property
     def weights_sha256(self) -> str:
@@ -160,6 +194,22 @@ def find(models_dir: Path) -> dict[str, Pack | PackRefused]:
     """
     folders = sorted(models_dir.iterdir()) if models_dir.is_dir() else []
     return {f.name: of_folder(f) for f in folders if is_pack(f)}
+
+
+def tag_of(language: str) -> str:
+    """The token that tells XTTS the language of its text."""
+    root = language.partition("-")[0]
+    return "[zh-cn]" if root == "zh" else f"[{root}]"
+
+
+@lru_cache(maxsize=256)
+def tags(path: Path, sha256: str) -> frozenset[str]:
+    """The tokens in brackets of a vocabulary, which is known by its sha256; none if unreadable."""
+    try:
+        said = json.loads(path.read_bytes())
+        return frozenset(t["content"] for t in said["added_tokens"])
+    except (OSError, ValueError, KeyError, TypeError):
+        return frozenset()  # told when the voice is loaded
 
 
 def is_pack(folder: Path) -> bool:

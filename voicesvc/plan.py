@@ -20,12 +20,12 @@ _MODIFIERS = frozenset("ːˑʰʲʷˠˤʼ˞")  # spacing signs that change the sy
 
 
 def kind_of(symbol: str, role: Kind) -> Kind:
-    """Stress, length and combining signs are marks, spaces inside a word pauses."""
+    """Stress, length and combining signs are marks, spaces inside a word pauses; figures speak."""
     if role != "phone":
         return role
-    if symbol in STRESS or symbol in _MODIFIERS or unicodedata.combining(symbol[0]):
+    if symbol in STRESS or symbol in _MODIFIERS or unicodedata.category(symbol[0])[0] == "M":
         return "mark"
-    return "pause" if symbol.isspace() or not symbol[0].isalpha() else "phone"
+    return "pause" if symbol.isspace() or not symbol[0].isalnum() else "phone"
 
 
 def is_vowel(symbol: str) -> bool:
@@ -83,12 +83,14 @@ class PlannedWord:
 class Variability:
     """How much two seeds differ: factors of the model's own noise, 1.0 as it was made.
 
-    `style` is how much of which of the voice's styles, each 0 to 1, by name.
+    `style` is how much of which of the voice's styles, each 0 to 1, by name; `language` that of the
+    words, "" the voice's own.
     """
 
     sound: float = 1.0
     timing: float = 1.0
     style: tuple[tuple[str, float], ...] = ()
+    language: str = ""
 
 
 AS_MADE = Variability()

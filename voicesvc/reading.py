@@ -2,10 +2,11 @@
 
 from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import replace
+from typing import Any
 
 from voicesvc import lexicon, markup, packs, phonemes, plan, script, spoken
 from voicesvc.directions import Directed, Said, Style, Styled
-from voicesvc.errors import BadLexicon, BadMarkup, BadPlan, PackRefused
+from voicesvc.errors import BadLexicon, BadMarkup, BadPlan, InvalidRequest, PackRefused
 
 Sentence = tuple[script.Span, tuple[phonemes.Word, ...]]
 
@@ -38,6 +39,39 @@ def sentences(
         words = phonemizer.words(span.text, span.start, read)
         if any(s in sounds for w in words for s in w.phones):
             yield span, words
+
+
+def lacking(pack: packs.Pack, language: str | None = None) -> str | None:
+    """Why a voice cannot speak a language of its model, or its own, here; None where it can."""
+    if pack.xtts is None:
+        return None
+    language = language or pack.language
+    words = pack.xtts.vocabulary
+    if packs.tag_of(language) not in packs.tags(pack.folder / words.file, words.sha256):
+        return f"the model's vocabulary has no {packs.tag_of(language)}"
+    return phonemes.lacking(language)
+
+
+def languages(pack: packs.Pack) -> dict[str, Any]:
+    """What a voice can be asked for here, and why it cannot speak the others of its model."""
+    missing = {name: lacking(pack, name) for name in pack.languages}
+    spoken = [name for name, why in missing.items() if why is None]
+    return {
+        "languages": spoken,
+        "languages_lacking": {name: why for name, why in missing.items() if why is not None},
+    }
+
+
+def demand(pack: packs.Pack) -> None:
+    """That the pack's language can be spoken here.
+
+    Raises:
+        InvalidRequest: it cannot; says why, and what can.
+    """
+    why = lacking(pack)
+    if why is not None:
+        valid = languages(pack)["languages"]
+        raise InvalidRequest(f"{pack.language}: {why}", where="language", valid=valid)
 
 
 def anew(

@@ -42,7 +42,7 @@ from voicesvc.splice import Part
 from voicesvc.store import StoredTake
 from voicesvc.store.takes import NewTake
 from voicesvc.studio import Studio
-from voicesvc.takes import Rendering, Take, line_of_take, moved, said
+from voicesvc.takes import Rendering, Take, language_of, line_of_take, moved, said
 
 EDITED = "edited"  # the document of a retake's plan, where a plan was sent
 
@@ -286,6 +286,7 @@ def edited(studio: Studio, take: StoredTake, old: LinePlan) -> LinePlan:
     if asked.plan is not None:
         return asked.plan.model_copy(update={"length": None})
     pack = studio.cast.pack(take.actor)
+    pack = pack.speaking(language_of(take, pack))
     lexicons = studio.lexicons.of(asked.lexicons, pack.folder)
     read = reading.anew(pack, studio.cast.phonemizer(pack), lexicons)
     with studio.cast.leased(take.actor) as engine:

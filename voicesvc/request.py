@@ -55,7 +55,7 @@ def of_text(line: Line, seed: int, voice: Voice) -> Request:
     """
     pack = voice.pack
     directed = markup.parse(line.text or "", line.markup, lenient=line.lenient)
-    cleaned = script.clean(directed.text)
+    cleaned = script.clean(directed.text, script.scripts_of(pack.language))
     directed = replace(directed, text=cleaned.text)
     texts = reading.sentences(directed, pack, voice.phonemizer, voice.lexicons)
     first = next(texts, None)
@@ -81,6 +81,7 @@ def of_text(line: Line, seed: int, voice: Voice) -> Request:
             seed=seed,
             variability=VariabilityPlan(**line.variability.model_dump()),
             style=delivery.styled(line.emotion, styles),
+            language=None if line.language is None else pack.language,
             pivot_hz=pivot_hz,
             room_tone=line.room_tone,
             extreme=line.extreme,

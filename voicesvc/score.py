@@ -192,7 +192,8 @@ def _seed(seed: int, number: int) -> int:
 def variability_of(head: LineHead) -> Variability:
     """What of a line the model itself is told, beside its words and seed."""
     varied = head.variability
-    return Variability(varied.sound, varied.timing, tuple(sorted(head.style.items())))
+    style = tuple(sorted(head.style.items()))
+    return Variability(varied.sound, varied.timing, style, head.language or "")
 
 
 @dataclass(frozen=True, slots=True)

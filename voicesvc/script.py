@@ -48,13 +48,22 @@ class Cleaned:
     skipped: tuple[Skipped, ...]
 
 
+# Signs that belong to the letter before them: of Latin, Arabic and Devanagari.
+_MARKS = (
+    "\u0300-\u036f\u0610-\u061a\u064b-\u065f\u0670\u06d6-\u06dc\u06df-\u06e4\u06e7\u06e8"
+    "\u06ea-\u06ed\u0900-\u0903\u093a-\u093c\u093e-\u094f\u0951-\u0957\u0962\u0963"
+)
+# Between these no space is written.
+_CLOSE = "\u3005-\u3007\u3041-\u30ff\u3400-\u9fff"
+_OPENS, _CLOSES = "「『【〈《〔", "」』】〉》〕"
+_QUOTING = tuple("とって")  # after a quotation in Japanese: 「行く。」と言った is one sentence
 _SAID = "&@#%+=$£€¥¢°©®™×÷±"  # symbols that are read aloud
 # A word as written. A dot joins "U.S", "3.50" and "example.com", but not "end.Next".
 _WORD = re.compile(
     rf"""
     (?: (?<!\w)'(?=(?i:em|cause|til|tis|twas|n|\d0s)\b) | (?<![\w.])[-.](?=\d) )?
     (?: [^\W_] | [{_SAID}] )
-    (?: [^\W_] | [{_SAID}\u0300-\u036f\u2060]
+    (?: [^\W_] | [{_SAID}{_MARKS}\u2060]
       | ['/-](?=[^\W_]) | (?<=\d)[,:](?=\d) | (?<=Ph)\.(?=D)
       | (?<![^\W\d_][^\W\d_])\.(?=[^\W_]) | \.(?=[a-z])
     )*
@@ -69,8 +78,10 @@ _FIRST_WORD = re.compile(
     "|Well|Were|What|When|Where|Which|While|Who|Why|With|Would|Yes|Yet|Your?"
 )
 # Possessive and anchored to a run's first mark, so that a page of "!!!" costs no backtracking.
-_END = re.compile(r"(?<![.!?…])[.!?…]++[\"')\]}]*+(?=\s|\Z)|(?<!\s)\s*\n\s*+")
-_CUT_CLAUSE = re.compile(r"[,;:)—…][\"')\]]*\s|\s[—-]\s")
+_END = re.compile(
+    rf"(?<![.!?…])[.!?…]++[\"')\]}}{_CLOSES}]*+(?=\s|\Z|[{_OPENS}{_CLOSE}])|(?<!\s)\s*\n\s*+"
+)
+_CUT_CLAUSE = re.compile(rf"[,;:)—…][\"')\]{_CLOSES}]*\s|\s[—-]\s|[,;:—…](?=[{_OPENS}{_CLOSE}])")
 _SPACE = re.compile(r"\s+")
 _IN_READING = re.compile(r"[^\w.]|_")
 
@@ -174,6 +185,8 @@ def _ends_sentence(text: str, begin: int, mark: re.Match[str]) -> bool:
     if not after:
         return True
     signs = mark.group()
+    if signs[-1] in _CLOSES and after.startswith(_QUOTING):
+        return False
     first = re.match(r"[\"'(\[{]*(\w*)", after)
     word = first.group(1) if first else ""
     if signs[0] != "." or signs[:2] == "..":
@@ -210,7 +223,7 @@ _SAME_LENGTH = str.maketrans(
     | dict.fromkeys("–―", "—")
     | dict.fromkeys("\x0b\x0c\x85\u2028\u2029", "\n")
     | dict.fromkeys("\u00ad\u200c", "\u2060")  # invisible inside a word
-    | dict(zip("⁄‼⁇⁈⁉。、،؛؟", "/!???.,,;?", strict=True))
+    | dict(zip("⁄‼⁇⁈⁉。、،؛؟｡､।॥۔", "/!???.,,;?.,...", strict=True))
 )
 _EMOJI_BASE = "\U0001f000-\U0001faff\u2190-\u21ff\u2300-\u23ff\u25a0-\u27bf\u2b00-\u2bff〰〽㊗㊙"
 _EMOJI_TAIL = "\ufe0e\ufe0f\u20e3\U0001f3fb-\U0001f3ff\U000e0020-\U000e007f"
@@ -220,6 +233,26 @@ _EMOJI = re.compile(
 )
 _ODD = re.compile(r"[^\n\x20-\x7e]+")
 _RANGE_DASH = re.compile(r"(?<=\d)—(?=\d)")
+
+
+# Words that begin the Unicode names of a language's letters, beside Latin ones.
+_SCRIPTS = {
+    **dict.fromkeys(("ar", "fa", "ur"), ("ARABIC",)),
+    **dict.fromkeys(("be", "bg", "kk", "ky", "mk", "ru", "sr", "tt", "uk"), ("CYRILLIC",)),
+    **dict.fromkeys(("hi", "mr", "ne"), ("DEVANAGARI",)),
+    "el": ("GREEK",),
+    "ja": ("CJK", "IDEOGRAPHIC", "HIRAGANA", "KATAKANA", "KATAKANA-HIRAGANA"),
+    "ko": ("HANGUL", "CJK"),
+    "zh": ("CJK", "IDEOGRAPHIC"),
+}
+
+
+ANY = ("LATIN", *dict.fromkeys(name for names in _SCRIPTS.values() for name in names))
+
+
+def scripts_of(language: str) -> tuple[str, ...]:
+    """The scripts that a language ("ja", "ru-ru") is written in, as `clean` takes them."""
+    return ("LATIN", *_SCRIPTS.get(language.partition("-")[0], ()))
 
 
 def clean(text: str, scripts: Iterable[str] = ("LATIN",)) -> Cleaned:

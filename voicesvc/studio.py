@@ -204,8 +204,9 @@ class Studio:
         """Every check that needs no model."""
         lines.check(line)
         if line.plan is not None:
-            return request.of_plan(line, line.plan, self.cast.pack(line.plan.actor))
-        pack = self.cast.pack(line.actor or "")
+            pack = self.cast.pack(line.plan.actor)
+            return request.of_plan(line, line.plan, pack.speaking(line.plan.language))
+        pack = self.cast.pack(line.actor or "").speaking(line.language)
         limit = self.settings.max_text_chars
         if len(line.text or "") > limit:
             detail = f"{len(line.text or '')} characters"

@@ -21,6 +21,7 @@ from voicesvc.fit import Report
 from voicesvc.line import Line
 from voicesvc.lineplan import Length, LinePlan
 from voicesvc.measure import Peaks
+from voicesvc.packs import Pack
 from voicesvc.request import Request
 from voicesvc.rights import Permit
 from voicesvc.script import Skipped
@@ -200,7 +201,15 @@ def peaks_json(peaks: Peaks) -> bytes:
 
 def asked_of(line: Line) -> dict[str, Any]:
     """The request without what is kept beside it: its text and its plan."""
-    return line.model_dump(mode="json", exclude={"text", "plan"}, exclude_defaults=True)
+    asked = line.model_dump(mode="json", exclude={"text", "plan"}, exclude_defaults=True)
+    if line.plan is not None and line.plan.language is not None:
+        asked["language"] = line.plan.language
+    return asked
+
+
+def language_of(take: StoredTake, pack: Pack) -> str:
+    """The language that a take is in: asked for, or the voice's own."""
+    return str(take.facts.get("asked", {}).get("language") or pack.language)
 
 
 def line_of(kept: Mapping[str, Any], **more: Any) -> Line:

@@ -12,8 +12,11 @@ from voicesvc.errors import TextTooLong
 from voicesvc.spoken import COUNTED, ENDINGS, INITIALS, TITLES
 
 SHORTEST_CLAUSE = 12  # characters: shorter ones wait, since "Well," alone is said as a whole line
-_SENTENCE = re.compile(r"[.!?…]++[\"'”’)\]}]*+\s++|\s*\n\s*\n\s*")
-_CLAUSE = re.compile(r"[,;:)—…][\"'”’)\]]*\s+|\s[—-]\s+")
+# Where no space follows, what comes next has to be seen: 「行く。」と is no end.
+_SENTENCE = re.compile(
+    r"[.!?…]++[\"'”’)\]}]*+\s++|\s*\n\s*\n\s*|[。！？｡]++[”’）」』】〉》]*+(?=[^\sとって])\s*+"
+)
+_CLAUSE = re.compile(r"[,;:)—…][\"'”’)\]]*\s+|\s[—-]\s+|[、，；：](?=\S)")
 _LAST_WORD = re.compile(r"([^\s\"'“(]*)$")
 
 
@@ -79,7 +82,7 @@ class Typed:
                     return Piece("", self._start, 0.0, flushed=True)
                 return None
             piece = self._take(end or self._forced, pause_s)
-            if script.speakable(script.clean(piece.text).text) or piece.flushed:
+            if script.speakable(script.clean(piece.text, script.ANY).text) or piece.flushed:
                 return piece
 
     def _take(self, end: int, pause_s: float) -> Piece:

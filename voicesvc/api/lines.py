@@ -244,6 +244,8 @@ def make_takes(line: str, body: NewTakes, raw: Body, request: Request) -> JSONRe
     asked = {name: getattr(found, name) for name in rows.EDITABLE}
     spoken = line_of(asked)
     delivery = body.delivery or spoken
+    if "language" not in delivery.model_fields_set:  # of the text, which is the line's
+        delivery = delivery.model_copy(update={"language": spoken.language})
     seed = studio.draw_seed() if body.seed is None else body.seed
     by = archive.by(who(request))
     origin = Origin(who=by.who, line=found.id, stated=stated_of(request))

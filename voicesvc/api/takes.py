@@ -39,6 +39,7 @@ from voicesvc.store import By, State, StoredTake, documents
 from voicesvc.store import takes as rows
 from voicesvc.store.takes import NewTake, TakeFilter
 from voicesvc.studio import Studio
+from voicesvc.takes import language_of
 
 router = APIRouter(tags=["takes"])
 MANIFEST = "application/c2pa"
@@ -316,6 +317,7 @@ def retake(take: str, body: Retake, raw: Body, request: Request) -> JSONResponse
     n_words = len(archive.json_document(parent.id, "timings")["words"])
     check_retake(body, n_words)
     pack = studio.cast.pack(parent.actor)
+    pack = pack.speaking(language_of(parent, pack))
     lexicons = studio.lexicons.of(body.lexicons, pack.folder)
     check_said(body, reading.anew(pack, studio.cast.phonemizer(pack), lexicons))
     by, id = archive.by(who(request)), studio.new_id("tk")

@@ -170,6 +170,11 @@ class Variability(_Fields):
 class Delivery(Prosody):
     """How a line is to be said."""
 
+    language: str | None = Field(
+        None,
+        max_length=35,
+        description="of the text, one of those that /v1/actors lists for the actor; unset: its own",
+    )
     extreme: bool = Field(False, description="allow pitch_st beyond -4 to 8, to -12 to 12")
     variability: Variability = Field(
         Variability(), description="factors of the model's noise scales"

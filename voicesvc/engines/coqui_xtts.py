@@ -23,13 +23,11 @@ from voicesvc.engines.coqui import checkpoint_of, fold
 from voicesvc.engines.piper import UNSTATED
 from voicesvc.engines.tensors import check
 from voicesvc.errors import PackRefused
+from voicesvc.manifest import XTTS_LANGUAGES
 from voicesvc.packs import Description, Licence, Tensors, Text, Xtts, refused
 
 VOCABULARY = "vocab.json"
 SPEAKERS = "speakers_xtts.pth"
-# Chinese and Japanese are read in another script first, by programs that are not installed here;
-# Korean has more letters than a pack lists.
-LANGUAGES = ("ar", "cs", "de", "en", "es", "fr", "hi", "hu", "it", "nl", "pl", "pt", "ru", "tr")
 _CLIPS = (".wav", ".flac", ".ogg", ".mp3")
 _LEAST_S = 0.33  # of a reference: below it the model hears nothing
 _VOICED_FRAMES = 40  # of 5 ms: below it a median pitch says little
@@ -129,7 +127,7 @@ def from_coqui_xtts(
             demonstration=about.licence is None,
             resident_bytes=sum(values[n].nbytes for n in network.speaking(values)),
             licence=given.model_copy(update={"base": "CPML"}),
-            text=_text(vocabulary, language),
+            text=_text(vocabulary),
             xtts=shape.model_copy(update=found),
         )
     except ValidationError as e:
@@ -215,18 +213,18 @@ def _language(config: Mapping[str, Any], language: str | None) -> str:
     if known is None:
         raise ValueError("datasets: the config names no one language; give one")
     known = str(known).lower().replace("_", "-")
-    if known.partition("-")[0] not in LANGUAGES:
-        raise ValueError(f"language {known!r} is not served; valid: {list(LANGUAGES)}")
+    if known.partition("-")[0] not in {name.partition("-")[0] for name in XTTS_LANGUAGES}:
+        raise ValueError(f"language {known!r} is not served; valid: {list(XTTS_LANGUAGES)}")
     return known
 
 
-def _text(vocabulary: Mapping[str, int], language: str) -> Text:
+def _text(vocabulary: Mapping[str, int]) -> Text:
     """The letters of a plan: what the vocabulary has, and what is spelt out before it is asked."""
     from TTS.tts.layers.xtts.tokenizer import _symbols_multilingual
 
-    spelt = {s.strip() for _, s in _symbols_multilingual.get(language.partition("-")[0], ())}
+    patterns = {p.pattern for found in _symbols_multilingual.values() for p, _ in found}
     single = {t for t in vocabulary if len(t) == 1 and t == t.lower() and not t.isspace()}
-    signs = {s for s in spelt if len(s) == 1}
+    signs = {p.removeprefix("\\") for p in patterns}
     return Text(
         phonemizer="graphemes",
         symbols=(" ", *sorted(single | signs | set("0123456789"))),

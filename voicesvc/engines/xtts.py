@@ -13,7 +13,6 @@ from dataclasses import dataclass, replace
 from functools import cache, lru_cache, partial
 from typing import cast
 
-import numpy as np
 import torch
 from torch import Tensor
 
@@ -28,7 +27,7 @@ from voicesvc.engines.endguard import EndGuard
 from voicesvc.engines.gpt import Bounds, Gpt, Said, Sampling, Saying
 from voicesvc.engines.read import style_files, weights
 from voicesvc.engines.shared import Share, Weights, alone
-from voicesvc.engines.spelt import Tokens, lasting, positions, text_of
+from voicesvc.engines.spelt import Tokens, positions, text_of
 from voicesvc.engines.vits import device_class, pick_dtype, pin
 from voicesvc.engines.vocoder import CELL_FRAMES, Vocoder
 from voicesvc.errors import BadPlan, EngineFailed, InvalidRequest, PackRefused
@@ -135,14 +134,14 @@ class Xtts:
         laid, dropped = self._lay_out(words)
         if not any(u.kind == "phone" for w in laid for u in w.units):
             raise BadPlan("no symbol this voice knows", valid=sorted(self.symbols))
-        parts = self._parts(laid)
+        parts = self._parts(laid, variability.language)
         decoding = self._decoding(parts, seed, variability)
         guess = Plan(
             model_sha256=self.pack.model_sha256,
             sample_rate_hz=self.sample_rate_hz,
             hop=self.hop,
             seed=seed,
-            words=self._lasting(parts, [round(_USUAL_TOKENS * len(text_of(p))) for p in parts]),
+            words=self._lasting(parts, [_usual_tokens(p) for p in parts], variability),
             dropped=dropped,
             variability=variability,
             hidden=Hidden(decoding),
@@ -151,17 +150,21 @@ class Xtts:
         @cache
         def said() -> Plan:
             found = [torch.stack(list(latents)) for latents in decoding]
-            words = self._lasting(parts, [len(latents) for latents in found])
+            words = self._lasting(parts, [len(latents) for latents in found], variability)
             return replace(guess, words=words, hidden=Hidden(tuple(found)))
 
         return replace(guess, said=said)
 
     def _lasting(
-        self, parts: Iterable[Sequence[PlannedWord]], tokens: Iterable[int]
+        self,
+        parts: Iterable[Sequence[PlannedWord]],
+        tokens: Iterable[int],
+        variability: Variability,
     ) -> tuple[PlannedWord, ...]:
         """All words, where each part is so many tokens long."""
         pairs = zip(parts, tokens, strict=True)
-        return tuple(w for part, n in pairs for w in lasting(part, self.vocoder.frames(n)))
+        last, language = self._tokens.lasting, variability.language
+        return tuple(w for part, n in pairs for w in last(part, self.vocoder.frames(n), language))
 
     def _lay_out(self, words: Sequence[phonemes.Word]) -> tuple[list[PlannedWord], tuple[str, ...]]:
         """Words as units without durations yet; a unit is a letter."""
@@ -183,29 +186,10 @@ class Xtts:
                 nth[key] += 1
         return laid, tuple(dropped)
 
-    def _parts(self, words: Sequence[PlannedWord]) -> list[Sequence[PlannedWord]]:
-        """The words in as few parts as the model takes, cut where something ends.
-
-        Where there are several, two that follow one another are together no more than it takes.
-        """
-        return [words] if self._share(words) <= 1 else self._halves(words)
-
-    def _halves(self, words: Sequence[PlannedWord]) -> list[Sequence[PlannedWord]]:
-        n = math.ceil(2 * self._share(words))
-        if len(words) == 1 or n == 1:
-            return [words]
-        begins = np.cumsum([len(w.units) for w in words])[:-1].tolist()
-        borders = range(1, len(words))
-        clauses = [i for i in borders if any(u.symbol in ",;:.?!" for u in words[i - 1].units)]
-        middle = sum(len(w.units) for w in words) * (n // 2) / n
-        at = min(clauses or borders, key=lambda i: abs(begins[i - 1] - middle))
-        return [*self._halves(words[:at]), *self._halves(words[at:])]
-
-    def _share(self, words: Sequence[PlannedWord]) -> float:
-        """How much of what the model takes at once the words are."""
-        text = text_of(words)
-        most = self.shape.gpt_max_text_tokens - 1
-        return max(len(text) / self._tokens.most_letters, len(self._tokens(text)) / most)
+    def _parts(
+        self, words: Sequence[PlannedWord], language: str = ""
+    ) -> list[Sequence[PlannedWord]]:
+        return self._tokens.parts(words, language)
 
     def _decoding(
         self, parts: Sequence[Sequence[PlannedWord]], seed: int, variability: Variability
@@ -217,7 +201,7 @@ class Xtts:
         """
         most = self.shape.gpt_max_text_tokens
         for part in parts:
-            if len(self._tokens(text_of(part))) >= most:
+            if len(self._tokens(text_of(part), variability.language)) >= most:
                 raise BadPlan(
                     f"{part[0].text[:40]!r} is one word of more than {most} tokens",
                     where="text",
@@ -246,15 +230,15 @@ class Xtts:
         variability: Variability,
     ) -> Saying:
         """The last of one or two parts, after the one that was said."""
-        shape = self.shape
+        shape, language = self.shape, variability.language
         text = text_of(parts[-1])
         wanted = math.ceil(_MOST_BEGUN + _MOST_TOKENS * len(text))
-        tokens = self._tokens(text_of([w for part in parts for w in part]))
+        tokens = self._tokens(text_of([w for part in parts for w in part]), language)
         stop = shape.gpt_stop_audio_token
         before = [t for saying in said for t in saying.tokens if t != stop]
         room = shape.gpt_max_audio_tokens - _RESERVED
         if len(tokens) >= shape.gpt_max_text_tokens or len(before) + wanted / 2 > room:
-            tokens, before = self._tokens(text), []
+            tokens, before = self._tokens(text, language), []
         how = Sampling(
             temperature=shape.temperature * variability.sound,
             top_k=shape.top_k,
@@ -265,7 +249,8 @@ class Xtts:
         saying = Saying(tokens, how, generator, bounds, before)
         saying.voice, _ = self._styled(variability.style)
         if shape.end_guard_heads:
-            mine, last = (len(self._tokens(text_of(w))) for w in (parts[-1], parts[-1][-1:]))
+            ends = (parts[-1], parts[-1][-1:])
+            mine, last = (len(self._tokens(text_of(w), language)) for w in ends)
             begin = len(tokens) - mine if before else 0
             saying.guard = EndGuard(len(tokens) + 1, len(tokens) - last, begin)
         return saying
@@ -293,7 +278,7 @@ class Xtts:
             EngineFailed: the model produced something that is no sound.
         """
         check_model(line, self.pack.model_sha256)
-        parts = self._parts(line.words)
+        parts = self._parts(line.words, line.variability.language)
         if isinstance(line.hidden, Hidden):
             known = line.hidden.parts
         else:
@@ -322,6 +307,10 @@ class Xtts:
         del self.batch, self.vocoder, self.conditioning, self.styles, self._styled
         if self.where.type == "cuda":
             torch.cuda.empty_cache()
+
+
+def _usual_tokens(part: Sequence[PlannedWord]) -> int:
+    return round(_USUAL_TOKENS * len(text_of(part)))
 
 
 def load(pack: Pack, device: str = "auto", precision: str = "auto") -> Xtts:

@@ -49,7 +49,7 @@ class Entry(BaseModel):
     @cached_property
     def written(self) -> str:
         """The grapheme as it looks in cleaned text."""
-        return " ".join(script.clean(self.grapheme).text.split())
+        return " ".join(script.clean(self.grapheme, script.ANY).text.split())
 
 
 class _Document(BaseModel):
@@ -148,7 +148,9 @@ def checked(entries: Sequence[Entry], places: Sequence[Place]) -> tuple[Entry, .
                 raise BadLexicon(
                     error.detail, where=f"{place.said}, {error.where}", valid=error.valid
                 ) from error
-        elif not _LETTER.search(script.clean(entry.sounds_like or entry.alias or "").text):
+        elif not _LETTER.search(
+            script.clean(entry.sounds_like or entry.alias or "", script.ANY).text
+        ):
             raise BadLexicon(
                 f"nothing of what {entry.grapheme!r} is said as can be said",
                 where=place.said,

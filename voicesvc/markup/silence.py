@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 from itertools import pairwise
 
 from voicesvc.directions import Event, Pause
-from voicesvc.script import clean, sentences
+from voicesvc.script import ANY, clean, sentences
 
 # As Azure writes them -> as they are kept. "Trailing" is what many write for "Tailing".
 TYPES = {
@@ -55,7 +55,7 @@ def silences(text: str, asked: Mapping[str, float], events: Iterable[Event]) -> 
             add(start, end, length_s)
     exact_s, more_s = asked.get("sentenceboundary-exact"), asked.get("sentenceboundary")
     if exact_s is not None or more_s is not None:
-        spans = list(sentences(clean(text).text))
+        spans = list(sentences(clean(text, ANY).text))
         for one, following in pairwise(spans):
             natural_s = one.pause_s + (more_s or 0.0)
             if one.pause_s > 0.0:  # none: a long sentence was cut, which is no end

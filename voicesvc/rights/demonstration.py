@@ -1,5 +1,6 @@
 """The grant that a demonstration voice comes with, made by the service itself."""
 
+from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 
 from joserfc.jwk import OKPKey
@@ -31,7 +32,7 @@ def id_of(actor: str) -> str:
 def demonstration(
     actor: str,
     model_sha256: str,
-    language: str,
+    languages: Sequence[str],
     made: tuple[OKPKey, int],
     before: Verified | None = None,
 ) -> Grant:
@@ -42,8 +43,8 @@ def demonstration(
     operator, now_ms = made
     now = datetime.fromtimestamp(now_ms // 1000, UTC)
     models = () if before is None else before.grant.voice.model_sha256
-    languages = () if before is None else before.grant.use.languages
-    root = language.lower().split("-")[0]
+    known = () if before is None else before.grant.use.languages
+    roots = (name.lower().split("-")[0] for name in languages)
     until = now + timedelta(days=365 * _YEARS)
     return Grant(
         id=id_of(actor),
@@ -59,7 +60,7 @@ def demonstration(
         production=Production(id="*", title="Demonstration"),
         use=Purposes(
             description=DESCRIPTION,
-            languages=tuple(dict.fromkeys((*languages, root))),
+            languages=tuple(dict.fromkeys((*known, *roots))),
             new_dialogue=True,
             realtime=True,
             singing=True,

@@ -37,7 +37,7 @@ export const AS_USUAL = Object.freeze({
   other: Object.freeze({}),
 });
 const SHOWN_EMOTION = [["name"], ["intensity", "name"], ["arousal", "dominance", "valence"], ["arousal", "valence"]];
-const OTHER = ["lexicons", "markup", "lenient", "spans", "extreme"];
+const OTHER = ["lexicons", "markup", "lenient", "spans", "extreme", "language"];
 
 /** The fields of /v1/plans and /v1/speech that say how; length and seed are beside it. */
 export function deliveryFields({ emotion, prosody, breaths, roomTone, other }) {
