@@ -5,8 +5,6 @@ after a border, are silent too, and they belong to what an editor takes for the 
 of words or plans.
 """
 
-from functools import cache
-
 import numpy as np
 
 from voicesvc.audio import Pcm
@@ -16,9 +14,6 @@ QUIET_DB = -40.0  # against the loudest so far: below it nobody speaks
 AHEAD_S = 0.25  # how far behind a pause the next sound may begin: a stop's closure is shorter
 _BLOCK_S = 0.001
 _METER_BLOCKS = 7  # a meter's window, as sharp as one may be that finds borders to 2 ms
-# The mark adds noise around what is loud, in windows of 64 ms, about 22 dB below the sound there;
-# so it is heard a little way into the silence behind a sound that ends abruptly, and before one.
-_SPREAD_BLOCKS, _SPREAD_DB = 64, -22.0
 
 
 def around(pcm: Pcm, place: int, rate_hz: int) -> tuple[int, int]:
@@ -36,10 +31,9 @@ def around(pcm: Pcm, place: int, rate_hz: int) -> tuple[int, int]:
 
 def _quiet_behind(pcm: Pcm, block: int, threshold: float) -> int:
     """Samples of silence at the end; negative: what it takes until there is some."""
-    room = np.zeros(_SPREAD_BLOCKS, np.float64)
+    room = np.zeros(_METER_BLOCKS, np.float64)
     aligned = pcm[len(pcm) % block :]
-    heard = np.concatenate([_power(aligned, block), room])
-    heard = _meter(heard) + 10 ** (_SPREAD_DB / 10) * np.convolve(heard, _spread(), "same")
+    heard = _meter(np.concatenate([_power(aligned, block), room]))
     loud = np.flatnonzero(heard >= threshold)
     last = int(loud[-1]) + 1 if len(loud) else 0
     return (len(heard) - len(room) - last) * block
@@ -54,11 +48,3 @@ def _power(pcm: Pcm, block: int) -> Floats:
 def _meter(power: Floats) -> Floats:
     window = np.hanning(_METER_BLOCKS + 2)[1:-1]
     return np.convolve(power, window / window.sum(), "same")
-
-
-@cache
-def _spread() -> Floats:
-    """What a window is analysed and laid down with, twice: [2 * _SPREAD_BLOCKS - 1], sum 1."""
-    squared = np.square(np.hanning(_SPREAD_BLOCKS))
-    found = np.convolve(squared, squared)
-    return np.asarray(found / found.sum(), np.float64)
