@@ -122,7 +122,7 @@ def test_more_pitch_than_allowed_is_limited_and_told(tone_server: Service) -> No
     phonemes = words(planned(tone_server, **asked))["storm"]["phonemes"]
     assert {p["pitch_st"] for p in phonemes} == {8.0}
     meant = planned(tone_server, **asked, extreme=True)
-    assert {p["pitch_st"] for p in words(meant)["storm"]["phonemes"]} == {10.0}
+    assert {p["pitch_st"] for p in words(meant)["storm"]["phonemes"]} == {9.5}
 
 
 def test_energy_is_what_is_asked_for(joe_server: Service) -> None:
