@@ -7,9 +7,9 @@ from typing import Any
 import page_browser
 import pytest
 from conftest import Service, tones_served
-from page_browser import Seen, opened
+from page_browser import Seen, new_page, opened
 from page_takes import Script, get, make, option
-from playwright.sync_api import Page, expect
+from playwright.sync_api import Browser, Page, expect
 
 browser = page_browser.browser
 page = page_browser.page
@@ -208,6 +208,31 @@ def test_nobody_else_speaks_a_line_of_an_actor_that_is_not_installed(
     page.get_by_role("button", name="Save to the script").click()
     expect(page.get_by_role("button", name="Save to the script")).to_be_hidden()
     assert get(service, f"/v1/lines/{lost['id']}")["actor"] == "ann"
+
+
+def test_the_address_leads_back_to_a_line(
+    page: Page, browser: Browser, seen: Seen, service: Service
+) -> None:
+    own, newer = Script(service, takes=0), Script(service, takes=0)
+    own.open(page, line=1)
+    address = f"{service.url}/#{own.production}/{own.lines[1]['id']}"
+    expect(page).to_have_url(address)
+    page.reload()
+    expect(page.locator("#line-about")).to_contain_text("H1")
+    expect(option(page, own.lines[1])).to_have_attribute("aria-selected", "true")
+    expect(page.get_by_role("textbox", name="Line")).to_have_value(own.lines[1]["text"])
+    expect(page).to_have_url(address)
+    page.evaluate("hash => { location.hash = hash; }", f"{newer.production}/{newer.lines[2]['id']}")
+    expect(option(page, newer.lines[2])).to_have_attribute("aria-selected", "true")
+    expect(page.get_by_label("Production", exact=True)).to_have_value(newer.production)
+    with new_page(browser, seen) as colleague:
+        colleague.goto(address)
+        expect(option(colleague, own.lines[1])).to_have_attribute("aria-selected", "true")
+        colleague.goto(f"{service.url}/?again#{own.production}/ln_gone")
+        expect(colleague.locator("#notice")).to_have_text(
+            "What this address names is not here, or not for you."
+        )
+        expect(colleague).to_have_url(f"{service.url}/?again#{own.production}")
 
 
 def test_only_what_is_in_view_of_a_long_script_is_in_the_document(

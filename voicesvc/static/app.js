@@ -14,6 +14,7 @@ import { keyGroups } from "/static/keymap.js";
 import { Keys } from "/static/keys.js";
 import { LineForm } from "/static/lineform.js";
 import { Live } from "/static/live.js";
+import { Place } from "/static/place.js";
 import { Productions } from "/static/productions.js";
 import { audioUrl } from "/static/records.js";
 import { askConflict, Review, wrongWords } from "/static/review.js";
@@ -93,7 +94,8 @@ const review = new Review({
 });
 const batch = new Batch({ find: $, onMake: makeMore });
 const compare = new Compare({ find: $, onProblem: showProblem });
-const productions = new Productions({ find: $, onChoose: openProduction });
+const place = new Place(() => desk.guard(goToPlace()));
+const productions = new Productions({ find: $, wanted: () => place.wanted.production, onChoose: openProduction });
 const exporter = new Exporter({
   find: $,
   about: () => ({ production: productions.chosen, circled: shelf.lines.reduce((n, line) => n + line.takes.circled, 0) }),
@@ -145,6 +147,19 @@ async function openProduction(production) {
   const cleared = desk.openLine(null);
   await desk.guard(shelf.openProduction(production?.id ?? null));
   await cleared;
+  refresh();
+}
+
+/** To what the address names; from then on it names what is worked on. */
+async function goToPlace() {
+  const { production, line } = place.wanted;
+  let isThere = production === "" || await productions.go(production);
+  if (isThere && line !== "") {
+    isThere = shelf.line(line) !== null;
+    if (isThere && (place.isKept || desk.lineId === null)) script.choose(line);
+  }
+  if (!isThere) show("notice", "What this address names is not here, or not for you.");
+  place.isKept = true;
   refresh();
 }
 
@@ -304,6 +319,7 @@ function refreshNow() {
   takesPanel.refresh({ scope: desk.scope, takes: takeList.takes, hasMore: desk.hasMore });
   batch.enabled = desk.line !== null;
   exporter.show();
+  place.keep(shelf.production, desk.lineId);
 }
 
 function showKeptReadings({ id, seed, sample_rate_hz: rateHz }) {
@@ -372,4 +388,4 @@ const live = new Live({
   },
 });
 desk.guard(desk.openLine(null));
-desk.guard(productions.read().finally(() => keys.begin(window.keysPressed()))); // on what is there then
+desk.guard(productions.read().then(goToPlace).finally(() => keys.begin(window.keysPressed()))); // on what is there then

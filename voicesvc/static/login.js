@@ -18,7 +18,7 @@ form.addEventListener("submit", async (event) => {
   const key = document.getElementById("key");
   const answer = await ask("POST", { key: key.value });
   if (answer === null) return;
-  if (answer.ok) location.assign(form.dataset.next);
+  if (answer.ok) location.assign(form.dataset.next + location.hash); // a line that a link led to
   else said.textContent = (await answer.json()).detail;
 });
 

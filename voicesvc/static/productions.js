@@ -5,9 +5,9 @@ import { all } from "/static/records.js";
 const KEPT_AS = "voicesvc production";
 
 export class Productions {
-  /** find(id) -> element; onChoose(production or null). */
-  constructor({ find, onChoose }) {
-    Object.assign(this, { onChoose, list: [], opened: null });
+  /** find(id) -> element; wanted() -> id of the one that the address names; onChoose(production or null). */
+  constructor({ find, wanted, onChoose }) {
+    Object.assign(this, { wanted, onChoose, list: [], opened: null });
     this.select = find("production");
     this.select.addEventListener("change", () => this.choose(this.select.value || null));
   }
@@ -16,11 +16,11 @@ export class Productions {
     return this.list.find(({ id }) => id === this.select.value) ?? null;
   }
 
-  /** Reads them, and opens the one that was open last, or the only one. */
+  /** Reads them, and opens the one that is wanted, that was open last, or the only one. */
   async read() {
     this.list = await all("productions", {});
     this.fill();
-    const wanted = [this.opened, localStorage.getItem(KEPT_AS), this.list.length === 1 ? this.list[0].id : null];
+    const wanted = [this.opened, this.wanted(), localStorage.getItem(KEPT_AS), this.list.length === 1 ? this.list[0].id : null];
     const id = wanted.find((one) => this.list.some((p) => p.id === one)) ?? null;
     this.select.value = id ?? "";
     await this.choose(id);
@@ -36,6 +36,14 @@ export class Productions {
     this.fill();
     this.select.value = id;
     await this.choose(id);
+  }
+
+  /** Opens one of those that were read -> whether there is such a one. */
+  async go(id) {
+    if (!this.list.some((p) => p.id === id)) return false;
+    this.select.value = id;
+    await this.choose(id);
+    return true;
   }
 
   choose(id) {
