@@ -196,6 +196,44 @@ def test_marks_made_while_the_service_is_away_are_taken_back(
     assert not kept(script, 2)["circled"]
 
 
+def test_marks_that_were_not_kept_are_sent_again(page: Page, seen: Seen, script: Script) -> None:
+    seen.allowed.append("503")
+    script.open_takes(page)
+    page.route(
+        "**/v1/takes/*",
+        lambda r: r.fulfill(status=503) if r.request.method == "PATCH" else r.continue_(),
+    )
+    page.keyboard.press("Shift+Digit4")
+    expect(row(page, 1).locator(".unkept")).to_have_count(1)
+    page.keyboard.press("n")
+    page.keyboard.type("lost note")
+    page.keyboard.press("Enter")
+    expect(row(page, 1).locator(".unkept")).to_have_count(2)
+    again = row(page, 1).get_by_role("button", name="Send again what was not kept of T1")
+    again.focus()
+    page.keyboard.press("Enter")
+    expect(row(page, 1).locator(".unkept")).to_have_count(2)
+    expect(row(page, 1).locator(".pick")).to_be_focused()
+    patch(script.service, kept(script), note="Ben's", tags=["alt"])
+    expect(row(page, 1)).to_contain_text("Ben's")
+    page.unroute("**/v1/takes/*")
+    page.keyboard.press("Tab")
+    expect(again).to_be_focused()
+    page.keyboard.press("Enter")
+    dialog = page.get_by_role("dialog")  # nobody's note is written over
+    expect(dialog.get_by_role("row", name="note")).to_contain_text("Ben's")
+    expect(dialog).to_contain_text("This take was changed while you did.")
+    dialog.get_by_role("button", name="Use mine").click()
+    assert eventually(lambda: kept(script)["note"] == "lost note")
+    expect(row(page, 1).locator(".stars")).to_have_text("★★★★")
+    expect(page.locator(".unkept:not(:empty), .again")).to_have_count(0)
+    expect(page.get_by_role("alert")).to_be_hidden()
+    assert (kept(script)["rating"], kept(script)["tags"]) == (4, ["alt"])
+    page.keyboard.press("Control+z")
+    page.keyboard.press("Control+z")
+    assert eventually(lambda: kept(script)["rating"] is None)
+
+
 def test_a_mark_the_service_fails_to_keep_is_taken_back(
     page: Page, seen: Seen, script: Script
 ) -> None:

@@ -68,7 +68,8 @@ const bench = new Bench({
 });
 const takeList = new TakeList({
   find: $, lineOf: (take) => shelf.line(take.line),
-  onChoose: (id, how) => desk.choose(id, how), onCircle: (id) => desk.circle(id), onEnd: () => desk.guard(desk.more()),
+  onChoose: (id, how) => desk.choose(id, how), onCircle: (id) => desk.circle(id), onAgain: (id) => desk.sendAgain(id),
+  onEnd: () => desk.guard(desk.more()),
 });
 const desk = new Desk({
   shelf, stage, director, bench, takeList, steps,
@@ -248,12 +249,12 @@ function showProblem(error, brokenAtS = 0) {
 }
 
 /** A change that is not kept: said above all, in the take's row and where it is reviewed. */
-function showUnkept(take, what, error) {
+function showUnkept(take, what, error, again) {
   delete $("problem").dataset.unkept;
   showProblem(error);
   $("problem").dataset.unkept = take.id;
   const why = error instanceof TypeError ? "the service could not be reached" : $("problem-title").textContent;
-  takeList.tell(take.id, `${what}: ${why}`);
+  takeList.tell(take.id, `${what}: ${why}`, again);
   show("problem-title", `${takeName(take)}: ${what}: ${why}`);
   refresh();
 }

@@ -20,7 +20,7 @@ const SCOPES = { // which takes the list shows -> filters of /v1/takes
 
 export class Desk {
   /** The other parts by their names; onText({actor, text}): what is to be said is another;
-   *  onProblem(error); onUnkept(take, what, error): the service did not take a change of it;
+   *  onProblem(error); onUnkept(take, what, error, again): the service did not take a change of it, `again()` sends it;
    *  onChange(): something else is worked on.
    */
   constructor({ shelf, stage, director, bench, takeList, steps, onText, onProblem, onUnkept, onChange }) {
@@ -254,22 +254,29 @@ export class Desk {
     const goTo = (to, from) => this.goTo(id, to, from);
     const step = { of: id, undo: () => goTo(before, members), redo: () => goTo(members, before) };
     this.steps.push(step);
-    const isKept = await this.carryOut(id, unkeptText(members), this.shelf.changeTake(id, { ...members }, base));
+    const again = () => this.change(id, members, base);
+    const isKept = await this.carryOut(id, unkeptText(members), this.shelf.changeTake(id, { ...members }, base), again);
     if (!isKept) this.steps.drop(step);
   }
 
   /** Waits for a change of a take -> whether the service has it. If not, `what` is said of the take;
    *  and no more of it once the service has a change of the same take.
    */
-  async carryOut(id, what, changing) {
+  async carryOut(id, what, changing, again = null) {
     try {
       await changing;
     } catch (error) {
-      this.onUnkept(this.shelf.take(id), what, error);
+      this.onUnkept(this.shelf.take(id), what, error, again);
       return false;
     }
     this.takeList.tell(id, null);
     return true;
+  }
+
+  /** What the service did not take of a take, once more and in order. */
+  async sendAgain(id) {
+    this.onProblem(null);
+    for (const again of this.takeList.againOf(id)) await again();
   }
 
   /** What somebody else has changed since is theirs, and not taken back -> false where it is not kept. */
@@ -287,7 +294,7 @@ export class Desk {
     const take = this.shelf.take(id);
     if (!take || take.state === "queued" || take.state === "open") return;
     const at = this.takeList.list.indices.get(id);
-    const removeIt = () => this.carryOut(id, "not deleted", this.shelf.removeTake(id));
+    const removeIt = () => this.carryOut(id, "not deleted", this.shelf.removeTake(id), () => this.remove(id));
     const restored = async () => this.shelf.putTake(await records.restoreTake(id));
     const step = { of: id, undo: () => this.carryOut(id, "not restored", restored()), redo: removeIt };
     this.steps.push(step);

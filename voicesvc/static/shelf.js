@@ -20,7 +20,7 @@ export class Shelf {
     this.takes = new Map(); // id -> take as it is shown
     this.kept = new Map(); // id -> take as the service has it, as far as is known
     this.changing = new Map(); // id -> the last change under way
-    this.own = new Map(); // id -> the take as our own last change left it
+    this.said = new Map(); // id -> {member: {value, version}}, of our own changes
     this.reading = 0;
   }
 
@@ -159,16 +159,30 @@ export class Shelf {
     this.onTake(take, take);
   }
 
-  /** A change of our own that was carried out meanwhile is no conflict: `base` moves on with it. */
+  /** A change of our own that was carried out meanwhile is no conflict; one of somebody else is, also
+   *  where it was read here before.
+   */
   async carryOut(id, members, base) {
-    const last = this.own.get(id);
-    const own = last !== undefined && last.version > base.version ? last : base;
+    const seen = this.asSeen(base);
+    const known = this.kept.get(id);
+    let changed;
     try {
-      return this.done(await records.change("takes", own, members));
+      changed = await (known?.version > base.version
+        ? this.settle(seen, known, members) : records.change("takes", base, members));
     } catch (error) {
       if (error.status !== 412 || !error.current) throw error;
-      return this.done(await this.settle(own, error.current, members));
+      changed = await this.settle(seen, error.current, members);
     }
+    const { version } = changed;
+    const said = Object.keys(members).map((name) => [name, { value: changed[name], version }]);
+    this.said.set(id, { ...this.said.get(id), ...Object.fromEntries(said) });
+    return this.done(changed);
+  }
+
+  /** A take as the editor saw it, with what they have changed of it themselves since. */
+  asSeen(base) {
+    const own = Object.entries(this.said.get(base.id) ?? {}).filter(([, { version }]) => version > base.version);
+    return { ...base, ...Object.fromEntries(own.map(([name, { value }]) => [name, value])) };
   }
 
   /** Somebody was first. What they left as it was is changed all the same; about the rest we ask. */
@@ -176,7 +190,9 @@ export class Shelf {
     const both = Object.keys(members).filter(
       (name) => !same(base[name], theirs[name]) && !same(theirs[name], members[name]));
     this.hold(theirs);
-    if (both.length > 0 && await this.onConflict(members, theirs, both) === "theirs") {
+    const isOwn = Object.values(this.said.get(base.id) ?? {}).some(({ version }) => version === theirs.version);
+    const shown = isOwn ? { ...theirs, updated_by: null } : theirs; // it was before our own last change
+    if (both.length > 0 && await this.onConflict(members, shown, both) === "theirs") {
       for (const name of both) delete members[name];
     }
     if (Object.keys(members).length === 0) return theirs;
@@ -209,7 +225,6 @@ export class Shelf {
   }
 
   done(take) {
-    this.own.set(take.id, take);
     this.hold(take);
     this.onTake(take, take);
     return take;

@@ -34,16 +34,22 @@ function sameWords(a, b) {
   return b === undefined || words(a) === words(b);
 }
 
+function againButton(take) {
+  const button = Object.assign(element("button", "again", "Send again"), { type: "button" });
+  button.setAttribute("aria-label", `Send again what was not kept of ${takeName(take)}`);
+  return button;
+}
+
 export class TakeList {
   /** find(id) -> element; lineOf(take) -> its line or null;
    *  onChoose(id, {atShare}): a row was chosen, with a place in its waveform if it was that;
-   *  onCircle(id); onEnd(): more takes may be wanted.
+   *  onCircle(id); onAgain(id): send what was not kept of it; onEnd(): more takes may be wanted.
    */
-  constructor({ find, lineOf, onChoose, onCircle, onEnd }) {
-    Object.assign(this, { lineOf, onChoose, onCircle, chosen: null, other: null, withLines: false });
+  constructor({ find, lineOf, onChoose, onCircle, onAgain, onEnd }) {
+    Object.assign(this, { lineOf, onChoose, onCircle, onAgain, chosen: null, other: null, withLines: false });
     this.box = find("take-list");
     this.peaks = new Peaks();
-    this.unkept = new Map(); // take id -> [what the service did not take of it, as text]
+    this.unkept = new Map(); // take id -> [{text: what the service did not take of it, again}]
     this.scaleS = 1; // what the width of a waveform stands for
     const remPx = parseFloat(getComputedStyle(document.documentElement).fontSize);
     this.list = new VirtualList({
@@ -84,15 +90,23 @@ export class TakeList {
     this.list.refresh(take.id);
   }
 
-  /** Says in a take's row what the service did not take; null: no more of that. */
-  tell(id, what) {
-    if (what === null && !this.unkept.delete(id)) return;
-    if (what !== null) this.unkept.set(id, [...this.unkeptOf(id).filter((other) => other !== what), what]);
+  /** Says in a take's row what the service did not take; null: no more of that. `again()` sends it
+   *  once more -> promise; without it there is another way.
+   */
+  tell(id, text, again = null) {
+    if (text === null && !this.unkept.delete(id)) return;
+    const others = (this.unkept.get(id) ?? []).filter((other) => other.text !== text);
+    if (text !== null) this.unkept.set(id, [...others, { text, again }]);
     if (this.list.indices.has(id)) this.list.refresh(id);
   }
 
   unkeptOf(id) {
-    return this.unkept.get(id) ?? [];
+    return (this.unkept.get(id) ?? []).map(({ text }) => text);
+  }
+
+  /** How to send once more what was not kept of a take, in the order it was said. */
+  againOf(id) {
+    return (this.unkept.get(id) ?? []).map(({ again }) => again).filter((again) => again !== null);
   }
 
   /** Which one is chosen (A), and which is the other one (B). */
@@ -193,10 +207,11 @@ export class TakeList {
       ["kind", take.parent ? "retake" : ""], ["varied", variedText(take)],
       ["said", about], ["remark", take.note], ...take.tags.map((tag) => ["tag-mark", tag]),
     ].filter(([, text]) => text);
-    const key = JSON.stringify(parts);
+    const key = JSON.stringify([parts, this.againOf(take.id).length]);
     if (sub.dataset.key === key) return;
     sub.dataset.key = key;
     sub.replaceChildren(...parts.map(([name, text]) => element("span", name, text)));
+    if (this.againOf(take.id).length > 0) sub.prepend(againButton(take));
   }
 
   draw(row, take) {
@@ -217,6 +232,10 @@ export class TakeList {
     const { take: id } = row.dataset;
     const { circle, canvas } = row.parts;
     if (circle.contains(event.target)) this.onCircle(id);
+    else if (event.target.closest(".again")) {
+      row.parts.pick.focus(); // the button goes
+      this.onAgain(id);
+    }
     else if (event.target.closest(".mini")) {
       const box = canvas.getBoundingClientRect();
       this.onChoose(id, { atS: (event.clientX - box.left) / box.width * this.scaleS });
