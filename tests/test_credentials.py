@@ -22,6 +22,7 @@ from voicesvc.credentials import EMBEDDED, Facts, Signing, explain, opaque
 from voicesvc.credentials.identity import identity
 from voicesvc.credentials.local import FILE, LOCAL_NAME, local, made
 from voicesvc.errors import BadSetting, SigningFailed
+from voicesvc.recording import Bounds
 
 RATE_HZ = 48_000
 EXPIRED = Path(__file__).parent / "data" / "expired.wav"
@@ -107,6 +108,19 @@ def test_a_file_says_what_it_is_and_sounds_the_same(
     samples = [soundfile.read(io.BytesIO(f), dtype="int32")[0] for f in (before, after)]
     assert np.array_equal(*samples)
     assert GRANT.encode() not in after
+
+
+def test_a_file_of_strangers_is_read_apart(own: Issued, signing: Signing, tmp_path: Path) -> None:
+    path, anchors = tmp_path / "file", tmp_path / "roots.pem"
+    anchors.write_bytes(own.root)
+    for content in (embedded(signing, plain("mp3"), "mp3"), plain("wav"), EXPIRED.read_bytes()):
+        path.write_bytes(content)
+        for pem in (None, anchors):
+            told = credentials.of_stranger(path, pem)
+            assert told == credentials.read(path, anchors_pem=b"" if pem is None else own.root)
+    told = credentials.of_stranger(path, bounds=Bounds(memory_bytes=1 << 20))
+    assert (told.state, told.take) == ("unreadable", None)
+    assert "more memory or time" in told.reasons[0]
 
 
 @pytest.mark.parametrize("form", ["opus", "pcm_s16le", "pcm_f32le"])

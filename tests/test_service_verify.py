@@ -3,6 +3,7 @@
 import io
 import subprocess
 import sys
+import zlib
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -207,6 +208,39 @@ def test_a_form_in_pieces_gives_its_file_as_it_comes(size: int) -> None:
     form.flush()
     assert b"".join(pieces) == inside
     assert max(map(len, pieces)) <= size + len(b"\r\n--a")  # what might have been a boundary
+
+
+def bomb(frame_mb: int, frames: int) -> bytes:
+    """An ID3 tag with objects of zeros, packed to a thousandth."""
+
+    def safe(n: int) -> bytes:
+        return bytes((n >> shift) & 127 for shift in (21, 14, 7, 0))
+
+    zeros, packer = bytes(1_000_000), zlib.compressobj(9, wbits=-15)
+    block = packer.compress(zeros) + packer.flush(zlib.Z_FULL_FLUSH)
+    body = b""
+    for n in range(frames):
+        about, begin = b"\0a\0a%d\0a%d\0" % (n, n), zlib.compressobj(9)
+        packed = begin.compress(about) + begin.flush(zlib.Z_FULL_FLUSH) + frame_mb * block
+        total = zlib.adler32(about)
+        for _ in range(frame_mb):
+            total = zlib.adler32(zeros, total)
+        packed += b"\x03\0" + total.to_bytes(4, "big")
+        size = safe(len(about) + frame_mb * len(zeros))
+        body += b"GEOB" + safe(len(packed) + 4) + b"\0\x09" + size + packed
+    return b"ID3\x04\0\0" + safe(len(body)) + body
+
+
+def test_credentials_that_unpack_to_more_than_may_be_leave_the_rest(
+    service: Service, take: Any
+) -> None:
+    recording = bomb(180, 5) + coded(chatter(4), "MP3")
+    assert len(recording) < MOST_BYTES
+    told = verify(service, recording).json()
+    assert told["credentials"]["state"] == "unreadable"
+    assert "more memory" in told["credentials"]["reasons"][0]
+    assert [match["take"] for match in told["fingerprint"]["matches"]] == [take.id]
+    assert verify(service, coded(chatter(11), "WAV")).json()["credentials"]["state"] == "none"
 
 
 @pytest.mark.parametrize(

@@ -4,6 +4,7 @@
 where keys are set, or of HTTP. The library is imported when a file is signed or read.
 """
 
+from voicesvc.credentials.apart import of_stranger
 from voicesvc.credentials.claim import LICENCE, Facts, opaque
 from voicesvc.credentials.explained import Credentials, State, explain
 from voicesvc.credentials.finished import collected, finished, parts
@@ -22,6 +23,7 @@ __all__ = (
     "collected",
     "explain",
     "finished",
+    "of_stranger",
     "opaque",
     "parts",
     "read",

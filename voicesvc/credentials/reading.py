@@ -2,6 +2,7 @@
 
 import json
 from pathlib import Path
+from typing import BinaryIO
 
 from voicesvc.credentials.explained import NONE, Credentials, explain, unreadable
 from voicesvc.credentials.identity import PURPOSES_TEXT
@@ -28,24 +29,31 @@ def read(path: Path, sidecar: Path | None = None, anchors_pem: bytes = b"") -> C
 
 
 def _read(path: Path, manifest: bytes | None, anchors_pem: bytes) -> Credentials:
+    with path.open("rb") as file:
+        return read_open(file, manifest, anchors_pem)
+
+
+def read_open(
+    file: BinaryIO, manifest: bytes | None = None, anchors_pem: bytes = b""
+) -> Credentials:
+    """As `read`, of a file that is open, with the credentials of a sidecar in place of its own."""
     import c2pa
 
     trust = {"trust_config": PURPOSES_TEXT}
     if anchors_pem:  # the library takes no empty ones
         trust["user_anchors"] = anchors_pem.decode("ascii", "replace")
     context = c2pa.Context.from_dict({"verify": {**_ALONE, "verify_trust": True}, "trust": trust})
-    with path.open("rb") as file:
-        try:
-            if manifest is None:
-                reader = c2pa.Reader(None, file, context=context)
-            else:  # of a type that it looks for nothing in
-                kind = "application/octet-stream"
-                reader = c2pa.Reader(kind, file, manifest_data=manifest, context=context)
-            with reader:
-                return explain(json.loads(reader.json()))
-        except c2pa.C2paError.ManifestNotFound:
-            return NONE
-        except c2pa.C2paError.NotSupported:  # a kind of file that holds no credentials
-            return NONE
-        except c2pa.C2paError as e:
-            return unreadable(str(e))
+    try:
+        if manifest is None:
+            reader = c2pa.Reader(None, file, context=context)
+        else:  # of a type that it looks for nothing in
+            kind = "application/octet-stream"
+            reader = c2pa.Reader(kind, file, manifest_data=manifest, context=context)
+        with reader:
+            return explain(json.loads(reader.json()))
+    except c2pa.C2paError.ManifestNotFound:
+        return NONE
+    except c2pa.C2paError.NotSupported:  # a kind of file that holds no credentials
+        return NONE
+    except c2pa.C2paError as e:
+        return unreadable(str(e))

@@ -25,7 +25,7 @@ def answer(asked: Mapping[str, Any]) -> dict[str, Any]:
 
 def _answer(path: Path, most_s: float, trust: str | None) -> dict[str, Any]:
     decoded = decode(path, Bounds(most_s=most_s))
-    anchors_pem = b"" if trust is None else Path(trust).read_bytes()
+    anchors = None if trust is None else Path(trust)
     first = queries(decoded.pcm, RATE_HZ, SPEEDS[:1])
     others = queries(decoded.pcm[: round(SEARCHED_S * RATE_HZ)], RATE_HZ, SPEEDS[1:])
     report = {
@@ -34,7 +34,7 @@ def _answer(path: Path, most_s: float, trust: str | None) -> dict[str, Any]:
         "channels": decoded.channels,
         "duration_s": decoded.duration_s,
         "watermark": asdict(detector.find(decoded.pcm, RATE_HZ)),
-        "credentials": asdict(credentials.read(path, anchors_pem=anchors_pem)),
+        "credentials": asdict(credentials.of_stranger(path, anchors)),
     }
     words = [[q.speed, base64.b64encode(q.words.tobytes()).decode()] for q in (*first, *others)]
     return {"report": report, "queries": words}

@@ -3,6 +3,7 @@
 Knows nothing of what is looked for in it.
 """
 
-from voicesvc.recording.decoded import RATE_HZ, Bounds, Decoded, decode
+from voicesvc.recording.apart import Bounds, read_apart
+from voicesvc.recording.decoded import RATE_HZ, Decoded, decode
 
-__all__ = ["RATE_HZ", "Bounds", "Decoded", "decode"]
+__all__ = ["RATE_HZ", "Bounds", "Decoded", "decode", "read_apart"]

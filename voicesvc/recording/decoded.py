@@ -1,10 +1,7 @@
 """What a file is, by its first bytes, and its samples, from `python -m voicesvc.recording`."""
 
 import json
-import os
-import subprocess
 import sys
-import threading
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,22 +9,11 @@ import numpy as np
 
 from voicesvc.audio import Pcm
 from voicesvc.errors import BadRecording, RecordingTooLong, UnknownKind
+from voicesvc.recording.apart import Bounds, read_apart
 
 RATE_HZ = 32_000  # the watermark's; all that is looked for is below 2.5 kHz
 KINDS = ("WAV", "RF64", "FLAC", "MP3", "Ogg Vorbis", "Ogg Opus")
 COMMAND = (sys.executable, "-P", "-m", "voicesvc.recording")
-_KEPT = ("PATH", "PYTHONPATH", "LD_LIBRARY_PATH", "LANG")  # of the environment: no secret
-_COMPLAINT_BYTES = 2_000
-
-
-@dataclass(frozen=True, slots=True)
-class Bounds:
-    """What a file may cost."""
-
-    most_s: float = 300.0  # of sound
-    cpu_s: int = 60
-    wall_s: float = 600.0  # long, since the process has the lowest priority
-    memory_bytes: int = 1 << 30  # of addresses
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,21 +55,8 @@ def decode(path: Path, bounds: Bounds) -> Decoded:
         kind = kind_of(file.read(12))
         file.seek(0)
         given = (str(bounds.most_s), str(bounds.cpu_s), str(bounds.memory_bytes))
-        environment = {name: os.environ[name] for name in _KEPT if name in os.environ}
-        threads = {f"{name}_NUM_THREADS": "1" for name in ("OMP", "OPENBLAS", "MKL")}
-        with subprocess.Popen(
-            (*COMMAND, *given),
-            stdin=file,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            env=environment | threads,
-        ) as process:
-            samples, told = _read(process, bounds)
-    if process.returncode:
-        code = process.returncode
-        why = f"signal {-code}" if code < 0 else f"status {code}"
-        detail = "it ended the decoder, or took more memory or time than a recording may"
-        raise BadRecording(f"{detail}: {why}", where="body")
+        most_bytes = 4 * round((bounds.most_s + 1) * RATE_HZ)
+        samples, told = read_apart((*COMMAND, *given), file, bounds, most_bytes)
     about = json.loads(told)
     if "long" in about:
         raise RecordingTooLong(f"over {bounds.most_s:g} s", valid=f"up to {bounds.most_s:g} s")
@@ -94,21 +67,3 @@ def decode(path: Path, bounds: Bounds) -> Decoded:
     pcm = np.frombuffer(samples, "<f4").astype(np.float32)
     rate_hz, channels = about["sample_rate_hz"], about["channels"]
     return Decoded(pcm, kind, rate_hz, channels, round(about["frames"] / rate_hz, 6))
-
-
-def _read(process: "subprocess.Popen[bytes]", bounds: Bounds) -> tuple[bytes, bytes]:
-    """What it writes to stdout, as much as there may be, and to stderr."""
-    assert process.stdout is not None
-    assert process.stderr is not None
-    timer = threading.Timer(bounds.wall_s, process.kill)
-    timer.start()
-    try:
-        most_bytes = 4 * round((bounds.most_s + 1) * RATE_HZ)
-        samples = process.stdout.read(most_bytes + 1)
-        if len(samples) > most_bytes:
-            process.kill()
-        return samples, process.stderr.read(_COMPLAINT_BYTES)
-    finally:
-        process.stdout.close()
-        process.wait()
-        timer.cancel()

@@ -1,0 +1,30 @@
+"""Credentials of a file that came from anywhere, read by a process of its own, with limits."""
+
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+from voicesvc.credentials.explained import Credentials, unreadable
+from voicesvc.errors import BadRecording
+from voicesvc.recording import Bounds, read_apart
+
+COMMAND = (sys.executable, "-P", "-m", "voicesvc.credentials")
+_BOUNDS = Bounds(wall_s=200.0)
+_MOST_BYTES = 1 << 20  # of what is said of them
+
+
+def of_stranger(path: Path, anchors: Path | None = None, bounds: Bounds = _BOUNDS) -> Credentials:
+    """What the credentials in a file say, and what they are worth; `anchors` are trusted roots.
+
+    Unreadable where they take more memory or time to read than `bounds` say.
+    """
+    given = (str(bounds.cpu_s), str(bounds.memory_bytes), "" if anchors is None else str(anchors))
+    with path.open("rb", buffering=0) as file:
+        try:
+            said, _ = read_apart((*COMMAND, *given), file, bounds, _MOST_BYTES)
+        except BadRecording:
+            return unreadable("They take more memory or time to read than they may.")
+    told: dict[str, Any] = json.loads(said)
+    lists = {name: tuple(value) for name, value in told.items() if isinstance(value, list)}
+    return Credentials(**(told | lists))
