@@ -153,7 +153,7 @@ def _permit(row: dict[str, Any], line: str) -> Permit:
     """That the demonstration voice may speak a line."""
     key = keys.new()
     trust = Trust({keys.kid(key): key}, keys.kid(key))
-    grant = demonstration(row["actor"], row["model_sha256"], "en-us", (key, NOW_MS))
+    grant = demonstration(row["actor"], row["model_sha256"], ("en-us",), (key, NOW_MS))
     found = verify(sign(grant.canonical(), "grant", (key,)), trust)
     use = Use(row["actor"], row["model_sha256"], "demo", "en-us", row["text"], line=line)
     permit = check(use, [found], Standing(NOW_MS), NOW_MS)
