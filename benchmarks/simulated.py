@@ -1,7 +1,7 @@
 """A device and its listeners, in simulated time: what `Schedule` decides, event by event."""
 
 import heapq
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Hashable, Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import partial
 from itertools import count
@@ -46,6 +46,13 @@ class Stream:
     waits_s: list[float] = field(default_factory=list)
 
     @property
+    def cell(self) -> Hashable:
+        """What its next chunk can be computed at once with: neither a first nor a last one can."""
+        if not 0 < self.made < len(self.chunks) - 1:
+            return None
+        return self.voice, self.chunks[self.made]
+
+    @property
     def asked(self) -> Asked:
         """As the service is asked."""
         chars = round(sum(a for _, a in self.chunks) * CHARS_PER_S)
@@ -53,9 +60,19 @@ class Stream:
 
 
 class Device:
-    """`workers` that compute one chunk at a time each."""
+    """`workers` that compute one chunk at a time each, or several equal ones at once.
 
-    def __init__(self, workers: int, limits: Limits | None = None) -> None:
+    `at_once` is what so many cost, in times of one; without it there is nothing like it.
+    """
+
+    def __init__(
+        self,
+        workers: int,
+        limits: Limits | None = None,
+        at_once: Mapping[int, float] | None = None,
+    ) -> None:
+        self.at_once = at_once or {1: 1.0}
+        self.shared: list[int] = []  # how many had each turn together
         self.schedule = Schedule(workers, Costs())
         self.admission = Admission(self.schedule, limits) if limits else None
         self.now_s = 0.0
@@ -110,8 +127,13 @@ class Device:
             stream.ticket = entered
         else:
             stream.ticket = self.schedule.add(stream.asked, self.now_s)
+        self.schedule.costs.together(stream.voice, self.at_once)
         self._streams[stream.ticket] = stream
-        self.schedule.ask(stream.ticket, self.now_s)
+        self._asks(stream, stream.ticket)
+
+    def _asks(self, stream: Stream, ticket: Ticket) -> None:
+        cell = stream.cell if len(self.at_once) > 1 else None
+        self.schedule.ask(ticket, self.now_s, cell=cell, at_once=max(self.at_once))
 
     def _leaves(self, stream: Stream) -> None:
         stream.gone = True
@@ -129,27 +151,34 @@ class Device:
         ticket = self.schedule.take(self.now_s)
         if ticket is None:
             return False
-        stream = self._streams[ticket]
-        asked_s = asking[ticket]
-        assert asked_s is not None
-        stream.waits_s.append(self.now_s - asked_s)
-        self.before_turn(self, stream)
+        tickets = [ticket, *self.schedule.along(ticket, self.now_s)]
+        turn = {t: self._streams[t] for t in tickets}
+        for member, stream in turn.items():
+            asked_s = asking[member]
+            assert asked_s is not None
+            stream.waits_s.append(self.now_s - asked_s)
+            self.before_turn(self, stream)
         self.busy += 1
+        self.shared.append(len(turn))
+        stream = turn[ticket]
+        assert len({s.cell for s in turn.values()}) == 1
         cost_s = stream.chunks[stream.made][0]
+        cost_s *= min(cost for n, cost in self.at_once.items() if n >= len(turn))
         self.busy_s += cost_s
-        self.at(self.now_s + cost_s, lambda: self._made(stream, ticket))
+        self.at(self.now_s + cost_s, lambda: self._made(turn, cost_s / len(turn)))
         return True
 
-    def _made(self, stream: Stream, ticket: Ticket) -> None:
+    def _made(self, turn: Mapping[Ticket, Stream], cost_s: float) -> None:
         self.busy -= 1
-        self.schedule.done(ticket, self.now_s)
-        if stream.gone:
-            self.schedule.end(ticket)
-            return
-        stream.made += 1
-        offered_s = self.now_s
-        holds_s = stream.holds_s if stream.made > stream.holds_from else 0.0
-        self.at(self.now_s + holds_s, lambda: self._taken(stream, ticket, offered_s))
+        for ticket, stream in turn.items():
+            self.schedule.done(ticket, self.now_s, cost_s=cost_s)
+            if stream.gone:
+                self.schedule.end(ticket)
+                continue
+            stream.made += 1
+            holds_s = stream.holds_s if stream.made > stream.holds_from else 0.0
+            taken = partial(self._taken, stream, ticket, self.now_s)
+            self.at(self.now_s + holds_s, taken)
 
     def _taken(self, stream: Stream, ticket: Ticket, offered_s: float) -> None:
         if stream.gone:
@@ -164,4 +193,4 @@ class Device:
             stream.ended_s = self.now_s
             self.schedule.end(ticket, whole=True)
         else:
-            self.schedule.ask(ticket, self.now_s)
+            self._asks(stream, ticket)

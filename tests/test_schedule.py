@@ -6,6 +6,7 @@ from hypothesis import strategies as st
 from simulated import JOE, JOE_LATER, Device, Stream, chunks_of
 
 from voicesvc.schedule import Kind, Limits
+from voicesvc.schedule.turns import SHARED_S
 
 LONGEST_S = JOE_LATER[0]
 KINDS = st.sampled_from(list(Kind))
@@ -184,3 +185,107 @@ def test_where_not_all_can_be_served_who_asks_for_little_is() -> None:
     assert max(sum(s.dry_s) for s in modest) < 0.05  # while the cost of long chunks is not known
     waits_s = sorted(s.first_s or 0.0 for s in greedy)
     assert max(s.first_s or 99.0 for s in modest) < 0.5 * waits_s[len(waits_s) // 2]
+
+
+AT_ONCE = {1: 1.0, 2: 1.2, 4: 1.5, 8: 2.0}  # a device that is not full with one cell
+FULL = {1: 1.0, 2: 1.6, 4: 3.2, 8: 6.4}  # one that gains just enough
+
+
+@settings(max_examples=50)
+@given(crowds(), WORKERS, st.sampled_from((AT_ONCE, FULL)), st.sampled_from((0.02, 0.3, 1.0)))
+def test_with_shared_turns_nobody_starves_and_everybody_gets_the_cells_it_gets_alone(
+    crowd: list[Stream], workers: int, at_once: dict[int, float], slower: float
+) -> None:
+    taken: dict[int, list[object]] = {}
+
+    def look(device: Device, stream: Stream) -> None:
+        taken.setdefault(id(stream), []).append(stream.made)
+
+    for stream in crowd:
+        stream.chunks = tuple((cost_s * slower, audio_s) for cost_s, audio_s in stream.chunks)
+    device = Device(workers, at_once=at_once)
+    device.before_turn = look
+    device.run(crowd)
+    for stream in crowd:
+        assert stream.gone or taken[id(stream)] == list(range(len(stream.chunks)))
+    assert not device.schedule.tickets
+    assert device.busy == 0
+
+
+@settings(max_examples=50, derandomize=True)
+@given(
+    st.lists(
+        st.tuples(st.floats(0, 20), st.sampled_from((2, 6, 10, 17))), min_size=1, max_size=120
+    ),
+    st.integers(1, 4),
+    st.sampled_from((0.1, 0.3, 1.0)),
+    st.sampled_from((AT_ONCE, FULL)),
+)
+def test_who_is_let_in_never_runs_dry_for_turns_that_are_shared(
+    lines: list[tuple[float, float]], workers: int, slower: float, at_once: dict[int, float]
+) -> None:
+    device = Device(workers, Limits(), at_once)
+    known = [Stream(-40.0 - i, chunks_of(17, slower)) for i in range(2)]
+    crowd = [Stream(comes_s, chunks_of(audio_s, slower)) for comes_s, audio_s in lines]
+    device.run(known + crowd)
+    assert [s.dry_s for s in crowd if s.dry_s] == []
+    assert all(s.refused or s.ended_s for s in crowd)
+
+
+@settings(max_examples=50)
+@given(crowds(), WORKERS, st.sampled_from((0.02, 0.3, 1.0)))
+def test_a_shared_turn_is_as_long_as_one_chunk_and_who_hears_nothing_has_the_next(
+    crowd: list[Stream], workers: int, slower: float
+) -> None:
+    def look(device: Device, stream: Stream) -> None:
+        ticket, now_s = stream.ticket, device.now_s
+        assert ticket is not None
+        assert ticket.turn is not None
+        if ticket.turn.members == 1:
+            return
+        assert ticket.turn.lasts_s <= max(SHARED_S, 1.01 * slower * LONGEST_S)
+        dry = [t for t in (ticket, *device.waiting()) if t.dry_s is None or t.dry_s < now_s]
+        due = [t for t in dry if not device.schedule.is_spare(t, now_s)]
+        assert not due or due[0] is ticket  # shared by those who have all run dry
+
+    for stream in crowd:
+        stream.chunks = tuple((cost_s * slower, audio_s) for cost_s, audio_s in stream.chunks)
+    device = Device(workers, at_once=AT_ONCE)
+    device.before_turn = look
+    device.run(crowd)
+
+
+@pytest.mark.parametrize("kind", [Kind.AUDITION, Kind.BATCH])
+def test_what_is_shared_is_made_sooner(kind: Kind) -> None:
+    ended_s: list[float] = []
+    for at_once in (None, AT_ONCE):
+        device = Device(1, at_once=at_once)
+        device.schedule.costs.begin("joe", chunks_of(17, 0.1))
+        crowd = [Stream(0.0, chunks_of(60, 0.1), kind=kind) for _ in range(8)]
+        device.run(crowd)
+        ended_s.append(device.now_s)
+        assert max(device.shared) == (1 if at_once is None else 8)
+        assert not any(s.dry_s for s in crowd)
+    assert ended_s[1] < 0.4 * ended_s[0]
+
+
+def test_a_turn_that_would_last_too_long_is_not_shared() -> None:
+    device = Device(1, at_once={1: 1.0, 8: 8.5})
+    device.run([Stream(0.0, chunks_of(60)) for _ in range(8)])
+    assert set(device.shared) == {1}
+
+
+def test_batch_rides_on_no_turn_while_a_listener_waits_for_another() -> None:
+    device = Device(1, at_once=AT_ONCE)
+    device.schedule.costs.begin("joe", chunks_of(17, 0.1))
+    batch = [Stream(0.0, chunks_of(60, 0.1), kind=Kind.BATCH) for _ in range(4)]
+    lines = [Stream(0.3 + 0.1 * n, chunks_of(6, 0.1)) for n in range(20)]
+
+    def look(device: Device, stream: Stream) -> None:
+        if stream.kind is Kind.BATCH:
+            assert all(device.schedule.is_spare(t, device.now_s) for t in device.waiting())
+
+    device.before_turn = look
+    device.run(batch + lines)
+    assert max(device.shared) > 1
+    assert max(s.first_s or 99.0 for s in lines) < 0.1 * JOE[0][0] + SHARED_S

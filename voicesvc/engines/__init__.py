@@ -1,13 +1,69 @@
 """Code that turns a plan into samples. An engine knows nothing about text, HTTP or files."""
 
-from collections.abc import Iterator, Sequence
-from typing import Protocol
+from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Protocol, runtime_checkable
 
 from voicesvc.audio import Pcm
 from voicesvc.phonemes import Word
 from voicesvc.plan import AS_MADE, Plan, Variability
 
 Pace = Sequence[tuple[float, float]]  # what a line's chunks cost and give, both in seconds
+
+
+@dataclass(frozen=True, slots=True)
+class Cell:
+    """The next cell of a stream that can be computed at once with those of other streams."""
+
+    kind: Hashable  # only cells of one kind can
+    most: int  # so many of them
+    together: Callable[[Sequence["Cell"]], None]  # any of them computes all
+    stream: Any = None  # the engine's
+    took: Callable[[float], None] = lambda _: None  # told of its part of the time, in s
+
+
+@runtime_checkable
+class Cellwise(Protocol):
+    """A stream of samples whose next cell may be computed before it is asked for."""
+
+    def cell(self) -> Cell | None:
+        """The next cell, if it can be computed at once with others."""
+        ...
+
+
+def next_cell(stream: Iterator[Pcm] | None) -> Cell | None:
+    """The next cell of an engine's stream, where it can be computed at once with others."""
+    return stream.cell() if isinstance(stream, Cellwise) else None
+
+
+@dataclass(frozen=True, slots=True)
+class Batching:
+    """In how many rows cells are computed, and why."""
+
+    rows: tuple[int, ...] = (1,)  # numbers in which a whole cell has the same samples, to the bit
+    costs: Mapping[int, float] = field(default_factory=lambda: {1: 1.0})  # in times of one alone
+    reason: str = "not measured"
+
+    @property
+    def most(self) -> int:
+        """Cells that are computed at once."""
+        return self.rows[-1]
+
+    @property
+    def factors(self) -> dict[int, float]:
+        """What so many at once cost, in times of one as it is computed."""
+        return {n: cost / self.costs[self.rows[0]] for n, cost in self.costs.items()}
+
+
+@runtime_checkable
+class Batches(Protocol):
+    """An engine that can compute the cells of several streams at once."""
+
+    batching: Batching  # how it does
+
+    def measure(self, asked: str) -> Batching:
+        """How it would be done best here: `auto`, `off` or a number, as the setting says."""
+        ...
 
 
 class Engine(Protocol):

@@ -225,7 +225,12 @@ class Speech:
     """Prior frames in, samples out, by the one fixed schedule of cells.
 
     Cells are counted in frames of AUDIO: the look-ahead of flow and decoder is added to the first.
+    A cell that is as long as the schedule has it and neither the first nor the last of its stream
+    is a whole one. Those of several streams can be computed at once, as rows of one; `rows` are the
+    numbers of rows in which that is done, and of which every row has the same samples.
     """
+
+    rows: tuple[int, ...] = (1,)
 
     def __init__(self, flow: Flow, decoder: Decoder) -> None:
         self.flow, self.decoder = flow, decoder
@@ -237,28 +242,104 @@ class Speech:
         frames: Callable[[int], int],
         g: Tensor | None = None,
         cells: tuple[int, ...] = CELL_FRAMES,
-    ) -> Iterator[Tensor]:
+        known: Callable[[], int] = lambda: 0,
+    ) -> "Cells":
         """Samples [n] of each cell, on the device. Resumable on any thread.
 
-        `frames(n)` says how many frames there are: all of them, or any number above n.
+        `frames(n)` says how many frames there are: all of them, or any number above n; `known()`
+        how many it would say without working anything out.
         """
-        state = State()
-        done, heard, i = 0, 0, 0
-        while done < frames(done):
-            heard += cells[min(i, len(cells) - 1)]
-            n_frames = frames(heard + self.ahead_frames + TAIL_FRAMES)
-            end = min(n_frames, heard + self.ahead_frames)
-            if i and n_frames - end <= TAIL_FRAMES:  # too little for a cell of its own
-                end = n_frames
-            i += 1
-            state.last = end == n_frames
-            with torch.inference_mode():
-                x = prior(done, end)
-                if state.last:
-                    state.excess_frames = -x.shape[1] % TAIL_FRAMES
-                    x = F.pad(x, (0, 0, 0, state.excess_frames))
-                samples = self.decoder(self.flow(x, state, g), state, g)[0]
-                if state.excess_frames:
-                    samples = samples[: -state.excess_frames * self.decoder.hop]
-            done = end
-            yield samples
+        return Cells(self, prior, frames, g, cells, known)
+
+    def together(self, streams: Sequence["Cells"]) -> None:
+        """Compute the next cells of several streams at once: whole ones, of one length."""
+        n, g = len(streams), streams[0].g
+        rows = min(r for r in self.rows if r >= n)
+        with torch.inference_mode():
+            if rows == 1:
+                samples = self._compute(streams[0].input(), streams[0].state, g)
+            else:
+                inputs = [s.input() for s in streams]
+                x = inputs[0].new_zeros(rows, *inputs[0].shape[1:])
+                torch.cat(inputs, out=x[:n])
+                state = State.stacked([s.state for s in streams], rows)
+                samples = self._compute(x, state, g)
+                state.part([s.state for s in streams])
+            for stream, row in zip(streams, samples, strict=False):
+                stream.made = row if rows == 1 else row.clone()
+
+    def alone(self, stream: "Cells") -> Tensor:
+        """Compute the next cell of a stream that is no whole one: [n], its excess included."""
+        with torch.inference_mode():
+            return self._compute(stream.input(), stream.state, stream.g)[0]
+
+    def _compute(self, x: Tensor, state: State, g: Tensor | None) -> Tensor:
+        return cast(Tensor, self.decoder(self.flow(x, state, g), state, g))
+
+
+class Cells(Iterator[Tensor]):
+    """One stream of samples, cell by cell; see `Speech.stream`. One thread at a time."""
+
+    def __init__(
+        self,
+        speech: Speech,
+        prior: Prior,
+        frames: Callable[[int], int],
+        g: Tensor | None,
+        cells: tuple[int, ...],
+        known: Callable[[], int],
+    ) -> None:
+        self.speech, self.g, self.state = speech, g, State()
+        self.made: Tensor | None = None  # the next cell, if it is computed already
+        self._prior, self._frames, self._cells, self._known = prior, frames, cells, known
+        self._done = self._heard = self._i = 0
+        self._input: Tensor | None = None  # of the next cell, where that was worked out
+        self._whole = False  # whether that is a whole one
+
+    def whole(self) -> int | None:
+        """Of how many frames the next cell is, if it is a whole one and that is known already."""
+        frames = self._frames_of_cell()
+        end = self._heard + frames + self.speech.ahead_frames
+        waits = self.made is None and self._input is None
+        return frames if waits and self._i and end + TAIL_FRAMES < self._known() else None
+
+    def input(self) -> Tensor:
+        """What the next cell is computed from: [1, t, C]."""
+        if self._input is None:
+            self._input = self._prepared()
+        return self._input
+
+    def __next__(self) -> Tensor:
+        if self.made is None:
+            if self._input is None and self._done >= self._frames(self._done):
+                raise StopIteration
+            self.input()
+            if self._whole:
+                self.speech.together([self])
+            else:
+                self.made = self.speech.alone(self)
+        assert self.made is not None
+        made, self.made, self._input = self.made, None, None
+        if self.state.excess_frames:
+            made = made[: -self.state.excess_frames * self.speech.decoder.hop]
+        return made
+
+    def _frames_of_cell(self) -> int:
+        return self._cells[min(self._i, len(self._cells) - 1)]
+
+    def _prepared(self) -> Tensor:
+        ahead, state = self.speech.ahead_frames, self.state
+        self._heard += self._frames_of_cell()
+        n_frames = self._frames(self._heard + ahead + TAIL_FRAMES)
+        end = min(n_frames, self._heard + ahead)
+        if self._i and n_frames - end <= TAIL_FRAMES:  # too little for a cell of its own
+            end = n_frames
+        state.last = end == n_frames
+        self._whole = self._i > 0 and not state.last
+        with torch.inference_mode():
+            x = self._prior(self._done, end)
+            if state.last:
+                state.excess_frames = -x.shape[1] % TAIL_FRAMES
+                x = F.pad(x, (0, 0, 0, state.excess_frames))
+        self._done, self._i = end, self._i + 1
+        return x

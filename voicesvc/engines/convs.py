@@ -5,8 +5,8 @@ layer's input, as whole-file padding does. Knows nothing of the networks built f
 """
 
 import mmap
-from collections.abc import Hashable
-from typing import NamedTuple, cast
+from collections.abc import Hashable, Sequence
+from typing import NamedTuple, Self, cast
 
 import torch
 import torch.nn.functional as F
@@ -68,6 +68,29 @@ class State(dict[Hashable, Tensor]):
         if not self.last:
             self._keep(key, buf[:, n:])
         return buf[:, :n]
+
+    @classmethod
+    def stacked(cls, states: Sequence[Self], rows: int) -> Self:
+        """Those of several streams as one, [rows, ..]; what is left of the rows is zero.
+
+        Of streams that were given as many steps by now in as many cells.
+        """
+        whole = cls()
+        into, of = list[Tensor](), list[Tensor]()
+        for key, one in states[0].items():
+            whole[key] = one.new_zeros(rows, *one.shape[1:])
+            into += [whole[key][i : i + 1] for i in range(len(states))]
+            of += [s[key] for s in states]
+        torch._foreach_copy_(into, of)  # one launch on a GPU, not one for each
+        return whole
+
+    def part(self, states: Sequence[Self]) -> None:
+        """Give each stream its row of what is carried now."""
+        into, of = list[Tensor](), list[Tensor]()
+        for key, rows in self.items():
+            into += [s[key] for s in states]
+            of += [rows[i : i + 1] for i in range(len(states))]
+        torch._foreach_copy_(into, of)
 
     def _keep(self, key: Hashable, value: Tensor) -> None:
         """Copy what is carried to the next cell.

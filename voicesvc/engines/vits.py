@@ -5,32 +5,32 @@ rebuilt as `front` (text side) and `cells` (sound side). Knows nothing of text n
 phonemizers, HTTP or files but the pack's.
 """
 
-import ctypes
 import math
 import os
 import time
 from bisect import bisect_right
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from functools import cache
 from itertools import accumulate
-from typing import Any, cast
+from typing import Any
 
 import torch
 from torch import Tensor
 from torch.nn.utils import parametrize
 
 from voicesvc import phonemes
-from voicesvc.audio import Pcm
-from voicesvc.engines import Pace, tensors
+from voicesvc.engines import Batching, Pace, tensors
 from voicesvc.engines.cells import CELL_FRAMES, TAIL_FRAMES, Decoder, Flow, Speech
 from voicesvc.engines.convs import pack as pack_weights
 from voicesvc.engines.front import Durations, Encoded, Encoder, Front, StochasticDurations, Timed
+from voicesvc.engines.memory import keep_freed_memory
 from voicesvc.engines.prior import Hidden, Opening, Prior, word_noise
 from voicesvc.engines.products import rows_to_warm
 from voicesvc.engines.read import weights
 from voicesvc.engines.shared import Weights
+from voicesvc.engines.together import Sound, measure
 from voicesvc.errors import BadPlan, EngineFailed, PackRefused
 from voicesvc.packs import Pack
 from voicesvc.plan import (
@@ -46,10 +46,6 @@ from voicesvc.plan import (
 
 _WARM_UNITS = 1024  # more than a sentence of 400 characters has
 _MAX_FRAMES_PER_UNIT = 4096  # some 47 s at 22.05 kHz: beyond it the model has failed
-_M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD = -1, -3  # of glibc's malloc.h
-_KEEP_BYTES = 2**30
-
-
 _ROUNDING = ("avx512_bf16", "amx_bf16")  # kernels that sum bf16 in another order
 
 
@@ -64,10 +60,10 @@ class Vits:
     ) -> None:
         self.pack, self.where, self.decoder_dtype = pack, device, decoder_dtype
         self.shape = pack.vits_network
-        self.device, self.precision = device_class(device), str(decoder_dtype).partition(".")[2]
+        self._class, self.precision = device_class(device), str(decoder_dtype).partition(".")[2]
         self.sample_rate_hz = pack.sample_rate_hz
         self.hop = self.shape.hop
-        self.warm_key: str | None = f"{self.device} {self.precision} {self.shape.model_dump_json()}"
+        self.warm_key: str | None = f"{self._class} {self.precision} {self.shape.model_dump_json()}"
         self._ids = {s: i for i, s in enumerate(pack.text.symbols) if s}
         self._units: dict[tuple[str, Kind], Unit] = {}  # without durations, made once each
         text = pack.text
@@ -87,6 +83,25 @@ class Vits:
         self.resident_bytes += self.encoder.extra_bytes
         pack_weights(flow, decoder)
         self.speech = Speech(flow, decoder)
+        self.batching = Batching()
+
+    @property
+    def batching(self) -> Batching:
+        """In how many rows whole cells are computed.
+
+        Where that is never one, sums are rounded in another order: another class of device.
+        """
+        return self._batching
+
+    @batching.setter
+    def batching(self, batching: Batching) -> None:
+        self._batching, self.speech.rows = batching, batching.rows
+        fewest = batching.rows[0]
+        self.device = self._class if fewest == 1 else f"{self._class} rows {fewest}"
+
+    def measure(self, asked: str) -> Batching:
+        """How many whole cells are computed at once: see `together.choose`."""
+        return measure(self.speech, self.shape.hidden_channels, self.where, asked)
 
     def plan(
         self, words: Sequence[phonemes.Word], seed: int, variability: Variability = AS_MADE
@@ -184,12 +199,11 @@ class Vits:
             self._units[symbol, kind] = unit
         return unit
 
-    def stream(self, line: Plan, cells: tuple[int, ...] = CELL_FRAMES) -> Iterator[Pcm]:
-        """The plan's samples, cell by cell.
+    def stream(self, line: Plan, cells: tuple[int, ...] = CELL_FRAMES) -> Sound:
+        """The plan's samples, cell by cell; raises EngineFailed where one is no sound.
 
         Raises:
             BadPlan: the plan is for other weights.
-            EngineFailed: the model produced something that is no sound.
         """
         check_model(line, self.pack.model_sha256)
         opening = line.hidden if isinstance(line.hidden, Opening) else None
@@ -207,11 +221,7 @@ class Vits:
                 prior.know(whole.words, self._hidden(whole))
             return prior.frames
 
-        for samples in self.speech.stream(prior, frames, cells=cells):
-            pcm = cast(Pcm, samples.cpu().numpy())
-            if not math.isfinite(float(pcm.sum(dtype="float64"))):
-                raise EngineFailed("the decoder produced samples that are not numbers")
-            yield pcm
+        return Sound(self.speech.stream(prior, frames, None, cells, lambda: prior.frames))
 
     def _hidden(self, line: Plan) -> Hidden:
         if isinstance(line.hidden, Hidden):
@@ -319,21 +329,13 @@ def device_class(device: torch.device) -> str:
     return " ".join(["cpu", wide, *(n for n in _ROUNDING if capable.get(n))])
 
 
-def _keep_freed_memory() -> None:
-    """Let glibc keep what a cell frees for the next cell; asking anew costs 6 % in page faults."""
-    mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
-    if mallopt is not None:
-        mallopt(_M_MMAP_THRESHOLD, _KEEP_BYTES)
-        mallopt(_M_TRIM_THRESHOLD, _KEEP_BYTES)
-
-
 def pin(name: str) -> torch.device:
     """Pick the device, and give each compute thread of this process one OpenMP thread.
 
     N workers of one thread beat one of N; two OpenMP threads collapse on a shared machine.
     """
     torch.set_num_threads(1)
-    _keep_freed_memory()
+    keep_freed_memory()
     # Room for all cell shapes of several kinds of network; oneDNN reads it at its first use.
     os.environ.setdefault("ONEDNN_PRIMITIVE_CACHE_CAPACITY", "8192")
     device = pick_device(name)

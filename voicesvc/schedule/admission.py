@@ -63,11 +63,8 @@ class Admission:
         known = [t for t in self.schedule.tickets if self.schedule.costs.is_known(t.asked.voice)]
         order = (asked.kind, self.schedule.used_s(asked.account))
         before = [t for t in known if _is_fresh(t) and self.schedule.order(t) <= order]
-        left_s = [
-            max(0.0, self.schedule.costs.turn_s(t.asked.voice, t.turns - 1) - (now_s - t.running_s))
-            for t in known
-            if t.running_s is not None
-        ]
+        turns = {t.turn: None for t in known if t.turn is not None}
+        left_s = [max(0.0, turn.began_s + turn.lasts_s - now_s) for turn in turns]
         if not before and len(left_s) < workers:
             return 0.0
         return (sum(left_s) + sum(map(self.schedule.turn_s, before))) / workers

@@ -5,7 +5,7 @@ later ones grow up to a length that repeats. So costs are kept by place. Until a
 is taken to be about as fast as the demonstration voice on one core.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 PLACES = 6  # chunks that are told apart; the last stands for all after it
@@ -27,6 +27,7 @@ class _Voice:
     audio_s: float = _DOUBT_S
     heard_s: float = 0.0
     s_per_char: float = _S_PER_CHAR
+    at_once: dict[int, float] = field(default_factory=dict)  # by how many: times one alone
 
 
 class Costs:
@@ -51,6 +52,15 @@ class Costs:
         one = self._of(voice)
         return one.compute_s / one.audio_s
 
+    def longest_s(self, voice: str) -> float:
+        """Expected seconds of compute of the voice's longest chunk."""
+        return max((s for s in self._of(voice).turn_s if s is not None), default=_FIRST_S)
+
+    def at_once(self, voice: str, n: int) -> float:
+        """What n equal chunks cost that are computed at once, in times of one."""
+        known = self._of(voice).at_once
+        return min((cost for of, cost in known.items() if of >= n), default=float(n))
+
     def is_known(self, voice: str) -> bool:
         """Whether enough of the voice was made to promise or refuse anything on its costs."""
         return self._of(voice).heard_s >= _KNOWN_S
@@ -73,6 +83,15 @@ class Costs:
         for place, (cost_s, audio_s) in enumerate(pace):
             self.computed(voice, place, cost_s)
             self.made(voice, place, cost_s, audio_s)
+
+    def together(self, voice: str, costs: Mapping[int, float]) -> None:
+        """So many equal chunks at once were measured to cost so much, in times of one."""
+        self._of(voice).at_once = dict(costs)
+
+    def shared(self, voice: str, n: int, cost: float) -> None:
+        """n equal chunks at once cost so many times one, with all that was done for each."""
+        known = self._of(voice).at_once
+        known[n] = cost if n not in known else known[n] + _LEARN * (cost - known[n])
 
     def computed(self, voice: str, place: int, cost_s: float) -> None:
         """Chunk number `place` of a stream took `cost_s`."""

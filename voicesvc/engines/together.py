@@ -1,0 +1,193 @@
+"""Cells of several streams of one voice computed at once: whether it pays here, and how it is done.
+
+A device is measured when a voice is warmed on it, not guessed at: what so many cells at once cost,
+and in which numbers of rows their samples are the same bits. Only such numbers are used, so that
+the samples of a stream do not depend on what runs beside it. Knows nothing of plans or turns.
+"""
+
+import logging
+import math
+import time
+from collections.abc import Callable, Iterator, Sequence
+from typing import Protocol, cast
+
+import torch
+from torch import Tensor
+
+from voicesvc.audio import Pcm
+from voicesvc.engines import Batching, Cell
+from voicesvc.engines.cells import CELL_FRAMES, Cells, Speech
+from voicesvc.errors import EngineFailed
+
+_log = logging.getLogger(__name__)
+NUMBERS = (2, 4, 8)  # of cells at once that are tried
+PAYS = 0.8  # of what so many cells cost alone: what they may cost at once
+LONE = 1.25  # times what a cell costs alone that it may cost where it always takes several rows
+_FAULTS = (RuntimeError, ValueError, MemoryError, OSError)
+_ROUNDS = 3
+_FRAMES = (CELL_FRAMES[2], CELL_FRAMES[-1])  # of the cells that are timed; all are compared
+
+
+class Sound(Iterator[Pcm]):
+    """The samples of a stream of cells, on the host."""
+
+    def __init__(self, cells: Cells) -> None:
+        self._cells = cells
+
+    def cell(self) -> Cell | None:
+        """The next cell, if it can be computed beside others'."""
+        frames, speech = self._cells.whole(), self._cells.speech
+        if frames is None or max(speech.rows) == 1:
+            return None
+        return Cell((speech, frames), max(speech.rows), self._together, self)
+
+    def __next__(self) -> Pcm:
+        pcm = cast(Pcm, next(self._cells).cpu().numpy())
+        if not math.isfinite(float(pcm.sum(dtype="float64"))):
+            raise EngineFailed("the decoder produced samples that are not numbers")
+        return pcm
+
+    def _together(self, cells: Sequence[Cell]) -> None:
+        """Compute them; where that fails each is left to its stream, and one alone may fail."""
+        try:
+            self._cells.speech.together([cast(Sound, c.stream)._cells for c in cells])
+        except _FAULTS as e:
+            _log.warning("%d cells at once failed, each is computed alone: %s", len(cells), e)
+
+
+class Check(Protocol):
+    """What is measured of a voice on a device."""
+
+    def cost(self, rows: int, most: float) -> float:
+        """So many cells at once, in times of one alone; `most` is beyond what is of interest."""
+        ...
+
+    def alike(self, rows: int) -> tuple[int, ...]:
+        """Which numbers of rows up to this give every row the bits that it has in so many.
+
+        None where those depend on what is in the other rows.
+        """
+        ...
+
+
+def choose(asked: str, check: Check, *, exact: bool) -> Batching:
+    """How many cells are computed at once: `auto`, `off`, or a number whatever it costs.
+
+    `exact`: only where a cell has the samples that it has alone. Elsewhere a lone cell may take
+    several rows too, if it costs little more in them.
+    """
+    if asked == "off":
+        return Batching(reason="off by VOICESVC_BATCH")
+    if asked != "auto":
+        rows = check.alike(int(asked))
+        if not rows:
+            return Batching(reason=f"a cell among {asked} has other samples beside others")
+        return Batching(rows, _costs(check, rows), f"{asked} by VOICESVC_BATCH")
+    costs = {1: 1.0}
+    for n in NUMBERS:
+        cost = check.cost(n, PAYS * n)
+        if cost > PAYS * n:
+            break
+        costs[n] = cost
+    most = max(costs)
+    if most == 1:
+        return Batching(reason=f"{n} at once cost {cost:.2f} times one")
+    rows = check.alike(most)
+    if not rows or (exact and rows[0] > 1):
+        return Batching(reason=f"a cell among {most} has other samples than alone")
+    if costs[rows[0]] > LONE:
+        return Batching(reason=f"a lone cell would cost {costs[rows[0]]:.2f} times as much")
+    reason = f"{most} at once cost {costs[most]:.2f} times one"
+    return Batching(rows, {n: costs[n] for n in rows}, reason)
+
+
+def _costs(check: Check, rows: Sequence[int]) -> dict[int, float]:
+    return {n: 1.0 if n == 1 else check.cost(n, math.inf) for n in rows}
+
+
+class Measured:
+    """See `Check`: of a voice as it is loaded."""
+
+    def __init__(
+        self, speech: Speech, channels: int, where: torch.device, clock: Callable[[], float]
+    ) -> None:
+        self._speech, self._channels = speech, channels
+        self._where, self._clock = where, clock
+
+    def cost(self, rows: int, most: float) -> float:
+        """The dearer of the shortest and the longest whole cell; the lowest of a few rounds."""
+        found = 0.0
+        for frames in _FRAMES:
+            alone_s, at_once_s = math.inf, math.inf
+            for _ in range(_ROUNDS):  # in turns, so that other programs slow down both
+                alone_s = min(alone_s, self._seconds(1, frames))
+                at_once_s = min(at_once_s, self._seconds(rows, frames))
+            found = max(found, at_once_s / alone_s)
+            if found > most:
+                break
+        return found
+
+    def alike(self, rows: int) -> tuple[int, ...]:
+        """See `Check`; of every length that a whole cell has."""
+        found = [n for n in (1, *NUMBERS) if n <= rows]
+        for frames in sorted(set(CELL_FRAMES)):
+            reference = self._samples(range(rows), rows, frames)
+            turned = self._samples(reversed(range(rows)), rows, frames)
+            if not torch.equal(reference, turned.flip(0)):
+                return ()
+            found = [n for n in found if self._same(n, rows, frames, reference)]
+        return tuple(found)
+
+    def _same(self, n: int, rows: int, frames: int, reference: Tensor) -> bool:
+        if n == rows:
+            return True
+        parts = [self._samples(range(i, i + n), n, frames) for i in range(0, rows, n)]
+        return torch.equal(torch.cat(parts), reference)
+
+    def _seconds(self, rows: int, frames: int) -> float:
+        streams = [self._begun(i, frames) for i in range(rows)]
+        began_s = self._clock()
+        self._compute(streams, rows)
+        for stream in streams:
+            next(stream).cpu()
+        return self._clock() - began_s
+
+    def _samples(self, numbers: Sequence[int] | Iterator[int], rows: int, frames: int) -> Tensor:
+        streams = [self._begun(i, frames) for i in numbers]
+        self._compute(streams, rows)
+        return torch.stack([next(s) for s in streams])
+
+    def _compute(self, streams: Sequence[Cells], rows: int) -> None:
+        before, self._speech.rows = self._speech.rows, (rows,)
+        self._speech.together(streams)
+        self._speech.rows = before
+
+    def _begun(self, number: int, frames: int) -> Cells:
+        """A stream of noise, with a whole cell of so many frames as its next."""
+        n_frames = 4 * (max(CELL_FRAMES) + self._speech.ahead_frames)
+        drawn = torch.Generator().manual_seed(number)
+        noise = torch.randn(1, n_frames, self._channels, generator=drawn).to(self._where)
+
+        def prior(begin: int, end: int) -> Tensor:
+            return noise[:, begin:end]
+
+        cells = self._speech.stream(
+            prior, lambda _: n_frames, cells=(CELL_FRAMES[0], frames), known=lambda: n_frames
+        )
+        next(cells)
+        cells.input()
+        if self._where.type == "cuda":
+            torch.cuda.synchronize(self._where)
+        return cells
+
+
+def measure(
+    speech: Speech,
+    channels: int,
+    where: torch.device,
+    asked: str,
+    clock: Callable[[], float] = time.perf_counter,
+) -> Batching:
+    """How many whole cells of a voice are computed at once on its device; see `choose`."""
+    check = Measured(speech, channels, where, clock)
+    return choose(asked, check, exact=where.type == "cpu")
