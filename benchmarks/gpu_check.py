@@ -7,13 +7,16 @@ device that `auto` picks:
 - audio computed in cells against the same line computed in one piece: largest difference, fp32;
 - the same plan twice, and again while other streams run: bit-identical or not;
 - the device against the CPU on the same text and seed: durations that differ, signal to error;
-- first audio, seconds per second of audio, for one stream and for eight at once; device memory.
+- first audio, seconds per second of audio, for one stream and for eight at once; device memory;
+- equal cells of several streams at once: how much less each costs (the gain), in which numbers of
+  rows they have the same bits, and what `VOICESVC_BATCH=auto` takes for it.
 
 Without a GPU the JSON line says so and the exit status is 0. `--device cpu` runs the same checks on
 the CPU, to see that this program works. The exit status is 1 when a check that must hold does not.
 Ends in one JSON line on stdout.
 """
 
+import math
 import sys
 import time
 from collections.abc import Callable, Sequence
@@ -30,6 +33,7 @@ from servers import Service
 from voicesvc import packs, phonemes, script
 from voicesvc.config import Settings
 from voicesvc.engines import convert, vits
+from voicesvc.engines.together import NUMBERS, Measured
 from voicesvc.plan import Plan
 
 PRECISIONS = ("fp32", "bf16", "fp16")
@@ -96,6 +100,17 @@ def together(engine: vits.Vits, line: Plan, alone: Pcm) -> dict[str, Any]:
     }
 
 
+def at_once(engine: vits.Vits) -> dict[str, Any]:
+    """Cells of several streams computed at once."""
+    speech, channels = engine.speech, engine.shape.hidden_channels
+    check = Measured(speech, channels, engine.where, time.perf_counter)
+    return {
+        "gain": {n: round(n / check.cost(n, math.inf), 2) for n in NUMBERS},
+        "alike_in_rows": check.alike(max(NUMBERS)),
+        "auto": engine.measure("auto").reason,
+    }
+
+
 def check_engine(pack: packs.Pack, device: str, rounds: int) -> dict[str, Any]:
     """Everything that needs no server."""
     on_cuda = vits.pick_device(device).type == "cuda"
@@ -128,6 +143,7 @@ def check_engine(pack: packs.Pack, device: str, rounds: int) -> dict[str, Any]:
             "rtf": {k: median(v[1], 5) for k, v in by_line.items()},
             "resident_mb": round(engine.resident_bytes / 2**20, 1),
             "together": together(engine, line, alone),
+            "cells_at_once": at_once(engine),
         }
     if on_cuda:
         figures["most_device_memory_mb"] = round(torch.cuda.max_memory_allocated() / 2**20, 1)

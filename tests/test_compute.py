@@ -1,13 +1,14 @@
 """The threads that compute: one turn at a time for each stream, and nothing for who is gone."""
 
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import CancelledError
 from contextlib import contextmanager
 
 import pytest
 
 from voicesvc.compute import Compute
+from voicesvc.engines import Cell
 from voicesvc.errors import EngineFailed, Overloaded
 from voicesvc.schedule import Asked, Kind, Limits
 
@@ -154,3 +155,39 @@ def test_shutdown_does_what_was_asked_for() -> None:
     assert sorted(done) == [1, 2]
     with pytest.raises(RuntimeError, match="ended"):
         seats[0].submit(lambda: 1)
+
+
+def shared(compute: Compute, together: Callable[[Sequence[Cell]], None]) -> list[list[object]]:
+    """Three streams that want such a cell while a fourth is computed: what was done in order."""
+    compute.batched("joe", {1: 1.0, 4: 1.0})
+    done: list[list[object]] = []
+    seats = [compute.join(Asked("ann", Kind.BATCH, "joe", 40)) for _ in range(4)]
+    held = Held()
+    waiting = [seats[0].submit(held)]
+    assert held.begun.wait(20)
+    for n, seat in enumerate(seats[1:]):
+        took: list[object] = []
+        cell = Cell("a cell", 4, together, n, lambda _, took=took: took.append("part"))
+        done.append(took)
+        waiting.append(seat.submit(lambda took=took: took.append("work"), cell))
+    held.let.set()
+    for future in waiting:
+        if future.exception(20) is not None:
+            done[waiting.index(future) - 1].append("failed")
+    return done
+
+
+def test_who_wants_the_same_kind_of_cell_shares_a_turn() -> None:
+    computed: list[list[object]] = []
+    with running() as compute:
+        done = shared(compute, lambda cells: computed.append(sorted(c.stream for c in cells)))
+    assert computed == [[0, 1, 2]]
+    assert done == [["part", "work"]] * 3
+
+
+def test_where_sharing_fails_one_is_told_and_the_others_go_on() -> None:
+    def fail(_: Sequence[Cell]) -> None:
+        raise EngineFailed("not together")
+
+    with running() as compute:
+        assert sorted(shared(compute, fail)) == [["failed"], ["work"], ["work"]]

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from voicesvc import calibration, delivery, packs, phonemes, reading, signatures
+from voicesvc.batching import Batchings
 from voicesvc.calibration import Calibration
 from voicesvc.config import Settings
 from voicesvc.devices import Several
@@ -33,7 +34,6 @@ LoadEngine = Callable[[packs.Pack, Settings, Callable[[str], None]], Engine]
 PrepareEngine = Callable[[packs.Pack, Settings, Callable[[str], None]], Prepared[Engine]]
 # What torch and the drivers below it raise: out of memory is a RuntimeError there.
 ENGINE_ERRORS = (RuntimeError, ValueError, MemoryError, OSError)
-_OF_ONE_VOICE = {"vocabulary", "references_sha256", "f0_hz"}  # in the description of a network
 _DEVICES_S = 120.0  # what several devices may take to come up
 _START_S = 3600.0  # what one voice may take to be loaded at the start
 # When manifest and signatures were written, their sizes and their numbers.
@@ -87,11 +87,13 @@ class Cast:
         self._calibrations: dict[str, Calibration] = {}
         self._phonemizers: dict[tuple[str, str, bool], phonemes.Phonemizer] = {}
         self._warm: dict[str, Pace] = {}  # kinds of engines that have been run through
+        self._batchings = Batchings(settings.batch)
         self.warmed = False  # whether `warm` is done
         self.warms = True  # whether a voice is run through every shape first; not for one line
         self.stands: Callable[[str], bool] = lambda _: True  # whether a grant is for an actor
         self.loaded: Callable[[packs.Pack, str], None] = lambda *_: None  # told of each load
         self.paced: Callable[[str, Pace], None] = lambda *_: None  # and of the voice's pace
+        self.batched: Callable[[str, dict[int, float]], None] = lambda *_: None  # of several cells'
         self.voices: Voices[Engine] | Several
         if len(settings.devices) > 1:
             self.voices = Several(settings, prepare, self._prepare, say)
@@ -184,6 +186,7 @@ class Cast:
                     "demonstration": pack.demonstration,
                     "licence": pack.licence.model_dump(),
                     "model_sha256": pack.model_sha256,
+                    "batch": self._batchings.told(actor),
                 }
             )
         return found
@@ -287,6 +290,8 @@ class Cast:
             self._english(pack).words("Ready.", 0)
             if self.warms:
                 self.paced(pack.actor_id, self._warmed(engine))
+                batching = self._batchings.settle(pack.actor_id, engine)
+                self.batched(pack.actor_id, batching.factors)
             self._calibrations[pack.actor_id] = self._calibrated(engine, pack)
         self._sized(pack, engine.resident_bytes)
         self.loaded(pack, engine.device)
@@ -304,7 +309,7 @@ class Cast:
     def _sized(self, pack: packs.Pack, resident_bytes: int) -> None:
         """Reckon the voices of the same network at what one of them turned out to take here."""
         for actor, other in self.packs.items():
-            if isinstance(other, packs.Pack) and pack.base is None and _alike(pack, other):
+            if isinstance(other, packs.Pack) and pack.base is None and packs.alike(pack, other):
                 self.voices.expect(actor, resident_bytes)
 
     def _calibrated(self, engine: Engine, pack: packs.Pack) -> Calibration:
@@ -357,12 +362,6 @@ class Cast:
             for phonemizer in self._phonemizers.values():
                 phonemizer.close()
             self._phonemizers.clear()
-
-
-def _alike(one: packs.Pack, other: packs.Pack) -> bool:
-    """Whether two voices take the same room: their networks have the same tensors."""
-    said = [p.network.model_dump(exclude=_OF_ONE_VOICE) for p in (one, other)]
-    return one.engine == other.engine and other.base is None and said[0] == said[1]
 
 
 def _needs(pack: packs.Pack) -> Needs:

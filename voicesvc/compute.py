@@ -7,11 +7,13 @@ Knows nothing of takes and HTTP.
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future
+from dataclasses import dataclass
 from typing import Any, NoReturn, Protocol, TypeVar
 
 from voicesvc import metrics
+from voicesvc.engines import Cell
 from voicesvc.errors import Overloaded
 from voicesvc.schedule import Admission, Asked, Costs, Kind, Limits, Refusal, Schedule, Ticket
 
@@ -31,8 +33,11 @@ _WHY = {
 class Turns(Protocol):
     """Where one stream's chunks are made."""
 
-    def submit(self, work: Callable[[], T]) -> "Future[T]":
-        """Have the next chunk made, one at a time."""
+    def submit(self, work: Callable[[], T], cell: Cell | None = None) -> "Future[T]":
+        """Have the next chunk made, one at a time; `cell` is what it begins with, if that is known.
+
+        That may be computed at once with other streams' before.
+        """
         ...
 
     def took(self, audio_s: float, offered_s: float) -> None:
@@ -44,6 +49,15 @@ class Turns(Protocol):
         ...
 
 
+@dataclass(slots=True)
+class _Asked:
+    """What a stream waits for."""
+
+    work: Callable[[], Any]
+    future: "Future[Any]"
+    cell: Cell | None
+
+
 class Compute:
     """`workers` threads and who waits for them. Any method may be called from any thread."""
 
@@ -51,7 +65,7 @@ class Compute:
         self.clock = clock
         self._schedule = Schedule(workers, Costs())
         self._admission = Admission(self._schedule, limits)
-        self._work: dict[Ticket, tuple[Callable[[], Any], Future[Any]]] = {}
+        self._work: dict[Ticket, _Asked] = {}
         self._changed = threading.Condition()
         self._over = False
         self._ending_s: float | None = None  # until when, once no one is let in any more
@@ -82,6 +96,11 @@ class Compute:
         """What chunks of a voice cost and give, in s, by one line that nobody waited for."""
         with self._changed:
             self._schedule.costs.begin(voice, pace)
+
+    def batched(self, voice: str, factors: Mapping[int, float]) -> None:
+        """What so many equal cells of a voice cost at once, in times of one."""
+        with self._changed:
+            self._schedule.costs.together(voice, factors)
 
     @staticmethod
     def _refuse(reason: str, retry_after_s: int) -> NoReturn:
@@ -119,20 +138,26 @@ class Compute:
         return seat
 
     def submit(
-        self, ticket: Ticket, work: Callable[[], T], *, closing: bool = False
+        self,
+        ticket: Ticket,
+        work: Callable[[], T],
+        cell: Cell | None = None,
+        *,
+        closing: bool = False,
     ) -> "Future[T]":
-        """Have a turn of the stream's done by a thread when it is due."""
-        future: Future[T] = Future()
+        """Have a turn of the stream's done by a thread when it is due; see `Turns.submit`."""
+        asked = _Asked(work, Future[Any](), cell)
+        kind, most = (None, 1) if cell is None else (cell.kind, cell.most)
         with self._changed:
             if self._over:
                 raise RuntimeError("the threads have ended")
-            _, dropped = self._work.pop(ticket, (None, None))
-            self._work[ticket] = work, future
-            self._schedule.ask(ticket, self.clock(), closing=closing)
+            dropped = self._work.pop(ticket, None)
+            self._work[ticket] = asked
+            self._schedule.ask(ticket, self.clock(), closing=closing, cell=kind, at_once=most)
             self._changed.notify()
         if dropped is not None:
-            dropped.cancel()
-        return future
+            dropped.future.cancel()
+        return asked.future
 
     def took(self, ticket: Ticket, audio_s: float, offered_s: float) -> None:
         """See `Turns.took`."""
@@ -147,10 +172,10 @@ class Compute:
         """The stream is over; what it still waits for is dropped."""
         with self._changed:
             self._schedule.end(ticket, whole=whole)
-            _, future = self._work.pop(ticket, (None, None))
+            dropped = self._work.pop(ticket, None)
             self._count()
-        if future is not None:
-            future.cancel()
+        if dropped is not None:
+            dropped.future.cancel()
 
     def shutdown(self) -> None:
         """Do what is asked for already, then end the threads."""
@@ -161,40 +186,69 @@ class Compute:
             thread.join()
 
     def _run(self) -> None:
-        while (turn := self._next()) is not None:
-            ticket, work, future = turn
-            try:
-                result = work()
-            except BaseException as e:  # for whoever waits for it, as an executor does
-                self._done(ticket, failed=True)
-                future.set_exception(e)
-            else:
-                self._done(ticket)
-                future.set_result(result)
-            del turn, work, future  # or an idle thread would keep what they hold
+        while turn := self._next():
+            shared_s: float | None = None
+            for n, (ticket, asked) in enumerate(turn.items()):
+                began_s = self.clock()
+                try:
+                    if n == 0 and len(turn) > 1:
+                        shared_s = self._at_once([a.cell for a in turn.values() if a.cell])
+                        began_s = self.clock()
+                    result = asked.work()
+                except BaseException as e:  # for whoever waits for it, as an executor does
+                    self._done(ticket, shared_s, began_s, failed=True)
+                    asked.future.set_exception(e)
+                else:
+                    self._done(ticket, shared_s, began_s)
+                    asked.future.set_result(result)
+                    del result
+            del turn, ticket, asked  # or an idle thread would keep what they hold
 
-    def _next(self) -> tuple[Ticket, Callable[[], Any], "Future[Any]"] | None:
+    def _at_once(self, cells: Sequence[Cell]) -> float:
+        """Compute the next cells of those who share a turn; each one's part of the time, in s."""
+        began_s = self.clock()
+        cells[0].together(cells)
+        part_s = (self.clock() - began_s) / len(cells)
+        for cell in cells:
+            cell.took(part_s)
+        metrics.CELLS_AT_ONCE.inc(len(cells))
+        return part_s
+
+    def _next(self) -> dict[Ticket, _Asked]:
+        """Who has a turn now, first whose it is; nobody once all is over."""
         with self._changed:
             while True:
-                ticket = self._schedule.take(self.clock())
-                if ticket is None:
+                now_s = self.clock()
+                first = self._schedule.take(now_s)
+                if first is None:
                     if self._over:
-                        return None
+                        return {}
                     self._changed.wait()
                     continue
-                work, future = self._work.pop(ticket)
-                if future.set_running_or_notify_cancel():
-                    break
-                self._schedule.skipped(ticket)
-            if ticket.turns == 1 and ticket.running_s is not None:
-                waited_s = ticket.running_s - ticket.came_s
-                metrics.QUEUE_WAIT.labels(ticket.asked.kind.name.lower()).observe(waited_s)
-                self._count()
-            return ticket, work, future
+                tickets = [first, *self._schedule.along(first, now_s)]
+                turn = {t: asked for t in tickets if (asked := self._begun(t)) is not None}
+                if turn:
+                    return turn
 
-    def _done(self, ticket: Ticket, *, failed: bool = False) -> None:
+    def _begun(self, ticket: Ticket) -> _Asked | None:
+        """What is to be done in a turn; nothing for who is gone."""
+        asked = self._work.pop(ticket)
+        if not asked.future.set_running_or_notify_cancel():
+            self._schedule.skipped(ticket)
+            return None
+        if ticket.turns == 1 and ticket.running_s is not None:
+            waited_s = ticket.running_s - ticket.came_s
+            metrics.QUEUE_WAIT.labels(ticket.asked.kind.name.lower()).observe(waited_s)
+            self._count()
+        return asked
+
+    def _done(
+        self, ticket: Ticket, shared_s: float | None, began_s: float, *, failed: bool = False
+    ) -> None:
         with self._changed:
-            self._schedule.done(ticket, self.clock(), failed=failed)
+            now_s = self.clock()
+            cost_s = None if shared_s is None else shared_s + now_s - began_s
+            self._schedule.done(ticket, now_s, failed=failed, cost_s=cost_s)
             if ticket in self._work:  # its close waited for this turn
                 self._changed.notify()
 
@@ -205,9 +259,9 @@ class Seat:
     def __init__(self, compute: Compute, ticket: Ticket) -> None:
         self._compute, self._ticket = compute, ticket
 
-    def submit(self, work: Callable[[], T]) -> "Future[T]":
+    def submit(self, work: Callable[[], T], cell: Cell | None = None) -> "Future[T]":
         """See `Turns`."""
-        return self._compute.submit(self._ticket, work)
+        return self._compute.submit(self._ticket, work, cell)
 
     def took(self, audio_s: float, offered_s: float) -> None:
         """See `Turns`."""

@@ -150,6 +150,11 @@ class Settings(BaseModel):
     precision: Literal["auto", "fp32", "bf16", "fp16"] = Field(
         "auto", description="of the decoder; auto is bf16 where the device computes in it"
     )
+    batch: Literal["auto", "off", "2", "4", "8"] = Field(
+        "auto",
+        description="cells of a VITS voice's streams that are computed at once: auto, as many as "
+        "are measured to pay on the device when a voice is loaded; off; or 2, 4 or 8",
+    )
     watermark: Literal["on", "off"] = Field(
         "on",
         description="whether every sample that leaves is marked as synthetic, inaudibly; off is "

@@ -172,7 +172,7 @@ class Maker(Loop):
         rendering = seat.submit(partial(self._studio.open, line, origin=None)).result()
         parts = [rendering.first]
         try:
-            while (chunk := seat.submit(rendering.chunk).result()) is not None:
+            while (chunk := seat.submit(rendering.chunk, rendering.cell()).result()) is not None:
                 parts.append(chunk)
         finally:
             rendering.close()
@@ -189,7 +189,7 @@ class Maker(Loop):
         made: bytes | None = rendering.first
         while made is not None and not self.stopping.is_set():
             seat.took(rendering.audio_s, self._compute.clock())
-            made = seat.submit(rendering.chunk).result()
+            made = seat.submit(rendering.chunk, rendering.cell()).result()
 
     def _ended(self, take: StoredTake, state: Any, reason: str) -> None:
         """End a take that is still open, whatever became of it."""

@@ -21,6 +21,9 @@ QUEUE_WAIT = Histogram(
     ["class"],
     buckets=(0.001, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10),
 )
+CELLS_AT_ONCE = Counter(
+    "voicesvc_cells_at_once", "cells that were computed at once with those of other streams"
+)
 NOT_ADMITTED = Counter("voicesvc_not_admitted", "streams there was no time for", ["reason"])
 UNDERRUNS = Counter(
     "voicesvc_underruns", "chunks that came after their listener ran dry", ["class"]

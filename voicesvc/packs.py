@@ -392,3 +392,10 @@ def _fsync(path: Path) -> None:
         os.fsync(fd)
     finally:
         os.close(fd)
+
+
+def alike(one: Pack, other: Pack) -> bool:
+    """Whether two voices take the same room: their networks have the same tensors."""
+    own = {"vocabulary", "references_sha256", "f0_hz"}
+    said = [p.network.model_dump(exclude=own) for p in (one, other)]
+    return one.engine == other.engine and other.base is None and said[0] == said[1]

@@ -174,11 +174,16 @@ def _joined(parts: list[Pcm]) -> Pcm:
 
 
 def sentence(
-    engine: Engine, sheet: Sheet, silence: Silence, mark: Mark
+    engine: Engine,
+    sheet: Sheet,
+    silence: Silence,
+    mark: Mark,
+    began: Callable[[Iterator[Pcm]], None] = lambda _: None,
 ) -> Generator[Pcm, None, list[Cut]]:
     """The sheet's samples, chunk by chunk as the engine makes them; its cuts as they came out.
 
     Marked before silence is put in, so that no length of a pause moves the mark within the sound.
+    `began` is told of the engine's stream.
 
     Raises:
         BadPlan: the plan is for other weights.
@@ -195,7 +200,9 @@ def sentence(
     def limited(pcm: Pcm) -> Pcm:
         return pcm if limiter is None else limiter.feed(pcm)
 
-    for pcm in engine.stream(line):
+    stream = engine.stream(line)
+    began(stream)
+    for pcm in stream:
         made += len(pcm)
         yield splicer.feed(mark.feed(limited(shaper.feed(pcm))))
     n_samples = (line if line.said is None else line.said()).samples

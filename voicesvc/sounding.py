@@ -4,7 +4,7 @@ The one way from a score to sound: a line that is spoken, a take that is made ag
 edited go through it. Knows nothing of takes, files or rates other than the voice's own.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 from voicesvc import dsp, marks, plan
@@ -35,6 +35,7 @@ class Sounding:
     _head: LineHead
     _silence: Silence
     _mark: str | None
+    _began: Callable[[Iterator[Pcm]], None]
 
     @property
     def times_guessed(self) -> bool:
@@ -63,7 +64,7 @@ class Sounding:
             yield self._silence.take(self.planned.before_samples)
         line = self.sheet.plan
         mark = marks.mark(self._mark, line.sample_rate_hz, line.hop)
-        cuts = yield from sentence(self._engine, self.sheet, self._silence, mark)
+        cuts = yield from sentence(self._engine, self.sheet, self._silence, mark, self._began)
         if self.guessed:
             self.settle()
         elif self.times_guessed:
@@ -76,9 +77,13 @@ class Sounding:
 
 
 def sentences(
-    engine: Engine, score: Score, voice: Calibration, mark: str | None
+    engine: Engine,
+    score: Score,
+    voice: Calibration,
+    mark: str | None,
+    began: Callable[[Iterator[Pcm]], None] = lambda _: None,
 ) -> Iterator[Sounding]:
-    """All of a score, each sentence with `mark` in it.
+    """All of a score, each sentence with `mark` in it; `began` is told of the engine's stream.
 
     Raises:
         BadPlan: the plan is for other weights, or cannot be laid out.
@@ -93,7 +98,7 @@ def sentences(
             planned = planned.settled()
             laid = sheet(score.head, planned.sentence, planned.natural)
         guessed = planned.settle is not None
-        yield Sounding(planned, laid, guessed, engine, score.head, silence, mark)
+        yield Sounding(planned, laid, guessed, engine, score.head, silence, mark, began)
 
 
 def _timeless(laid: Sheet, planned: Planned) -> bool:

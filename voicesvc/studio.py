@@ -242,7 +242,7 @@ class Studio:
             reason = str(e)
             raise
         finally:
-            take.outcome = outcome
+            take.outcome, take.sound = outcome, None
             lease.release()
             self._count(take)
             self.door.done(permit_of(take))
@@ -283,8 +283,8 @@ class Studio:
         written = score.Writer()
         # Such a file begins with its length, where that is known without making the sound.
         counted = take.output.format.name in _COUNTED and "duration" in engine.native
-        voice = self.cast.calibration(take.actor)
-        for one in sounding.sentences(engine, found, voice, self.mark):
+        voice, began = self.cast.calibration(take.actor), partial(setattr, take, "sound")
+        for one in sounding.sentences(engine, found, voice, self.mark, began):
             if counted and encoder is None and one.planned.last:
                 one.settle()
             take.stage("plan", begin)

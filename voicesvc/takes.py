@@ -7,7 +7,7 @@ import math
 import threading
 import time
 from collections import OrderedDict
-from collections.abc import Callable, Generator, Mapping
+from collections.abc import Callable, Generator, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
@@ -15,7 +15,7 @@ from voicesvc import encode, provenance
 from voicesvc.archive import Made, Origin
 from voicesvc.audio import Pcm
 from voicesvc.directions import Ignored
-from voicesvc.engines import Engine
+from voicesvc.engines import Cell, Engine, next_cell
 from voicesvc.errors import UnknownTake, VoiceError
 from voicesvc.fit import Report
 from voicesvc.line import Line
@@ -56,6 +56,7 @@ class Take:
     mark: str | None = None  # the watermark that is in its samples
     audio_s: float = 0.0  # made so far
     compute_s: float = 0.0
+    sound: Iterator[Pcm] | None = None  # the engine's, of a sentence
     first_audio_s: float | None = None  # after the request was received
     # By name, from when to when by `perf_counter`; `plan` and `first` are of the first sentence.
     stages: dict[str, tuple[float, float]] = field(default_factory=dict)
@@ -267,6 +268,10 @@ class Stream:
         with self._lock:
             return None if self._closed else self._next()
 
+    def cell(self) -> Cell | None:
+        """What the next `chunk` begins with, where that can be computed at once with others."""
+        return None
+
     def chunks(self) -> Generator[bytes]:
         """All bytes of the file, from the first on; at the end, whatever ends it, it is closed.
 
@@ -329,6 +334,13 @@ class Rendering(Stream):
             self._cut = e
             raise
         return super().chunk()
+
+    def cell(self) -> Cell | None:
+        """See `Stream.cell`."""
+        return next_cell(self.take.sound, self._computed)
+
+    def _computed(self, seconds: float) -> None:
+        self.take.compute_s += seconds
 
     def close(self) -> None:
         """Stop the work and give back what it holds; waits for the chunk that is being computed."""

@@ -113,7 +113,7 @@ async def _running(
 ) -> AsyncIterator[None]:
     """What computes, waits and looks after things while the service is there."""
     compute = Compute(workers, _limits(studio.settings))
-    studio.cast.paced = compute.paced
+    studio.cast.paced, studio.cast.batched = compute.paced, compute.batched
     loading = ThreadPoolExecutor(_WAITERS, thread_name_prefix="loading")
     app.state.pools = Pools(compute, loading)
     app.state.speaking = set()  # takes of requests with a key, until their first audio

@@ -22,6 +22,7 @@ from voicesvc.archive import FROM_SPEECH, Origin
 from voicesvc.compute import Compute, Seat, Turns
 from voicesvc.disclosure import Lead
 from voicesvc.encode import FORMATS, Output
+from voicesvc.engines import Cell
 from voicesvc.errors import InvalidRequest
 from voicesvc.line import Line
 from voicesvc.schedule import Asked, Kind
@@ -59,7 +60,7 @@ class Beside:
 
     pool: Executor
 
-    def submit(self, work: Callable[[], T]) -> "Future[T]":
+    def submit(self, work: Callable[[], T], cell: Cell | None = None) -> "Future[T]":
         """See `Turns`."""
         return self.pool.submit(work)
 
@@ -319,7 +320,8 @@ class AudioStream(Response):
             except TimeoutError:
                 return  # without an end: the server closes the connection
             self.turns.took(self.stream.audio_s, offered_s)
-            chunk = await asyncio.wrap_future(self.turns.submit(self.stream.chunk))
+            made = self.turns.submit(self.stream.chunk, self.stream.cell())
+            chunk = await asyncio.wrap_future(made)
         self.whole = True
         await send({"type": "http.response.body", "body": b"", "more_body": False})
 

@@ -1,7 +1,7 @@
 """Code that turns a plan into samples. An engine knows nothing about text, HTTP or files."""
 
 from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Protocol, runtime_checkable
 
 from voicesvc.audio import Pcm
@@ -31,9 +31,13 @@ class Cellwise(Protocol):
         ...
 
 
-def next_cell(stream: Iterator[Pcm] | None) -> Cell | None:
-    """The next cell of an engine's stream, where it can be computed at once with others."""
-    return stream.cell() if isinstance(stream, Cellwise) else None
+def next_cell(stream: Iterator[Pcm] | None, took: Callable[[float], None]) -> Cell | None:
+    """The next cell of an engine's stream, where it can be computed at once with others.
+
+    `took` is told of its part of the time then, in s.
+    """
+    cell = stream.cell() if isinstance(stream, Cellwise) else None
+    return None if cell is None else replace(cell, took=took)
 
 
 @dataclass(frozen=True, slots=True)
