@@ -120,6 +120,14 @@ def test_cells_that_fail_at_once_are_left_to_their_streams(monkeypatch: pytest.M
     assert all(torch.equal(g, alone) for g in got)
 
 
+def test_a_stream_that_is_closed_ends_and_holds_nothing() -> None:
+    one = sound(KINDS[0], noise(300))
+    next(one)
+    one.close()
+    assert next(one, None) is None
+    assert not one._cells.state
+
+
 class Told:
     """A device of which it is known what cells at once cost and which rows are alike."""
 

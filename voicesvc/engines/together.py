@@ -32,16 +32,23 @@ class Sound(Iterator[Pcm]):
     """The samples of a stream of cells, on the host."""
 
     def __init__(self, cells: Cells) -> None:
-        self._cells = cells
+        self._cells, self._closed = cells, False
 
     def cell(self) -> Cell | None:
         """The next cell, if it can be computed beside others'."""
         frames, speech = self._cells.whole(), self._cells.speech
-        if frames is None or max(speech.rows) == 1:
+        if frames is None or self._closed or max(speech.rows) == 1:
             return None
         return Cell((speech, frames), max(speech.rows), self._together, self)
 
+    def close(self) -> None:
+        """End it, and let go of what it carries."""
+        self._closed = True
+        self._cells.state.clear()
+
     def __next__(self) -> Pcm:
+        if self._closed:
+            raise StopIteration
         pcm = cast(Pcm, next(self._cells).cpu().numpy())
         if not math.isfinite(float(pcm.sum(dtype="float64"))):
             raise EngineFailed("the decoder produced samples that are not numbers")
