@@ -227,6 +227,7 @@ def test_http_page_lists_what_timings_and_actors_have(service: Service) -> None:
     said = sections("http")["GET /v1/actors"]
     states = {"idle", "loading", "ready", "failed", '{"actors": [...]}'}
     assert set(codes(said)) - states == set(actor) | set(actor["licence"])
+    assert set(actor["batch"]) == {"cells", "reason"}
 
 
 def test_reference_lists_the_same_and_asks_only_this_service(service: Service) -> None:

@@ -362,3 +362,9 @@ class Description(Strict):
         """The same of an XTTS voice, which it must be."""
         assert self.xtts is not None
         return self.xtts
+
+
+def tag_of(language: str) -> str:
+    """The token that tells XTTS the language of its text."""
+    root = language.partition("-")[0]
+    return "[zh-cn]" if root == "zh" else f"[{root}]"

@@ -35,6 +35,7 @@ from voicesvc.manifest import (
     Vits,
     Weights,
     Xtts,
+    tag_of,
 )
 
 __all__ = [
@@ -194,12 +195,6 @@ def find(models_dir: Path) -> dict[str, Pack | PackRefused]:
     """
     folders = sorted(models_dir.iterdir()) if models_dir.is_dir() else []
     return {f.name: of_folder(f) for f in folders if is_pack(f)}
-
-
-def tag_of(language: str) -> str:
-    """The token that tells XTTS the language of its text."""
-    root = language.partition("-")[0]
-    return "[zh-cn]" if root == "zh" else f"[{root}]"
 
 
 @lru_cache(maxsize=256)

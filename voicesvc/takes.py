@@ -258,9 +258,7 @@ class Stream:
     """Bytes that are made while they are sent: the first are there, the rest come by `chunk`."""
 
     def __init__(self, chunks: Generator[bytes]) -> None:
-        self._chunks = chunks
-        self._lock = threading.Lock()
-        self._closed = False
+        self._chunks, self._lock, self._closed = chunks, threading.Lock(), False
         self.first = self._next() or b""
 
     def chunk(self) -> bytes | None:
