@@ -268,7 +268,7 @@ def test_every_field_of_a_sentence(changes: dict[str, Any], said: str) -> None:
 
 def test_no_field_of_line_and_sentence_goes_uncompared() -> None:
     head = {"actor", "model_sha256", "sample_rate_hz", "seed", "variability", "pivot_hz"}
-    head |= {"room_tone", "extreme", "length", "style"}
+    head |= {"room_tone", "extreme", "length", "style", "language"}
     assert set(LinePlan.model_fields) == head | {"version", "sentences"}  # one version is read
     said = {"seed", "lead_ms", "tail_ms", "pause_ms", "breath", "jitter_st", "marks"}
     assert set(SentencePlan.model_fields) == said | {"words"}

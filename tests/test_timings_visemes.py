@@ -99,7 +99,10 @@ class Face:
 # -- the tables ----------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("symbol", [s for s in SYMBOLS if plan.kind_of(s, "phone") == "phone"])
+PHONES = [s for s in SYMBOLS if plan.kind_of(s, "phone") == "phone"]
+
+
+@pytest.mark.parametrize("symbol", [s for s in PHONES if not s.isdigit()])
 def test_every_phoneme_of_the_demonstration_voice_is_mapped(symbol: str) -> None:
     marks = [s for s in SYMBOLS if plan.kind_of(s, "phone") == "mark"]
     for marked in (symbol, f"ˈ{symbol}ː", f"ˌ{symbol}", *(symbol + m for m in marks)):
@@ -107,6 +110,12 @@ def test_every_phoneme_of_the_demonstration_voice_is_mapped(symbol: str) -> None
         assert viseme(letter) in range(1, 22)
         assert pose(letter) is not None
     assert Face(spoken((symbol, 0.1))).said["unmapped_symbols"] == []
+
+
+def test_the_face_goes_on_over_a_figure_or_a_tone() -> None:
+    """Chinese is given to XTTS as pinyin with tones as figures."""
+    assert {letters(s) for s in PHONES if s.isdigit()} == {()}
+    assert Face(spoken(("a", 0.1), ("4", 0.1))).said["unmapped_symbols"] == ["4"]
 
 
 def test_every_letter_that_a_lexicon_can_write_is_mapped() -> None:

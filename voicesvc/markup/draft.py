@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 from voicesvc.directions import Breath, Directed, Event, Ignored, Pause, Said, Style, Styled
 from voicesvc.errors import BadMarkup
-from voicesvc.script import ANY, clean, speakable
+from voicesvc.script import clean, speakable
 
 DEEPEST = 32  # elements or spans in one another
 JOINER = "\u2060"  # invisible inside a word: words go on over it, and no one says it
@@ -137,7 +137,7 @@ class Draft:
         that there is a word to read.
         """
         held = _SENTENCE_END.sub(lambda m: m[1] + JOINER * (len(m[0]) - len(m[1])), written)
-        if not speakable(clean(held, ANY).text):
+        if not speakable(clean(held).text):  # by whom is not known yet
             held = _PLACEHOLDER + " " * (len(written) - 1)
         self.write(said.start, held)
         self._said.append(said)
