@@ -41,6 +41,7 @@ STATED = {
     "nvidia-nvtx": "Apache-2.0",
     "promql-parser": "MIT",
     "pywin32": "PSF-2.0",
+    "sphn": "Apache-2.0 (symphonia in it: MPL-2.0)",
     "swagger-ui-bundle-v2": "Apache-2.0",
     "unidic-lite": "MIT (UniDic in it: BSD-3-Clause, of three that it is offered under)",
     "uvloop": "MIT OR Apache-2.0",

@@ -1,19 +1,24 @@
 """Is a recording ours? Over HTTP and on the page, with what strangers may send."""
 
 import io
+import struct
 import subprocess
 import sys
+import tempfile
 import zlib
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import httpx
+import imageio_ffmpeg
 import numpy as np
 import page_browser
 import pytest
+import scipy.signal
 import soundfile
 from axe_playwright_python.sync_playwright import Axe
+from certificates import NOW, issued
 from conftest import Service, eventually, tones_served
 from kept import RATE_HZ, chatter, keep
 from playwright.sync_api import Browser, expect
@@ -21,9 +26,13 @@ from playwright.sync_api import Browser, expect
 from voicesvc.api.forms import MOST_AROUND_BYTES, OneFile
 from voicesvc.api.verify import Pace
 from voicesvc.archive import Archive, Origin
-from voicesvc.audio import Pcm
-from voicesvc.errors import TooManyRequests
+from voicesvc.audio import Pcm, Resampler
+from voicesvc.credentials import Facts, Signing
+from voicesvc.credentials.identity import identity
+from voicesvc.errors import BadRecording, RecordingTooLong, TooManyRequests
 from voicesvc.line import Line
+from voicesvc.marks.watermark import Watermark, hop
+from voicesvc.recording import Bounds, decode
 from voicesvc.store import fingerprints
 
 browser = page_browser.browser
@@ -62,6 +71,16 @@ def coded(pcm: Pcm, format: str, rate_hz: int = RATE_HZ, **options: Any) -> byte
     return file.getvalue()
 
 
+def m4a(pcm: Pcm, *options: str) -> bytes:
+    """As AAC, by FFmpeg's encoder."""
+    command = [imageio_ffmpeg.get_ffmpeg_exe(), "-v", "error", "-i", "-", "-c:a", "aac"]
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "a.m4a"
+        given = coded(pcm, "WAV")
+        subprocess.run([*command, "-b:a", "96k", *options, path], input=given, check=True)
+        return path.read_bytes()
+
+
 def verify(service: Service, content: bytes, **headers: str) -> httpx.Response:
     return service.http.post("/v1/verify", content=content, headers=headers, timeout=SLOW_S)
 
@@ -88,6 +107,89 @@ def test_a_take_is_named_and_nothing_is_told_of_it(service: Service, take: Any) 
     assert TEXT not in answer.text
     for secret in ("ann", "demo", take.facts["grant"]):
         assert f'"{secret}"' not in answer.text
+
+
+def test_a_marked_take_is_found_in_an_m4a(service: Service, take: Any) -> None:
+    mark, given = Watermark(RATE_HZ, hop(RATE_HZ, 256)), issued()
+    signing = Signing(identity(given.chain, given.key, NOW))
+    marked = np.concatenate([mark.feed(chatter(4)), mark.flush()])
+    signed = io.BytesIO()
+    facts = Facts(
+        take=take.id,
+        grant="g",
+        model_sha256="ab" * 32,
+        version="0.1.0",
+        watermark=True,
+        entry=1,
+        root="cd" * 32,
+    )
+    signing.embed(io.BytesIO(m4a(marked)), signed, "audio/mp4", facts)
+    told = verify(service, signed.getvalue()).json()
+    (match,) = told["fingerprint"]["matches"]
+    assert (match["take"], told["recording"]["kind"]) == (take.id, "M4A")
+    assert match["begin_s"] == pytest.approx(0.0, abs=0.3)
+    assert told["recording"]["duration_s"] == pytest.approx(3.0, abs=0.15)
+    assert told["watermark"]["verdict"] == "marked"
+    assert (told["credentials"]["state"], told["credentials"]["take"]) == ("valid", take.id)
+
+
+@pytest.mark.parametrize(
+    ("options", "channels"),
+    [
+        (("-movflags", "+faststart"), 1),
+        (("-ac", "2", "-ar", "44100"), 2),
+        (("-f", "mp4", "-brand", "isom"), 1),
+    ],
+    ids=["head first", "stereo", "MP4"],
+)
+def test_aac_is_decoded(tmp_path: Path, options: tuple[str, ...], channels: int) -> None:
+    path = tmp_path / "a.m4a"
+    path.write_bytes(m4a(chatter(4), *options))
+    found = decode(path, Bounds())
+    assert (found.kind, found.channels) == ("M4A", channels)
+    given = Resampler(RATE_HZ, 32_000)
+    sound = np.concatenate([given.feed(chatter(4)), given.flush()])
+    lag = scipy.signal.correlate(found.pcm, sound, "full").argmax() - len(sound) + 1
+    assert 0 <= lag / 32_000 <= 0.05
+    heard = found.pcm[lag : lag + len(sound)]
+    assert np.corrcoef(heard, sound[: len(heard)])[0, 1] > 0.9
+
+
+def box(kind: bytes, *inside: bytes) -> bytes:
+    content = b"".join(inside)
+    return struct.pack(">I4s", 8 + len(content), kind) + content
+
+
+FTYP = box(b"ftyp", b"M4A \0\0\0\0")
+
+
+def hostile(kind: str) -> bytes:
+    """An MP4 that says what is not so."""
+    whole = m4a(chatter(4)[:8000])
+    stsz, stco = whole.index(b"stsz") + 4, whole.index(b"stco") + 4
+    if kind == "huge box":
+        return FTYP + struct.pack(">I4sQ", 1, b"free", 1 << 62) + bytes(1000)
+    if kind == "huge head":
+        return FTYP + struct.pack(">I4sQ", 1, b"moov", 1 << 50) + bytes(1000)
+    if kind == "many frames":
+        return whole[: stsz + 4] + struct.pack(">II", 100, 1 << 31) + whole[stsz + 12 :]
+    if kind == "frames elsewhere":
+        return whole[: stco + 8] + struct.pack(">I", 0xFFFFFF00) + whole[stco + 12 :]
+    if kind == "noise":
+        at = whole.index(b"mdat") + 4
+        return whole[:at] + np.random.default_rng(1).bytes(2000) + whole[at + 2000 :]
+    return FTYP + {"no tracks": box(b"moov"), "cut off": whole[30 : len(whole) // 2]}[kind]
+
+
+@pytest.mark.parametrize(
+    "kind",
+    ["huge box", "huge head", "many frames", "frames elsewhere", "noise", "no tracks", "cut off"],
+)
+def test_an_mp4_that_is_not_what_it_says_is_refused(tmp_path: Path, kind: str) -> None:
+    path = tmp_path / "a.m4a"
+    path.write_bytes(hostile(kind))
+    with pytest.raises((BadRecording, RecordingTooLong)):
+        decode(path, Bounds())
 
 
 def test_what_is_not_ours_is_not(service: Service, take: Any) -> None:

@@ -3,6 +3,7 @@
 import json
 import sys
 from dataclasses import dataclass
+from importlib.util import find_spec
 from pathlib import Path
 
 import numpy as np
@@ -12,7 +13,9 @@ from voicesvc.errors import BadRecording, RecordingTooLong, UnknownKind
 from voicesvc.recording.apart import Bounds, read_apart
 
 RATE_HZ = 32_000  # the watermark's; all that is looked for is below 2.5 kHz
-KINDS = ("WAV", "RF64", "FLAC", "MP3", "Ogg Vorbis", "Ogg Opus")
+M4A = "M4A"
+_AAC = (M4A,) if find_spec("sphn") is not None else ()  # it is not there for every processor
+KINDS = ("WAV", "RF64", "FLAC", "MP3", "Ogg Vorbis", "Ogg Opus", *_AAC)
 COMMAND = (sys.executable, "-P", "-m", "voicesvc.recording")
 
 
@@ -40,6 +43,8 @@ def kind_of(head: bytes) -> str:
         return "FLAC" if head[:4] == b"fLaC" else "Ogg"
     if head[:3] == b"ID3" or (len(head) > 1 and head[0] == 0xFF and head[1] & 0xE6 == 0xE2):
         return "MP3"
+    if head[4:8] == b"ftyp" and M4A in KINDS:  # MP4 with pictures, too
+        return M4A
     raise UnknownKind("what the file is cannot be seen from its beginning", valid=KINDS)
 
 
@@ -54,7 +59,7 @@ def decode(path: Path, bounds: Bounds) -> Decoded:
     with path.open("rb", buffering=0) as file:
         kind = kind_of(file.read(12))
         file.seek(0)
-        given = (str(bounds.most_s), str(bounds.cpu_s), str(bounds.memory_bytes))
+        given = (str(bounds.most_s), str(bounds.cpu_s), str(bounds.memory_bytes), kind)
         most_bytes = 4 * round((bounds.most_s + 1) * RATE_HZ)
         samples, told = read_apart((*COMMAND, *given), file, bounds, most_bytes)
     about = json.loads(told)
