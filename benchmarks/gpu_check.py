@@ -103,7 +103,7 @@ def together(engine: vits.Vits, line: Plan, alone: Pcm) -> dict[str, Any]:
 def at_once(engine: vits.Vits) -> dict[str, Any]:
     """Cells of several streams computed at once."""
     speech, channels = engine.speech, engine.shape.hidden_channels
-    check = Measured(speech, channels, engine.where, time.perf_counter)
+    check = Measured(speech, channels, engine.where, None, time.perf_counter)
     return {
         "gain": {n: round(n / check.cost(n, math.inf), 2) for n in NUMBERS},
         "alike_in_rows": check.alike(max(NUMBERS)),

@@ -3,9 +3,10 @@
 What is measured, for lines of 5, 10 and 30 s (three sentences): seconds of waiting and of processor
 time per second of audio, time to the first chunk, audio tokens per second, and how many frames went
 through HiFi-GAN for each frame that was heard. Against coqui's `inference_stream` (chunks of 20
-tokens, its default) and its `inference` (a sentence at once). `--batch`: how many tokens a second
-1, 2, 4 and 8 streams of one voice get in all that run at once, each of 5 s, and whether each is
-what it is alone.
+tokens, its default) and its `inference` (a sentence at once). Cost is to be linear:
+`cpu_30s_over_5s` is processor time of the line of 30 s by that of the one of 5 s, 6 where it is,
+and 6.6 at most. `--batch`: how many tokens a second 1, 2, 4 and 8 streams of one voice get in all
+that run at once, each of 5 s, and whether each is what it is alone. `--layers 2` tries it out.
 
 Why so: no trained weights are to be had here, so they are random, in the real size (467 million);
 what they say is noise, but it costs what speech costs. Both are told to say an exact number of
@@ -38,6 +39,7 @@ from voicesvc.manifest import Text, Weights
 from voicesvc.packs import Licence, Pack
 from voicesvc.packs import Xtts as Shape
 
+LAYERS = 30  # of XTTS v2's GPT
 TOKENS = {"5 s": (108,), "10 s": (215,), "30 s": (215, 215, 216)}  # of sentences; 46.4 ms each
 STREAMS = (1, 2, 4, 8)
 VOICESVC, STREAM, WHOLE = "voicesvc", "coqui inference_stream", "coqui inference"
@@ -89,13 +91,14 @@ def vocabulary(path: Path) -> None:
     path.write_text(json.dumps(said), "utf-8")
 
 
-def coqui_model(folder: Path) -> Any:
-    """coqui's XTTS v2, full size, random."""
+def coqui_model(folder: Path, layers: int) -> Any:
+    """coqui's XTTS v2 with so many layers of GPT, otherwise of full size, random."""
     from TTS.tts.configs.xtts_config import XttsArgs, XttsConfig
     from TTS.tts.layers.xtts.tokenizer import VoiceBpeTokenizer
     from TTS.tts.models.xtts import Xtts as CoquiXtts
 
     args = XttsArgs(
+        gpt_layers=layers,
         gpt_num_audio_tokens=1026,
         gpt_start_audio_token=1024,
         gpt_stop_audio_token=1025,
@@ -306,11 +309,12 @@ def main() -> None:
     parser.add_argument("--against", nargs="*", default=list(PEERS), choices=list(PEERS))
     parser.add_argument("--batch", action="store_true", help="streams that run at once")
     parser.add_argument("--rounding", action="store_true", help="of the GPT in bf16")
+    parser.add_argument("--layers", type=int, default=LAYERS, help="of the GPT; fewer for a trial")
     options = parser.parse_args()
     torch.set_num_threads(1)
     with tempfile.TemporaryDirectory() as scratch:
         vocabulary(Path(scratch) / "vocab.json")
-        model = coqui_model(Path(scratch))
+        model = coqui_model(Path(scratch), options.layers)
         engine = our_engine(model, Path(scratch), options.device, options.precision)
         model.to(engine.where)
         model.gpt.init_gpt_for_inference()
@@ -323,7 +327,7 @@ def main() -> None:
             del other
         streams = together(engine, options.rounds) if options.batch else None
         found = measure(model, engine, options.rounds, options.lengths, options.against)
-    figures: dict[str, Any] = {"rounds": options.rounds, "threads": 1}
+    figures: dict[str, Any] = {"rounds": options.rounds, "threads": 1, "layers": options.layers}
     figures |= {"precision": engine.precision, "together": streams, "rounding": rounded}
     for name, value in (
         ("rtf", lambda r: median(w / r.audio_s for w in r.wall_s)),
@@ -336,6 +340,11 @@ def main() -> None:
     figures["tokens_per_cpu_s"] = {
         way: {n: round(sum(TOKENS[n]) / median(r.cpu_s), 1) for n, r in by.items()}
         for way, by in found.items()
+    }
+    figures["cpu_30s_over_5s"] = {
+        way: round(median(by["30 s"].cpu_s) / median(by["5 s"].cpu_s), 2)
+        for way, by in found.items()
+        if {"5 s", "30 s"} <= by.keys()
     }
     say("\n" + f"{'':41}" + "".join(f"{n:>12}" for n in options.lengths))
     for name in ("rtf", "cpu_rtf", "first_chunk_s", "vocoded", "tokens_per_cpu_s"):

@@ -137,6 +137,10 @@ class Vits(Strict):
     upsample_initial_channel_decoder: Size
     upsample_kernel_sizes_decoder: tuple[Annotated[int, Field(ge=1, le=128)], ...]
     use_sdp: bool
+    # Of a model of several speakers: how large what says whose voice it is, of either kind.
+    speaker_embedding_channels: Annotated[int, Field(ge=0, le=16384)] = 0
+    d_vector_dim: Annotated[int, Field(ge=0, le=16384)] = 0
+    condition_dp_on_speaker: bool = True  # whether durations hear it
     noise_scale: Scale = 0.667
     noise_scale_dp: Scale = 0.8
     length_scale: Annotated[float, Field(gt=0.0, le=4.0, allow_inf_nan=False)] = 1.0
@@ -159,6 +163,8 @@ class Vits(Strict):
             k < u or (k - u) % 2 for u, k in zip(rates, kernels, strict=True)
         ):
             raise ValueError("each upsample kernel must exceed its rate by an even number")
+        if self.speaker_embedding_channels and self.d_vector_dim:
+            raise ValueError("speaker_embedding_channels and d_vector_dim: one of them is 0")
         if self.upsample_initial_channel_decoder % 2 ** len(rates):
             raise ValueError("upsample_initial_channel_decoder must halve at every upsampling")
         dilations, needed = (
@@ -172,6 +178,11 @@ class Vits(Strict):
                 f"resblock_dilation_sizes_decoder needs {needed} dilations for each kernel size"
             )
         return self
+
+    @property
+    def speaker_channels(self) -> int:
+        """Size of what says whose voice it is; 0 where the model has one speaker."""
+        return self.speaker_embedding_channels or self.d_vector_dim
 
     @property
     def hop(self) -> int:
@@ -264,7 +275,7 @@ class Base(Strict):
 
 
 class StyleFile(Strict):
-    """How the voice sounds in an emotion: its latents of recordings made in it."""
+    """How the voice sounds in an emotion: its latents of recordings made in it, or embedding."""
 
     file: InsidePath
     sha256: Sha256
@@ -329,8 +340,12 @@ class Description(Strict):
                 f"text.symbols has {len(self.text.symbols)} symbols,"
                 f" vits.num_chars is {self.vits.num_chars}"
             )
-        if self.styles and (self.engine != "xtts" or "neutral" in self.styles):
-            raise ValueError("styles are for xtts, and what is neutral is the voice itself")
+        several = self.vits is None or self.vits.speaker_channels
+        if self.styles and (not several or "neutral" in self.styles):
+            raise ValueError(
+                "styles are for xtts and for VITS models of several speakers, and what is neutral"
+                " is the voice itself"
+            )
         if self.xtts is not None and self.xtts.output_sample_rate != self.sample_rate_hz:
             raise ValueError("sample_rate_hz is not xtts.output_sample_rate")
         return self

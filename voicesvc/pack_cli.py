@@ -2,7 +2,7 @@
 
 import json
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
@@ -95,7 +95,12 @@ def import_coqui(
         list[Path] | None, typer.Option(help="XTTS: a recording of the voice; may be repeated")
     ] = None,
     speaker: Annotated[
-        str | None, typer.Option(help="XTTS: a speaker of speakers_xtts.pth instead")
+        str | None,
+        typer.Option(help="which of several speakers is the actor; XTTS: of speakers_xtts.pth"),
+    ] = None,
+    style: Annotated[
+        list[str] | None,
+        typer.Option(help="VITS: sad=ann_sad, an emotion and its speaker; may be repeated"),
     ] = None,
     licence_weights: LicenceWeights = None,
     licence_data: LicenceData = None,
@@ -108,9 +113,15 @@ def import_coqui(
         licence = _licence(licence_weights, licence_data, licence_base)
         from voicesvc.engines.convert import Reference, import_coqui
 
-        said = Reference(tuple(reference or ()), speaker) if reference or speaker else None
+        said = Reference(tuple(reference or ()), speaker, _styles(style or ()))
         pack = import_coqui(
-            folder, actor, out, name=name, language=language, licence=licence, reference=said
+            folder,
+            actor,
+            out,
+            name=name,
+            language=language,
+            licence=licence,
+            reference=said,
         )
     _tell(f"{pack.folder}: {pack.actor_id}, weights sha256 {pack.model_sha256}")
     withheld = pack.licence.withheld(())
@@ -142,15 +153,31 @@ def delta(
 def add_style(
     folder: Folder,
     name: Annotated[str, typer.Argument(help="an emotion, as sad")],
-    wav: Annotated[list[Path], typer.Argument(help="recordings of the voice in it")],
+    source: Annotated[
+        list[Path],
+        typer.Argument(
+            help="XTTS: recordings of the voice in it; VITS: the checkpoint, or a file of d-vectors"
+        ),
+    ],
+    speaker: Annotated[
+        str | None, typer.Option(help="VITS: which of its speakers the emotion is")
+    ] = None,
 ) -> None:
-    """Give an XTTS pack a style: recordings of the voice in an emotion, used in place of rules."""
+    """Give a pack a style: how the voice is in an emotion, used in place of rules."""
     with _failing():
         from voicesvc import packs
         from voicesvc.engines.styles import add_style
 
-        pack = add_style(packs.read(folder), name, wav)
+        pack = add_style(packs.read(folder), name, source, speaker)
     _tell(f"{folder}: styles {', '.join(sorted(pack.styles))}")
+
+
+def _styles(said: Sequence[str]) -> dict[str, str]:
+    """Emotion -> speaker, of options such as sad=ann_sad. Raises InvalidRequest."""
+    pairs = [option.partition("=") for option in said]
+    if not all(speaker for _, _, speaker in pairs):
+        raise InvalidRequest("a style is an emotion and a speaker", where="style", valid="sad=NAME")
+    return {emotion: speaker for emotion, _, speaker in pairs}
 
 
 Keys = Annotated[

@@ -54,31 +54,44 @@ def read(
     """
     from safetensors.torch import load_file
 
+    with tempfile.TemporaryDirectory(prefix="voicesvc-") as folder:
+        out = Path(folder) / "tensors.safetensors"
+        _asked(path, {"out": str(out), "within": within, "without": without}, limit_s)
+        return load_file(out)
+
+
+def read_plain(path: Path) -> Any:
+    """What is in a pickle of plain values: dicts, lists, strings and numbers, as JSON has them.
+
+    Raises: as `read`, for a file that holds anything else.
+    """
+    return _asked(path, {"plain": True}, None)["plain"]
+
+
+def _asked(path: Path, asked: Mapping[str, Any], limit_s: float | None) -> Any:
+    """The answer of the program that reads."""
     try:
         size_bytes = path.stat().st_size
     except OSError as e:
         raise PackRefused(f"{path}: {e.strerror}") from e
     limit_s = _LIMIT_S + size_bytes / _BYTES_PER_S if limit_s is None else limit_s
-    with tempfile.TemporaryDirectory(prefix="voicesvc-") as folder:
-        out = Path(folder) / "tensors.safetensors"
-        asked: dict[str, Any] = {"path": str(path), "out": str(out), "within": within}
-        asked |= {"without": without, "limit_bytes": _COPIES * size_bytes + _ROOM_BYTES}
-        try:
-            done = subprocess.run(
-                [sys.executable, "-m", __name__, json.dumps(asked)],
-                capture_output=True,
-                timeout=limit_s,
-                check=False,
-            )
-        except subprocess.TimeoutExpired as e:
-            raise PackRefused(f"{path}: was not read within {limit_s:g} s") from e
-        said = done.stdout.decode(errors="replace").strip().splitlines()
-        if done.returncode != 0 or not said:
-            raise PackRefused(f"{path}: the program that reads it ended ({done.returncode})")
-        answer = json.loads(said[-1])
-        if answer is not None:
-            raise PackRefused(f"{path}: {answer['detail']}", where=answer["where"])
-        return load_file(out)
+    limits = {"path": str(path), "limit_bytes": _COPIES * size_bytes + _ROOM_BYTES}
+    try:
+        done = subprocess.run(
+            [sys.executable, "-m", __name__, json.dumps({**asked, **limits})],
+            capture_output=True,
+            timeout=limit_s,
+            check=False,
+        )
+    except subprocess.TimeoutExpired as e:
+        raise PackRefused(f"{path}: was not read within {limit_s:g} s") from e
+    said = done.stdout.decode(errors="replace").strip().splitlines()
+    if done.returncode != 0 or not said:
+        raise PackRefused(f"{path}: the program that reads it ended ({done.returncode})")
+    answer = json.loads(said[-1])
+    if "detail" in answer:
+        raise PackRefused(f"{path}: {answer['detail']}", where=answer["where"])
+    return answer
 
 
 class _Refused(Exception):
@@ -95,14 +108,13 @@ def _flat(values: Mapping[Any, Any], above: str = "") -> Iterator[tuple[str, Any
             yield f"{above}{name}", value
 
 
-def _tensors(asked: Mapping[str, Any]) -> dict[str, Any]:
+def _saved(path: str) -> Any:
     import torch
 
-    path = asked["path"]
     known: list[Any] = [(_Inert, name) for name in _CONFIGS]
     try:
         with torch.serialization.safe_globals(known):
-            saved = torch.load(
+            return torch.load(
                 path, map_location="cpu", weights_only=True, mmap=zipfile.is_zipfile(path)
             )
     except pickle.UnpicklingError as e:
@@ -111,6 +123,12 @@ def _tensors(asked: Mapping[str, Any]) -> dict[str, Any]:
         ) from e
     except (OSError, RuntimeError, EOFError, ValueError, MemoryError) as e:
         raise _Refused(f"cannot be read as a checkpoint: {e}") from e
+
+
+def _tensors(asked: Mapping[str, Any]) -> dict[str, Any]:
+    import torch
+
+    saved = _saved(asked["path"])
     within = asked["within"]
     state = saved if within is None or not isinstance(saved, dict) else saved.get(within)
     if not isinstance(state, dict):
@@ -128,15 +146,27 @@ def _tensors(asked: Mapping[str, Any]) -> dict[str, Any]:
     return found
 
 
+def _values(path: str) -> Any:
+    saved = _saved(path)
+    try:
+        json.dumps(saved)
+    except (TypeError, ValueError) as e:
+        raise _Refused(f"holds more than plain values: {e}") from e
+    return saved
+
+
 def _main(asked: Mapping[str, Any]) -> None:
-    """Write the tensors, and null, or what is wrong with the checkpoint, to stdout."""
+    """Write the tensors; what is plain, or what is wrong with the checkpoint, to stdout."""
     from safetensors.torch import save_file
 
     limit = int(asked["limit_bytes"])
     resource.setrlimit(resource.RLIMIT_AS, (limit, limit))
-    answer = None
+    answer: dict[str, Any] = {}
     try:
-        save_file(_tensors(asked), asked["out"])
+        if asked.get("plain"):
+            answer["plain"] = _values(asked["path"])
+        else:
+            save_file(_tensors(asked), asked["out"])
     except _Refused as e:
         answer = {"detail": str(e), "where": e.where}
     print(json.dumps(answer))

@@ -11,9 +11,11 @@ from importlib.util import find_spec
 from pathlib import Path
 
 from voicesvc import deltas, packs
-from voicesvc.engines.coqui import from_coqui, model_of
-from voicesvc.engines.coqui_xtts import About, Reference, from_coqui_xtts
+from voicesvc.engines.coqui import from_coqui, model_of, of_speaker
+from voicesvc.engines.coqui_xtts import from_coqui_xtts
 from voicesvc.engines.piper import from_piper
+from voicesvc.engines.reference import About, Reference
+from voicesvc.engines.styles import embedded
 from voicesvc.engines.xtts_network import speaking
 from voicesvc.errors import PackRefused
 from voicesvc.manifest import Base
@@ -53,21 +55,25 @@ def import_coqui(
 ) -> Pack:
     """Write coqui-tts's checkpoint at `source` (folder or .pth) as a pack in the new `out`.
 
-    VITS or XTTS v2, as its config says; `reference` is for XTTS, and says whose voice it is.
+    VITS or XTTS v2, as its config says; `reference` says whose voice it is, where that is to be
+    said: of XTTS, and of a VITS of several speakers.
 
     Raises:
         PackRefused: the checkpoint cannot be served, or `out` is there already.
     """
+    about = About(actor_id, name, language, licence)
     if model_of(source) == "xtts":
-        about = About(actor_id, name, language, licence)
+        if reference is not None and reference.styles:
+            raise PackRefused(f"{source}: styles of XTTS are recordings", where="style")
         described, values, files = from_coqui_xtts(source, about, reference)
         return packs.write(described, values, out, files)
-    if reference is not None:
+    whose = reference or Reference()
+    if whose.clips:
         raise PackRefused(f"{source}: a reference is for XTTS only", where="reference")
-    description, values = from_coqui(
-        source, actor_id, name=name, language=language, licence=licence
-    )
-    return packs.write(description, values, out)
+    described, values, found = of_speaker(source, about, whose)
+    styles, files = embedded(found, whose.styles)
+    described = described.model_copy(update={"styles": styles})
+    return packs.write(described, values, out, files)
 
 
 def to_delta(folder: Path, base_folder: Path, out: Path, kind: deltas.Kind, rank: int) -> Pack:

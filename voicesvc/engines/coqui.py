@@ -1,4 +1,4 @@
-"""A single-speaker VITS checkpoint of coqui-tts's trainer as a pack.
+"""A VITS checkpoint of coqui-tts's trainer as a pack: of one speaker, or one of several.
 
 A checkpoint is a pickle: `checkpoint` reads it, so that nothing in it ever runs.
 """
@@ -13,9 +13,19 @@ from typing import Any
 import numpy as np
 from pydantic import ValidationError
 
+from voicesvc.engines import coqui_speakers
 from voicesvc.engines.checkpoint import read
 from voicesvc.engines.piper import UNSTATED
-from voicesvc.engines.tensors import DIRECTION, GAIN, TRAINING_ONLY, check, expected, size_bytes
+from voicesvc.engines.reference import About, Reference
+from voicesvc.engines.tensors import (
+    DIRECTION,
+    GAIN,
+    SPEAKER,
+    TRAINING_ONLY,
+    check,
+    expected,
+    size_bytes,
+)
 from voicesvc.errors import PackRefused
 from voicesvc.packs import Description, Licence, Tensors, Vits, refused
 
@@ -44,12 +54,13 @@ _CHARACTERS_MODULES = ("TTS.tts.utils.text.characters", "TTS.tts.models.vits")
 _SHAPING = {name for name in Vits.model_fields if not name.startswith(("noise_", "length_"))}
 # What makes another network or another input of it, and what it must be.
 _UNSERVED = {
-    "use_speaker_embedding": "several speakers are not served",
-    "use_d_vector_file": "several speakers are not served",
     "use_language_embedding": "several languages in one model are not served",
     "encoder_sample_rate": "a second sample rate inside the model is not served",
 }
-_OLDER = {"num_speakers", "num_languages"}  # in `model_args` of older versions; one, or none
+_OLDER = {"num_speakers", "num_languages"}  # in `model_args` of older versions
+# Made and saved for durations that are not drawn, also where they are told of no speaker.
+_UNASKED = ("duration_predictor.cond.weight", "duration_predictor.cond.bias")
+_OF_SPEAKERS = {"speaker_embedding_channels", "d_vector_dim", "condition_dp_on_speaker"}
 
 
 def from_coqui(
@@ -60,10 +71,23 @@ def from_coqui(
     language: str | None = None,
     licence: Licence | None = None,
 ) -> tuple[Description, Tensors]:
+    """Convert the checkpoint of a model of one speaker, or of a table of one.
+
+    Raises: as `of_speaker`.
+    """
+    reference = Reference()
+    description, values, _ = of_speaker(source, About(actor_id, name, language, licence), reference)
+    return description, values
+
+
+def of_speaker(
+    source: Path, about: About, reference: Reference
+) -> tuple[Description, Tensors, dict[str, coqui_speakers.Embedding]]:
     """Convert a checkpoint: a .pth beside its `config.json`, or the folder of both.
 
-    `language` is needed only where the config names none. Without a licence the voice is marked
-    as a demonstration.
+    A language is needed only where the config names none, the reference's speaker where there are
+    several; the embeddings of all of them come back too, by name. Without a licence the voice is
+    marked as a demonstration.
 
     Raises:
         PackRefused: not such a checkpoint, a kind that is not served, or a tensor missing or
@@ -75,25 +99,36 @@ def from_coqui(
     try:
         network = _network(config)
         said = {
-            "actor_id": actor_id,
-            "name": name or actor_id,
-            "language": _language(config, language),
+            "actor_id": about.actor_id,
+            "name": about.name or about.actor_id,
+            "language": _language(config, about.language),
             "sample_rate_hz": config["audio"]["sample_rate"],
-            "demonstration": licence is None,
-            "licence": (licence or UNSTATED).model_dump(),
+            "demonstration": about.licence is None,
+            "licence": (about.licence or UNSTATED).model_dump(),
             "text": _text(config),
             "vits": network,
         }
     except (ValueError, TypeError, KeyError) as e:
         raise PackRefused(f"{config_path}: {e}") from e
+    several = coqui_speakers.is_several(config)
+    if not several and (reference.speaker or reference.styles):
+        raise PackRefused(f"{config_path}: the model has one speaker", where="speaker")
     values = fold(read(checkpoint), checkpoint)
+    found: dict[str, coqui_speakers.Embedding] = {}
+    if several:
+        table = values.pop(coqui_speakers.TABLE, None)
+        found = coqui_speakers.embeddings(checkpoint.parent, config, table)
+        values[SPEAKER] = coqui_speakers.chosen(found, reference.speaker, "speaker")
+        if not network["condition_dp_on_speaker"]:
+            for name in _UNASKED:
+                values.pop(name, None)
     described = {**said, "resident_bytes": size_bytes(values)}
     try:
         description = Description.model_validate_json(json.dumps(described))
     except ValidationError as e:
         raise refused(config_path, e, Description) from e
     check(expected(description.vits_network), values, checkpoint)
-    return description, values
+    return description, values, found
 
 
 def checkpoint_of(source: Path) -> Path:
@@ -119,6 +154,21 @@ def model_of(source: Path) -> str:
         raise PackRefused(f"{path}: {e.strerror}") from e
     except (ValueError, TypeError, KeyError) as e:
         raise PackRefused(f"{path}: is not a config of coqui-tts: {e}") from e
+
+
+def speakers_of(source: Path) -> tuple[dict[str, coqui_speakers.Embedding], Tensors]:
+    """Name -> embedding of the speakers of a checkpoint, as `of_speaker` finds it; its tensors.
+
+    Raises:
+        PackRefused: it is none, or of one speaker.
+    """
+    checkpoint = checkpoint_of(source)
+    config = _config(checkpoint.parent / "config.json")
+    if not coqui_speakers.is_several(config):
+        raise PackRefused(f"{source}: the model has one speaker", where="speaker")
+    values = fold(read(checkpoint), checkpoint)
+    table = values.pop(coqui_speakers.TABLE, None)
+    return coqui_speakers.embeddings(checkpoint.parent, config, table), values
 
 
 def _config(path: Path) -> dict[str, Any]:
@@ -164,12 +214,14 @@ def _network(config: Mapping[str, Any]) -> dict[str, Any]:
     for key, why in _UNSERVED.items():
         if args[key] or config.get(key):
             raise ValueError(f"{key}: {why}")
-    for key in _OLDER:
+    several = coqui_speakers.is_several(config)
+    for key in _OLDER - ({"num_speakers"} if several else set()):
         if args.get(key, 0) not in (0, 1, None):
             raise ValueError(f"model_args.{key} is {args[key]}: only one is served")
     if args["max_inference_len"] is not None:
         raise ValueError("model_args.max_inference_len would cut lines short")
-    network = {key: args[key] for key in _SHAPING}
+    network = {key: args[key] for key in _SHAPING - _OF_SPEAKERS}
+    network |= coqui_speakers.shape(config)
     network["resblock_type_decoder"] = str(args["resblock_type_decoder"])
     hop = int(np.prod(args["upsample_rates_decoder"]))
     if config["audio"]["hop_length"] != hop:

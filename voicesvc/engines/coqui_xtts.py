@@ -21,14 +21,15 @@ from voicesvc.engines import xtts_network as network
 from voicesvc.engines.checkpoint import read
 from voicesvc.engines.coqui import checkpoint_of, fold
 from voicesvc.engines.piper import UNSTATED
+from voicesvc.engines.reference import About, Reference
 from voicesvc.engines.tensors import check
 from voicesvc.errors import PackRefused
 from voicesvc.manifest import XTTS_LANGUAGES
-from voicesvc.packs import Description, Licence, Tensors, Text, Xtts, refused
+from voicesvc.packs import Description, Tensors, Text, Xtts, refused
 
 VOCABULARY = "vocab.json"
 SPEAKERS = "speakers_xtts.pth"
-_CLIPS = (".wav", ".flac", ".ogg", ".mp3")
+CLIPS = (".wav", ".flac", ".ogg", ".mp3")
 _LEAST_S = 0.33  # of a reference: below it the model hears nothing
 _VOICED_FRAMES = 40  # of 5 ms: below it a median pitch says little
 _SHAPING = (
@@ -49,27 +50,6 @@ _SHAPING = (
     "cond_d_vector_in_each_upsampling_layer",
 )
 _SAMPLING = ("temperature", "top_k", "top_p", "repetition_penalty", "length_penalty")
-
-
-@dataclass(frozen=True, slots=True)
-class Reference:
-    """What the voice is to sound like: recordings, or a speaker of `speakers_xtts.pth` by name.
-
-    With neither, the recordings that lie in the checkpoint's folder are taken.
-    """
-
-    clips: tuple[Path, ...] = ()
-    speaker: str | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class About:
-    """What is said of the new pack and is not in the checkpoint."""
-
-    actor_id: str
-    name: str | None = None
-    language: str | None = None
-    licence: Licence | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -294,7 +274,7 @@ def _voice(folder: Path, reference: Reference, listener: Listener) -> _Voice:
     if reference.speaker is not None:
         return _stored(folder / SPEAKERS, reference.speaker)
     clips = reference.clips or tuple(
-        sorted(p for p in folder.iterdir() if p.suffix.lower() in _CLIPS)
+        sorted(p for p in folder.iterdir() if p.suffix.lower() in CLIPS)
     )
     if not clips:
         raise PackRefused(

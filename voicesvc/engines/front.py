@@ -319,23 +319,23 @@ class Front:
         if _PART_ROWS - encoder.margin - durations.reach < _FEWEST_UNITS:
             encoder.parts_lines = False
 
-    def parts(self, ids: Tensor, noise: Tensor) -> Iterator[Timed]:
+    def parts(self, ids: Tensor, noise: Tensor, g: Tensor | None = None) -> Iterator[Timed]:
         """A long line's beginning, then all of it; any other at once.
 
-        `ids` int64 [T], `noise` [T, 2] scaled.
+        `ids` int64 [T], `noise` [T, 2] scaled, `g` [1, 1, G] the speaker.
         """
         encoded = self.encoder.parts(ids)
         first = next(encoded)
         n, reach = len(first.hidden), self.durations.reach
         if n == len(ids):
-            yield Timed(self.durations(first.hidden, noise), first.mean, first.log_scale)
+            yield Timed(self.durations(first.hidden, noise, g), first.mean, first.log_scale)
             return
         known = n - reach
-        begins = self.durations(first.hidden, noise[:n])[:known]
+        begins = self.durations(first.hidden, noise[:n], g)[:known]
         yield Timed(begins, first.mean[:known], first.log_scale[:known])
         whole = joined([first, *encoded])
         again = (known - reach) // _OVERLAP_ROWS * _OVERLAP_ROWS
-        rest = self.durations(whole.hidden[again:], noise[again:])[known - again :]
+        rest = self.durations(whole.hidden[again:], noise[again:], g)[known - again :]
         yield Timed(torch.cat([begins, rest]), whole.mean, whole.log_scale)
 
 

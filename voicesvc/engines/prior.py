@@ -1,12 +1,13 @@
 """VITS's prior: from what the text encoder found, and noise, to what the flow takes."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+import math
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
 
-from voicesvc.plan import Plan, PlannedWord, derive_seed
+from voicesvc.plan import Plan, PlannedWord, Unit, derive_seed
 
 _ALIGN = 16  # torch.randn's block: rows of whole blocks do not depend on how many rows follow
 
@@ -25,6 +26,20 @@ class Opening:
 
     words: tuple[PlannedWord, ...]
     hidden: Hidden
+
+
+def lasting(words: Sequence[PlannedWord], frames: Iterable[float]) -> tuple[PlannedWord, ...]:
+    """Words whose units last so many frames, one after the other: rounded up, as VITS does."""
+    at = iter(frames)
+    return tuple(
+        replace(
+            w,
+            units=tuple(
+                [Unit(u.symbol, u.id, u.kind, f := next(at), math.ceil(f)) for u in w.units]
+            ),
+        )
+        for w in words
+    )
 
 
 def word_noise(word: PlannedWord, seed: int, purpose: str, shape: tuple[int, int]) -> Tensor:

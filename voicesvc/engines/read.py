@@ -90,7 +90,7 @@ def _verified(folder: Path, path: Path, sha256: str, _: tuple[int, int, int]) ->
 
 
 def style_files(pack: Pack) -> dict[str, dict[str, torch.Tensor]]:
-    """The latents of each of the pack's styles, verified.
+    """The latents, or the embedding, of each of the pack's styles, verified.
 
     Raises:
         PackRefused: a file is missing, another one, or has not the shapes of the voice's own.
@@ -103,5 +103,6 @@ def style_files(pack: Pack) -> dict[str, dict[str, torch.Tensor]]:
             found[name] = load_file(path)
         except (OSError, SafetensorError) as e:
             raise PackRefused(f"{path}: not a safetensors file: {e}") from e
-        tensors.check(latents(pack.xtts_network), found[name], path)
+        wanted = tensors.speaker(pack.vits) if pack.vits else latents(pack.xtts_network)
+        tensors.check(wanted, found[name], path)
     return found

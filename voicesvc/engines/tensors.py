@@ -25,6 +25,8 @@ TRAINING_ONLY = (
 # The two halves of a weight norm: weight = DIRECTION * GAIN / |DIRECTION|.
 DIRECTION, GAIN = ".parametrizations.weight.original1", ".parametrizations.weight.original0"
 
+SPEAKER = "voice.speaker"  # [G], of a model of several speakers: whose voice it is
+
 
 def network(vits: Vits) -> Any:
     """coqui-tts's modules of this shape under the names `Vits` has them by: a `nn.ModuleDict`.
@@ -36,7 +38,8 @@ def network(vits: Vits) -> Any:
     from TTS.tts.layers.vits.stochastic_duration_predictor import StochasticDurationPredictor
     from TTS.vocoder.models.hifigan_generator import HifiganGenerator
 
-    hidden = vits.hidden_channels
+    hidden, speaker = vits.hidden_channels, vits.speaker_channels
+    timing = speaker if vits.condition_dp_on_speaker else 0
     encoder = TextEncoder(
         vits.num_chars,
         hidden,
@@ -53,13 +56,14 @@ def network(vits: Vits) -> Any:
         kernel_size=vits.kernel_size_flow,
         dilation_rate=vits.dilation_rate_flow,
         num_layers=vits.num_layers_flow,
+        cond_channels=speaker,
     )
     if vits.use_sdp:
-        durations = StochasticDurationPredictor(hidden, 192, 3, 0.0, 4)
+        durations = StochasticDurationPredictor(hidden, 192, 3, 0.0, 4, cond_channels=timing)
         durations.flows[1] = nn.Identity()  # its reverse pass skips this one
         del durations.post_pre, durations.post_convs, durations.post_proj, durations.post_flows
     else:
-        durations = DurationPredictor(hidden, 256, 3, 0.0)
+        durations = DurationPredictor(hidden, 256, 3, 0.0, cond_channels=timing)
     decoder = HifiganGenerator(
         hidden,
         1,
@@ -70,6 +74,7 @@ def network(vits: Vits) -> Any:
         vits.upsample_initial_channel_decoder,
         vits.upsample_rates_decoder,
         inference_padding=0,
+        cond_channels=speaker,
         conv_pre_weight_norm=False,
         conv_post_weight_norm=False,
         conv_post_bias=False,
@@ -91,11 +96,17 @@ def expected(vits: Vits) -> Mapping[str, tuple[int, ...]]:
     Builds it for real: torch's meta device would do, but importing what it needs takes seconds.
     """
     state = network(vits).state_dict()
-    return {
+    found = {
         name.replace(DIRECTION, ".weight"): tuple(value.shape)
         for name, value in state.items()
         if not name.endswith(GAIN)
     }
+    return found | speaker(vits)
+
+
+def speaker(vits: Vits) -> dict[str, tuple[int, ...]]:
+    """Name -> shape of what says whose voice it is; none of a model of one speaker."""
+    return {SPEAKER: (vits.speaker_channels,)} if vits.speaker_channels else {}
 
 
 def check(wanted: Mapping[str, tuple[int, ...]], values: Mapping[str, Any], where: Path) -> None:

@@ -8,7 +8,7 @@ the samples of a stream do not depend on what runs beside it. Knows nothing of p
 import logging
 import math
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Hashable, Iterator, Sequence
 from typing import Protocol, cast
 
 import torch
@@ -29,17 +29,17 @@ _FRAMES = (CELL_FRAMES[2], CELL_FRAMES[-1])  # of the cells that are timed; all 
 
 
 class Sound(Iterator[Pcm]):
-    """The samples of a stream of cells, on the host."""
+    """The samples of a stream of cells, on the host; of one `style` with those it is beside."""
 
-    def __init__(self, cells: Cells) -> None:
-        self._cells, self._closed = cells, False
+    def __init__(self, cells: Cells, style: Hashable = ()) -> None:
+        self._cells, self._style, self._closed = cells, style, False
 
     def cell(self) -> Cell | None:
         """The next cell, if it can be computed beside others'."""
         frames, speech = self._cells.whole(), self._cells.speech
         if frames is None or self._closed or max(speech.rows) == 1:
             return None
-        return Cell((speech, frames), max(speech.rows), self._together, self)
+        return Cell((speech, frames, self._style), max(speech.rows), self._together, self)
 
     def close(self) -> None:
         """End it, and let go of what it carries."""
@@ -113,12 +113,17 @@ def _costs(check: Check, rows: Sequence[int]) -> dict[int, float]:
 
 
 class Measured:
-    """See `Check`: of a voice as it is loaded."""
+    """See `Check`: of a voice as it is loaded, `g` [1, 1, G] where there are several speakers."""
 
     def __init__(
-        self, speech: Speech, channels: int, where: torch.device, clock: Callable[[], float]
+        self,
+        speech: Speech,
+        channels: int,
+        where: torch.device,
+        g: Tensor | None,
+        clock: Callable[[], float],
     ) -> None:
-        self._speech, self._channels = speech, channels
+        self._speech, self._channels, self._g = speech, channels, g
         self._where, self._clock = where, clock
 
     def cost(self, rows: int, most: float) -> float:
@@ -179,7 +184,7 @@ class Measured:
             return noise[:, begin:end]
 
         cells = self._speech.stream(
-            prior, lambda _: n_frames, cells=(CELL_FRAMES[0], frames), known=lambda: n_frames
+            prior, lambda _: n_frames, self._g, (CELL_FRAMES[0], frames), lambda: n_frames
         )
         next(cells)
         cells.input()
@@ -193,8 +198,9 @@ def measure(
     channels: int,
     where: torch.device,
     asked: str,
+    g: Tensor | None = None,
     clock: Callable[[], float] = time.perf_counter,
 ) -> Batching:
     """How many whole cells of a voice are computed at once on its device; see `choose`."""
-    check = Measured(speech, channels, where, clock)
+    check = Measured(speech, channels, where, g, clock)
     return choose(asked, check, exact=where.type == "cpu")

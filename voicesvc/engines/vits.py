@@ -5,12 +5,11 @@ rebuilt as `front` (text side) and `cells` (sound side). Knows nothing of text n
 phonemizers, HTTP or files but the pack's.
 """
 
-import math
 import os
 import time
 from bisect import bisect_right
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from functools import cache
 from itertools import accumulate
@@ -26,10 +25,11 @@ from voicesvc.engines.cells import CELL_FRAMES, TAIL_FRAMES, Decoder, Flow, Spee
 from voicesvc.engines.convs import pack as pack_weights
 from voicesvc.engines.front import Durations, Encoded, Encoder, Front, StochasticDurations, Timed
 from voicesvc.engines.memory import keep_freed_memory
-from voicesvc.engines.prior import Hidden, Opening, Prior, word_noise
+from voicesvc.engines.prior import Hidden, Opening, Prior, lasting, word_noise
 from voicesvc.engines.products import rows_to_warm
 from voicesvc.engines.read import weights
 from voicesvc.engines.shared import Weights
+from voicesvc.engines.speakers import Speaker, speaker
 from voicesvc.engines.together import Sound, measure
 from voicesvc.errors import BadPlan, EngineFailed, PackRefused
 from voicesvc.packs import Pack
@@ -56,13 +56,17 @@ class Vits:
     f0_hz: float | None = None
 
     def __init__(
-        self, pack: Pack, model: Any, device: torch.device, decoder_dtype: torch.dtype
+        self,
+        pack: Pack,
+        model: Any,
+        device: torch.device,
+        decoder_dtype: torch.dtype,
+        speaker: Speaker | None = None,
     ) -> None:
         self.pack, self.where, self.decoder_dtype = pack, device, decoder_dtype
         self.shape = pack.vits_network
         self._class, self.precision = device_class(device), str(decoder_dtype).partition(".")[2]
-        self.sample_rate_hz = pack.sample_rate_hz
-        self.hop = self.shape.hop
+        self.sample_rate_hz, self.hop = pack.sample_rate_hz, self.shape.hop
         self.warm_key: str | None = f"{self._class} {self.precision} {self.shape.model_dump_json()}"
         self._ids = {s: i for i, s in enumerate(pack.text.symbols) if s}
         self._units: dict[tuple[str, Kind], Unit] = {}  # without durations, made once each
@@ -81,6 +85,8 @@ class Vits:
         front = [p for m in (model.text_encoder, model.duration_predictor) for p in m.parameters()]
         self.resident_bytes = sum(t.numel() * t.element_size() for t in (*buffers, *front))
         self.resident_bytes += self.encoder.extra_bytes
+        self.speaker = speaker
+        self.resident_bytes += 0 if speaker is None else speaker.resident_bytes
         pack_weights(flow, decoder)
         self.speech = Speech(flow, decoder)
         self.batching = Batching()
@@ -101,7 +107,8 @@ class Vits:
 
     def measure(self, asked: str) -> Batching:
         """How many whole cells are computed at once: see `together.choose`."""
-        return measure(self.speech, self.shape.hidden_channels, self.where, asked)
+        channels = self.shape.hidden_channels
+        return measure(self.speech, channels, self.where, asked, self._g(AS_MADE))
 
     def plan(
         self, words: Sequence[phonemes.Word], seed: int, variability: Variability = AS_MADE
@@ -130,7 +137,7 @@ class Vits:
             ids = torch.tensor([u.id for u in units], device=self.where)
             noise = torch.cat([word_noise(w, seed, "durations", (len(w.units), 2)) for w in laid])
             noise = noise.to(self.where) * (self.shape.noise_scale_dp * variability.timing)
-            parts = self.front.parts(ids, noise)
+            parts = self.front.parts(ids, noise, self._g(variability))
             first = next(parts)
         frames, hidden = self._frames(first), self._read(first, variability)
         n_known = bisect_right(list(accumulate(len(w.units) for w in laid)), len(frames))
@@ -140,7 +147,7 @@ class Vits:
             sample_rate_hz=self.sample_rate_hz,
             hop=self.hop,
             seed=seed,
-            words=_lasting(laid, [*frames, *guessed]),
+            words=lasting(laid, [*frames, *guessed]),
             dropped=dropped,
             variability=variability,
             hidden=hidden,
@@ -152,10 +159,14 @@ class Vits:
         def said() -> Plan:
             with torch.inference_mode():
                 (found,) = parts  # to its end, or it would keep all that it worked with
-            words = _lasting(laid, self._frames(found))
+            words = lasting(laid, self._frames(found))
             return replace(plan, words=words, hidden=self._read(found, variability))
 
         return replace(plan, hidden=Opening(plan.words[:n_known], hidden), said=said)
+
+    def _g(self, variability: Variability) -> Tensor | None:
+        """What a model of several speakers hears of whose voice it is, and in which style."""
+        return None if self.speaker is None else self.speaker(variability.style)
 
     def _frames(self, found: Timed) -> list[float]:
         with torch.inference_mode():
@@ -221,7 +232,8 @@ class Vits:
                 prior.know(whole.words, self._hidden(whole))
             return prior.frames
 
-        return Sound(self.speech.stream(prior, frames, None, cells, lambda: prior.frames))
+        g, style = self._g(line.variability), line.variability.style
+        return Sound(self.speech.stream(prior, frames, g, cells, lambda: prior.frames), style)
 
     def _hidden(self, line: Plan) -> Hidden:
         if isinstance(line.hidden, Hidden):
@@ -246,7 +258,8 @@ class Vits:
         with torch.inference_mode():
             for n in rows_to_warm(_WARM_UNITS):
                 ids = torch.zeros(n, dtype=torch.int64, device=self.where)
-                for _ in self.front.parts(ids, torch.zeros(n, 2, device=self.where)):
+                noise = torch.zeros(n, 2, device=self.where)
+                for _ in self.front.parts(ids, noise, self._g(AS_MADE)):
                     pass
         channels = self.shape.hidden_channels
 
@@ -266,7 +279,7 @@ class Vits:
         for tail in range(TAIL_FRAMES, max(CELL_FRAMES) + TAIL_FRAMES + 1, TAIL_FRAMES):
             lines.append((first + tail, (CELL_FRAMES[0], tail)))
         for n_frames, cells in lines:
-            for _ in self.speech.stream(silent, known(n_frames), cells=cells):
+            for _ in self.speech.stream(silent, known(n_frames), self._g(AS_MADE), cells):
                 pass
         return self._pace(words, clock)
 
@@ -285,20 +298,6 @@ class Vits:
         del self.encoder, self.durations, self.front, self.speech
         if self.where.type == "cuda":
             torch.cuda.empty_cache()
-
-
-def _lasting(words: Sequence[PlannedWord], frames: Iterable[float]) -> tuple[PlannedWord, ...]:
-    """Words whose units last so many frames, one after the other: rounded up, as VITS does."""
-    at = iter(frames)
-    return tuple(
-        replace(
-            w,
-            units=tuple(
-                [Unit(u.symbol, u.id, u.kind, f := next(at), math.ceil(f)) for u in w.units]
-            ),
-        )
-        for w in words
-    )
 
 
 def pick_device(name: str) -> torch.device:
@@ -384,9 +383,11 @@ def of_tensors(
     for module in model.modules():
         if parametrize.is_parametrized(module, "weight"):
             parametrize.remove_parametrizations(module, "weight")
-    model.load_state_dict(dict(values), strict=True, assign=True)
+    own = {name: value for name, value in values.items() if name != tensors.SPEAKER}
+    model.load_state_dict(own, strict=True, assign=True)
     model.to(where)
-    return Vits(pack, model, where, pick_dtype(precision, where))
+    whose = speaker(pack, values.get(tensors.SPEAKER), where)
+    return Vits(pack, model, where, pick_dtype(precision, where), whose)
 
 
 def load(pack: Pack, device: str = "auto", precision: str = "auto") -> Vits:
