@@ -100,18 +100,6 @@ def test_rows_without_text_are_told(page: Page, service: Service) -> None:
     )
 
 
-def test_a_row_that_the_service_refuses_is_named(page: Page, seen: Seen, service: Service) -> None:
-    seen.allowed.append("422")
-    opened(page, service.url)
-    page.get_by_role("button", name="Import…").click()
-    dialog = page.get_by_role("dialog", name="Import a script")
-    dialog.get_by_role("textbox", name="The script").fill("cue,text\nc1,Hold.\nc2,[pause 1s]")
-    dialog.locator("#import-name").fill("Refused")
-    dialog.get_by_role("button", name="Import", exact=True).click()
-    expect(dialog.locator("#import-found")).to_contain_text("0 of 2 lines are in; then: ")
-    expect(dialog.locator("#import-found")).to_contain_text("(text of c2)")
-
-
 def test_a_break_in_a_typed_script_is_no_line(page: Page, service: Service) -> None:
     opened(page, service.url)
     found = read(page, "EVE: We hold.\n\n***\n\nBEN: Until when?")
@@ -257,3 +245,15 @@ def test_only_what_is_in_view_of_a_long_script_is_in_the_document(
     assert described[-1].startswith(f"H{LONG - 1}, EVE, Line {LONG - 1}")
     numbers = [int(said.split(",")[0][1:]) for said in described]
     assert numbers == sorted(numbers)  # it is read in its order
+
+
+def test_a_row_that_the_service_refuses_is_named(page: Page, seen: Seen, service: Service) -> None:
+    seen.allowed.append("422")
+    opened(page, service.url)
+    page.get_by_role("button", name="Import…").click()
+    dialog = page.get_by_role("dialog", name="Import a script")
+    dialog.get_by_role("textbox", name="The script").fill("cue,text\nc1,Hold.\nc2,[pause 1s]")
+    dialog.locator("#import-name").fill("Refused")
+    dialog.get_by_role("button", name="Import", exact=True).click()
+    expect(dialog.locator("#import-found")).to_contain_text("0 of 2 lines are in; then: ")
+    expect(dialog.locator("#import-found")).to_contain_text("(text of c2)")
