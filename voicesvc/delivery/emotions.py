@@ -56,7 +56,7 @@ EMOTIONS: dict[EmotionName, Row] = {
         (0.62, 0.75, 0.38),
     ),
     "sad": Row(
-        Shape(0.85, 1.4, -1.8, 0.5, -4.0, -4.0, breathiness=0.15, jitter_st=0.05),
+        Shape(0.85, 1.4, -1.8, 0.5, -4.0, -4.0, breathiness=0.07, jitter_st=0.05),
         (JUSLIN_LAUKKA, MURRAY_ARNOTT, SCHERER),
         (-0.63, -0.27, -0.33),
     ),
