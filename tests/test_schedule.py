@@ -54,6 +54,14 @@ def test_no_worker_idles_while_somebody_waits(crowd: list[Stream], workers: int)
     device.run(crowd)
 
 
+def nobody_runs_dry(device: Device, lines: list[tuple[float, float]], slower: float) -> None:
+    known = [Stream(-40.0 - i, chunks_of(17, slower)) for i in range(2)]
+    crowd = [Stream(comes_s, chunks_of(audio_s, slower)) for comes_s, audio_s in lines]
+    device.run(known + crowd)
+    assert [s.dry_s for s in crowd if s.dry_s] == []
+    assert all(s.refused or s.ended_s for s in crowd)
+
+
 @settings(max_examples=50, derandomize=True)
 @given(
     st.lists(
@@ -65,12 +73,7 @@ def test_no_worker_idles_while_somebody_waits(crowd: list[Stream], workers: int)
 def test_who_is_let_in_never_runs_dry(
     lines: list[tuple[float, float]], workers: int, slower: float
 ) -> None:
-    device = Device(workers, Limits())
-    known = [Stream(-40.0 - i, chunks_of(17, slower)) for i in range(2)]
-    crowd = [Stream(comes_s, chunks_of(audio_s, slower)) for comes_s, audio_s in lines]
-    device.run(known + crowd)
-    assert [s.dry_s for s in crowd if s.dry_s] == []
-    assert all(s.refused or s.ended_s for s in crowd)
+    nobody_runs_dry(Device(workers, Limits()), lines, slower)
 
 
 @settings(max_examples=50)
@@ -224,12 +227,7 @@ def test_with_shared_turns_nobody_starves_and_everybody_gets_the_cells_it_gets_a
 def test_who_is_let_in_never_runs_dry_for_turns_that_are_shared(
     lines: list[tuple[float, float]], workers: int, slower: float, at_once: dict[int, float]
 ) -> None:
-    device = Device(workers, Limits(), at_once)
-    known = [Stream(-40.0 - i, chunks_of(17, slower)) for i in range(2)]
-    crowd = [Stream(comes_s, chunks_of(audio_s, slower)) for comes_s, audio_s in lines]
-    device.run(known + crowd)
-    assert [s.dry_s for s in crowd if s.dry_s] == []
-    assert all(s.refused or s.ended_s for s in crowd)
+    nobody_runs_dry(Device(workers, Limits(), at_once), lines, slower)
 
 
 @settings(max_examples=50)

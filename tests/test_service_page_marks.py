@@ -196,13 +196,18 @@ def test_marks_made_while_the_service_is_away_are_taken_back(
     assert not kept(script, 2)["circled"]
 
 
-def test_marks_that_were_not_kept_are_sent_again(page: Page, seen: Seen, script: Script) -> None:
+def open_failing(page: Page, seen: Seen, script: Script) -> None:
+    """With a service that keeps no change of a take."""
     seen.allowed.append("503")
     script.open_takes(page)
     page.route(
         "**/v1/takes/*",
         lambda r: r.fulfill(status=503) if r.request.method == "PATCH" else r.continue_(),
     )
+
+
+def test_marks_that_were_not_kept_are_sent_again(page: Page, seen: Seen, script: Script) -> None:
+    open_failing(page, seen, script)
     page.keyboard.press("Shift+Digit4")
     expect(row(page, 1).locator(".unkept")).to_have_count(1)
     page.keyboard.press("n")
@@ -237,12 +242,7 @@ def test_marks_that_were_not_kept_are_sent_again(page: Page, seen: Seen, script:
 def test_a_mark_the_service_fails_to_keep_is_taken_back(
     page: Page, seen: Seen, script: Script
 ) -> None:
-    seen.allowed.append("503")
-    script.open_takes(page)
-    page.route(
-        "**/v1/takes/*",
-        lambda r: r.fulfill(status=503) if r.request.method == "PATCH" else r.continue_(),
-    )
+    open_failing(page, seen, script)
     page.keyboard.press("Shift+Digit4")
     expect(row(page, 1).locator(".unkept")).to_have_text("rating not kept: HTTP 503")
     expect(row(page, 1).locator(".stars")).to_have_text("")
