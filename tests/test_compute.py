@@ -54,6 +54,37 @@ def test_the_first_who_come_find_it_knowing_what_a_voice_costs_that_was_warmed()
             working.result(20)
 
 
+def test_it_is_pressed_while_somebody_waits_for_sound_and_not_for_a_queue() -> None:
+    now_s = 0.0
+    compute = Compute(2, Limits(), clock=lambda: now_s)
+    try:
+        queued = compute.join(Asked("ann", Kind.BATCH, "joe", 40))
+        held = Held()
+        making = queued.submit(held)
+        assert held.begun.wait(20)
+        assert not compute.pressed
+        seat = compute.enter(LINE)
+        assert compute.pressed, "whoever was let in waits for the first chunk"
+        assert seat.submit(lambda: "a chunk").result(20) == "a chunk"
+        assert compute.pressed, "the listener may have taken it and be about to ask for the next"
+        now_s = 1.0
+        assert not compute.pressed, "the listener has enough, and is slow to take more"
+        seat.took(0.5, 1.0)
+        held.let.set()
+        making.result(20)
+        again = Held()
+        chunk = seat.submit(again)
+        assert again.begun.wait(20)
+        now_s = 9.0
+        assert compute.pressed, "it is still being made"
+        again.let.set()
+        chunk.result(20)
+        seat.end()
+        assert not compute.pressed
+    finally:
+        compute.shutdown()
+
+
 def test_what_is_cancelled_before_its_turn_is_never_done() -> None:
     done: list[int] = []
     with running() as compute:

@@ -47,10 +47,10 @@ def test_noise_and_silence_are_unvoiced() -> None:
 
 
 @settings(max_examples=20)
-@given(cuts=st.lists(st.integers(0, 26460), max_size=20))
-def test_chunked_is_whole(cuts: list[int]) -> None:
+@given(cuts=st.lists(st.integers(0, 26460), max_size=20), block_frames=st.integers(1, 60))
+def test_chunked_is_whole(cuts: list[int], block_frames: int) -> None:
     pcm = spoken(120, 22050)
-    tracker = Tracker(22050)
+    tracker = Tracker(22050, block_frames)
     parts = [tracker.feed(part) for part in np.split(pcm, sorted(cuts))]
     chunked = np.concatenate([*parts, tracker.flush()])
     np.testing.assert_array_equal(chunked, track(pcm, 22050))

@@ -11,6 +11,7 @@ from voicesvc.archive import Archive
 from voicesvc.audio import Pcm
 from voicesvc.fingerprint import queries
 from voicesvc.jobs import Printer
+from voicesvc.loops import Manners
 from voicesvc.registry import Registry
 from voicesvc.store import fingerprints, takes
 
@@ -23,7 +24,7 @@ def archive(tmp_path: Path) -> Iterator[Archive]:
 
 
 def printed(archive: Archive) -> None:
-    printer = Printer(archive)
+    printer = Printer(archive, Manners(lambda: False))
     while printer.work():
         pass
 

@@ -130,6 +130,12 @@ class Compute:
         with self._changed:
             return len(self._schedule.tickets)
 
+    @property
+    def pressed(self) -> bool:
+        """Whether somebody waits for sound now, or did a moment ago."""
+        with self._changed:
+            return self._schedule.is_pressed(self.clock())
+
     def join(self, asked: Asked) -> "Seat":
         """Let a stream in though there may be no time for it: it can wait."""
         with self._changed:

@@ -5,8 +5,6 @@ the middle goes on where it was. Knows nothing of HTTP.
 """
 
 import logging
-import threading
-from abc import ABC, abstractmethod
 from functools import partial
 from typing import Any
 
@@ -23,6 +21,7 @@ from voicesvc.fingerprint import Fingerprinter
 from voicesvc.keyring import Keyring
 from voicesvc.line import Line
 from voicesvc.lineplan import MAX_SEED
+from voicesvc.loops import Aside, Loop, Manners
 from voicesvc.packs import Pack
 from voicesvc.remake import line_rate
 from voicesvc.rights.ledger import Entry
@@ -39,51 +38,6 @@ _PURGE_EVERY = 360  # heartbeats: an hour
 KEYS_KEPT_MS = 24 * 3600 * 1000
 _NATIVE = {"format": "pcm_f32le", "sample_rate_hz": None, "bit_depth": None}
 _log = logging.getLogger(__name__)
-
-
-class Loop(ABC):
-    """A thread that does one piece of work after another until it is stopped."""
-
-    name = "jobs"
-
-    def __init__(self, every_s: float) -> None:
-        self._every_s = every_s
-        self._wake = threading.Event()
-        self.stopping = threading.Event()
-        self._thread = threading.Thread(target=self._run, name=self.name, daemon=True)
-
-    def start(self) -> None:
-        """Begin."""
-        self._thread.start()
-
-    def wake(self) -> None:
-        """There may be something to do."""
-        self._wake.set()
-
-    def end(self) -> None:
-        """Begin no further piece of work; returns at once."""
-        self.stopping.set()
-        self._wake.set()
-
-    def stop(self) -> None:
-        """End after the piece of work that is being done."""
-        self.end()
-        if self._thread.is_alive():
-            self._thread.join()
-
-    @abstractmethod
-    def work(self) -> bool:
-        """One piece; False if there was none."""
-
-    def _run(self) -> None:
-        while not self.stopping.is_set():
-            try:
-                if self.work():
-                    continue
-            except Exception:  # the edge: one failure must not end what the others wait for
-                _log.exception("%s failed", self.name)
-            self._wake.wait(self._every_s)
-            self._wake.clear()
 
 
 class Maker(Loop):
@@ -211,13 +165,13 @@ def inspected(
     return inspector.inspect(pcm, rate_hz, directed.text, language, directed.said)
 
 
-class Measurer(Loop):
+class Measurer(Aside):
     """Measures takes that are complete, the oldest first: levels and pitch, and what was said."""
 
     name = "measurer"
 
-    def __init__(self, studio: Studio, inspector: qc.Inspector | None) -> None:
-        super().__init__(_IDLE_S)
+    def __init__(self, studio: Studio, inspector: qc.Inspector | None, manners: Manners) -> None:
+        super().__init__(_IDLE_S, manners)
         assert studio.archive is not None, "without an archive there is nothing to measure"
         self._studio, self._archive, self._inspector = studio, studio.archive, inspector
 
@@ -226,6 +180,7 @@ class Measurer(Loop):
         found = self._archive.database.read(lambda c: queue.unmeasured(c, 1))
         if not found:
             return False
+        self.give_way()
         take = self._archive.take(found[0])
         try:
             figures, flags = self._measured(take)
@@ -257,13 +212,13 @@ class Measurer(Loop):
         return figures, qc.flags(levels, verdict)
 
 
-class Printer(Loop):
+class Printer(Aside):
     """Makes the fingerprints of takes that are complete, the oldest first."""
 
     name = "printer"
 
-    def __init__(self, archive: Archive) -> None:
-        super().__init__(_IDLE_S)
+    def __init__(self, archive: Archive, manners: Manners) -> None:
+        super().__init__(_IDLE_S, manners)
         self._archive = archive
 
     def work(self) -> bool:
@@ -272,6 +227,7 @@ class Printer(Loop):
         id = database.read(fingerprints.awaited)
         if id is None:
             return False
+        self.give_way()
         words: bytes | None = None
         try:
             words = self._words(self._archive.take(id))

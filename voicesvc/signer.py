@@ -15,7 +15,7 @@ from voicesvc.errors import (
     StoreFailed,
     UnknownTake,
 )
-from voicesvc.jobs import Loop
+from voicesvc.loops import Aside, Manners
 from voicesvc.seal import Seal
 from voicesvc.store import StoredTake, documents
 
@@ -26,7 +26,7 @@ _LEFT_S = 5.0
 _log = logging.getLogger(__name__)
 
 
-class Signer(Loop):
+class Signer(Aside):
     """Signs takes as they are kept, and has the signatures time-stamped once an authority answers.
 
     An authority is asked for a signature that is there already, so nobody waits for it; while it
@@ -35,8 +35,10 @@ class Signer(Loop):
 
     name = "signer"
 
-    def __init__(self, archive: Archive, seal: Seal, stamped_by: str | None) -> None:
-        super().__init__(_SIGN_EVERY_S)
+    def __init__(
+        self, archive: Archive, seal: Seal, stamped_by: str | None, manners: Manners
+    ) -> None:
+        super().__init__(_SIGN_EVERY_S, manners)
         self._archive, self._seal, self._stamped_by = archive, seal, stamped_by
         self._wait_s, self._asked_s = _STAMP_WAIT_S, -math.inf
 
@@ -49,6 +51,7 @@ class Signer(Loop):
     def work(self) -> bool:
         """Sign what is due; False, so that the next time waits."""
         for id in self._archive.database.read(lambda c: documents.having(c, DUE, _SIGNED_AT_ONCE)):
+            self.give_way()
             if self.stopping.is_set():
                 break
             try:

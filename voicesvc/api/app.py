@@ -49,6 +49,7 @@ from voicesvc.config import Settings
 from voicesvc.disclosure import Disclosures
 from voicesvc.jobs import Auditor, Keeper, Maker, Measurer, Printer, Watcher
 from voicesvc.keyring import Keyring
+from voicesvc.loops import Manners
 from voicesvc.people import People
 from voicesvc.provider import Provider
 from voicesvc.schedule import Limits
@@ -125,9 +126,10 @@ async def _running(
     untold = studio.cast.voices.on_change(feed.changed)
     keeper = Keeper(archive, studio.door, round(studio.settings.deleted_kept_days * 86_400_000))
     watcher = Watcher(studio.door, keyring)
-    loops = [maker, Measurer(studio, inspector), Printer(archive), keeper, watcher]
-    loops.append(Auditor(archive, app.state.tally))
-    signer = app.state.signer = _signer(studio, archive)
+    aside = Manners(lambda: compute.pressed)
+    measurer, printer = Measurer(studio, inspector, aside), Printer(archive, aside)
+    loops = [maker, measurer, printer, keeper, watcher, Auditor(archive, app.state.tally)]
+    signer = app.state.signer = _signer(studio, archive, aside)
     if signer is not None:
         loops.append(signer)
     doorkeeper.open()
@@ -162,11 +164,11 @@ def _people(settings: Settings, archive: Archive, keyring: Keyring, tally: Tally
     return People(asked, provider, archive.key, archive.now_ms, tally, is_ended)
 
 
-def _signer(studio: Studio, archive: Archive) -> Signer | None:
+def _signer(studio: Studio, archive: Archive, manners: Manners) -> Signer | None:
     """What signs takes as they are kept, where anything is signed."""
     if studio.seal is None:
         return None
-    return Signer(archive, studio.seal, studio.settings.c2pa_tsa_url)
+    return Signer(archive, studio.seal, studio.settings.c2pa_tsa_url, manners)
 
 
 def _inspector(studio: Studio) -> qc.Inspector | None:

@@ -25,6 +25,8 @@ VOICING_THRESHOLD = 0.45  # Boersma's parameters, as Praat has them
 OCTAVE_COST = 0.01
 OCTAVE_JUMP_COST = 0.35
 VOICED_UNVOICED_COST = 0.14
+BLOCK_FRAMES = 4  # that a stream is worked on by
+WHOLE_FRAMES = 40  # the same of a recording that is there already: half the time for each
 WORKING_RATE_HZ = 10000  # lags are searched at least at this rate
 DECIMATOR_TAPS_S = 0.0024  # a 4 kHz low-pass, for a working rate of 10 kHz or more
 
@@ -174,13 +176,14 @@ class Analysis:
 class Tracker:
     """F0 of a stream every 5 ms: frame i is the time i * 5 ms, 0 Hz is unvoiced.
 
-    However the stream is cut, the frames are the same. From 55 to 600 Hz.
+    However the stream is cut, and whatever `block_frames` is, the frames are the same. From 55 to
+    600 Hz.
     """
 
-    def __init__(self, rate_hz: int) -> None:
+    def __init__(self, rate_hz: int, block_frames: int = BLOCK_FRAMES) -> None:
         self._frame = FRAME_S * rate_hz
         self._analysis = Analysis(rate_hz, self._frame)
-        self._blocks = Blocks(round(4 * self._frame))
+        self._blocks = Blocks(round(block_frames * self._frame))
         self._given = 0
 
     def feed(self, pcm: Pcm) -> Floats:
@@ -202,5 +205,5 @@ class Tracker:
 
 def track(pcm: Pcm, rate_hz: int) -> Floats:
     """F0 in Hz every 5 ms of a whole recording, 0 where unvoiced: [ceil(n / 5 ms)]."""
-    tracker = Tracker(rate_hz)
+    tracker = Tracker(rate_hz, WHOLE_FRAMES)
     return np.concatenate([tracker.feed(pcm), tracker.flush()])

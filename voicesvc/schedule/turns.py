@@ -30,6 +30,7 @@ PATIENCE_S = 1.0  # after which who has no audio waits only for who used less
 HURRY_S = 0.15  # the same where listeners need more than there is, and run dry however it is done
 HORIZON_S = 0.5  # how far the needs of those who listen are foreseen
 SHARED_S = 0.05  # that a shared turn may last, or as long as the voice's longest chunk
+_JUST_NOW_S = 0.1  # in which a listener who keeps up has taken a chunk and asks for the next
 _LEAST_S = 0.05  # of audio that a chunk is taken to give
 BATCH_WEIGHT = 4.0  # beside listeners who are well ahead batch gets a quarter of the time
 
@@ -287,6 +288,14 @@ class Schedule:
         if ticket.dry_s is None:
             return False
         return ticket.dry_s - now_s >= AHEAD_S or self.costs.is_slow(ticket.asked.voice)
+
+    def is_pressed(self, now_s: float) -> bool:
+        """Whether a chunk is made that somebody waits for, or was just now: one may follow."""
+        waited_for = (t for t in self.tickets if t.asked.kind is not Kind.BATCH)
+        return any(
+            t.idle_s is None or now_s - t.idle_s < _JUST_NOW_S or not t.is_paused
+            for t in waited_for
+        )
 
     def _due(self, waiting: Iterable[Ticket], now_s: float) -> Ticket | None:
         due = [t for t in waiting if not self.is_spare(t, now_s)]
