@@ -21,6 +21,8 @@ from voicesvc.voices import Voices
 
 LONG = " ".join(f"The harbour was quiet on day {n}." for n in range(100))
 
+ONE_SENTENCE = ", and ".join("the harbour was quiet as the boats came in" for _ in range(8))
+
 
 def write_real(models: Path) -> None:
     """A VITS of random weights, small."""
@@ -103,9 +105,15 @@ def kill(service: Service, name: str) -> None:
     device.life.process.send_signal(signal.SIGKILL)
 
 
-@pytest.mark.parametrize("actor", ["ann", "guessing", "real"])
-def test_samples_are_those_of_one_process(service: Service, alone: Service, actor: str) -> None:
-    assert said(service, actor) == said(alone, actor)
+@pytest.mark.parametrize(
+    ("actor", "text"),
+    [("ann", LINE), ("guessing", LINE), ("real", LINE), ("real", ONE_SENTENCE)],
+    ids=["tone", "guessing", "network", "begun before it is planned"],
+)
+def test_samples_are_those_of_one_process(
+    service: Service, alone: Service, actor: str, text: str
+) -> None:
+    assert said(service, actor, text) == said(alone, actor, text)
 
 
 def test_a_program_that_is_killed_breaks_its_own_streams_alone(service: Service) -> None:

@@ -92,10 +92,13 @@ class Program:
     def _sent(self, plan: Plan) -> Sent:
         return Sent(bare(plan), self._keep(plan), plan.said is not None)
 
-    def _stream(self, ref: Ref, line: Plan) -> Ref:
+    def _stream(self, ref: Ref, line: Plan, guessed: bool) -> Ref:
         kept = self._there.get(line.hidden.number) if isinstance(line.hidden, Ref) else None
-        hidden = None if kept is None else kept.hidden
-        chunks: Iterator[Pcm] = self._there[ref.number].stream(replace(line, hidden=hidden))
+        if kept is not None:
+            line = replace(line, hidden=kept.hidden, said=kept.said if guessed else None)
+        else:
+            line = bare(line)
+        chunks: Iterator[Pcm] = self._there[ref.number].stream(line)
         return self._keep(chunks)
 
 

@@ -94,7 +94,8 @@ class RemoteEngine:
         """See `Engine`."""
         hidden, life = plan.hidden, self._life
         known = isinstance(hidden, _Hidden) and hidden.life is life
-        ref = life.ask("stream", self._ref, bare(plan, hidden.ref if known else None))
+        line = bare(plan, hidden.ref if known else None)
+        ref = life.ask("stream", self._ref, line, plan.said is not None)
         try:
             while (pcm := life.ask("next", ref)) is not None:
                 yield pcm
