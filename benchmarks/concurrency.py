@@ -3,8 +3,8 @@
 Bursts: n streams of mixed length (single sentences of about 2 to 17 s) are asked for at the same
 moment, each on a connection of its own, and read as fast as they come. For each n and speaker: time
 to the first audible sample (p50, p95, p99 over all streams of all rounds), underruns (how many
-listeners who play from the first audible sample on would have run dry, for how long at worst), and
-seconds of audio per second from the first request to the last byte.
+listeners who play what they get from its first sample on would have run dry, for how long at
+worst), and seconds of audio per second from the first request to the last byte.
 
 Against: the service of another commit (`--against REV`, in a git worktree of its own, with as many
 workers), and with `--servers` those of others (`peer_servers.py`), which answer with whole files.
@@ -109,14 +109,13 @@ def listen(port: int, path: str, body: dict[str, Any], header_bytes: int) -> Str
             skip_bytes, piece = skip_bytes - skipped, rest + piece[skipped:]
             rest = piece[len(piece) - len(piece) % 2 :]
             samples = np.frombuffer(piece[: len(piece) - len(rest)], "<i2") / 32768.0
-            if heard.first_s is None:
-                loud = np.flatnonzero(np.abs(samples) > AUDIBLE)
-                if loud.size:
-                    heard.first_s = now_s
-                    silent_s = (n_bytes / 2 + int(loud[0])) / _RATE_HZ
-            elif (gap_s := now_s - heard.first_s - (heard.audio_s - silent_s)) > _GAP_S:
+            if n_bytes == 0:
+                plays_s = now_s  # from when on it is played
+            elif (gap_s := now_s - plays_s - heard.audio_s) > _GAP_S:
                 heard.gaps_s.append(gap_s)
-                silent_s -= gap_s  # it goes on later by as much
+                plays_s += gap_s  # it goes on later by as much
+            if heard.first_s is None and np.abs(samples).max(initial=0.0) > AUDIBLE:
+                heard.first_s = now_s
             n_bytes += 2 * len(samples)
             heard.audio_s = n_bytes / 2 / _RATE_HZ
         heard.total_s = time.perf_counter() - begin_s

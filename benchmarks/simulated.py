@@ -6,10 +6,21 @@ from dataclasses import dataclass, field
 from functools import partial
 from itertools import count
 
-from voicesvc.schedule import Admission, Asked, Costs, Kind, Limits, Refusal, Schedule, Ticket
+from voicesvc.schedule import (
+    RETURN_S,
+    Admission,
+    Asked,
+    Costs,
+    Kind,
+    Limits,
+    Refusal,
+    Schedule,
+    Ticket,
+)
 
-JOE = ((0.040, 0.23), (0.020, 0.46), (0.032, 0.74), (0.065, 1.49))  # compute, audio, in s
-JOE_LATER = (0.130, 2.97)
+JOE = ((0.060, 0.07), (0.022, 0.19), (0.040, 0.74), (0.065, 1.49))  # compute, audio, in s
+JOE_LATER = (0.110, 2.97)
+ROUND_S = 0.003  # from when a chunk is made until its listener asks for the next: a worker is free
 CHARS_PER_S = 15.4
 
 
@@ -150,6 +161,8 @@ class Device:
         asking = {t: t.asked_s for t in self.schedule.tickets}
         ticket = self.schedule.take(self.now_s)
         if ticket is None:
+            if self.schedule.awaits:
+                self.at(self.now_s + RETURN_S, lambda: None)
             return False
         tickets = [ticket, *self.schedule.along(ticket, self.now_s)]
         turn = {t: self._streams[t] for t in tickets}
@@ -169,6 +182,16 @@ class Device:
         return True
 
     def _made(self, turn: Mapping[Ticket, Stream], cost_s: float) -> None:
+        for ticket, stream in turn.items():
+            left = stream.chunks[stream.made + 1 :]
+            made_s = sum(audio_s for _, audio_s in stream.chunks[: stream.made + 1])
+            if left and self.schedule.more(ticket, made_s):
+                assert len(turn) == 1, "nobody shares a first chunk"
+                stream.made += 1
+                more_s = left[0][0]
+                self.busy_s += more_s
+                self.at(self.now_s + more_s, partial(self._made, turn, cost_s + more_s))
+                return
         self.busy -= 1
         for ticket, stream in turn.items():
             self.schedule.done(ticket, self.now_s, cost_s=cost_s)
@@ -178,7 +201,7 @@ class Device:
             stream.made += 1
             holds_s = stream.holds_s if stream.made > stream.holds_from else 0.0
             taken = partial(self._taken, stream, ticket, self.now_s)
-            self.at(self.now_s + holds_s, taken)
+            self.at(self.now_s + max(ROUND_S, holds_s), taken)
 
     def _taken(self, stream: Stream, ticket: Ticket, offered_s: float) -> None:
         if stream.gone:

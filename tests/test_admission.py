@@ -3,11 +3,12 @@
 import random
 
 import pytest
-from simulated import Device, Stream, chunks_of
+from simulated import JOE, ROUND_S, Device, Stream, chunks_of
 
 from voicesvc.schedule import Asked, Kind, Limits, Refusal
 
 LENGTHS_S = (2, 6, 10, 17)
+NOTICED_S = 0.01  # a gap that is heard
 
 
 def warmed(workers: int = 1, limits: Limits | None = None) -> Device:
@@ -38,7 +39,7 @@ def test_a_crowd_at_a_service_that_was_just_started_makes_nobody_run_dry(workers
         crowd = [Stream(0.01 * n, chunks_of(10)) for n in range(100 * workers)]
         device.run(crowd)
         assert any(s.ended_s for s in crowd)
-        return sum(bool(s.dry_s) for s in crowd)
+        return sum(sum(s.dry_s) > NOTICED_S for s in crowd)
 
     assert dry(paced=True) == 0
     assert dry(paced=False) > 0  # nobody is refused by a guess, so all of them came in
@@ -52,7 +53,7 @@ def test_at_three_times_the_load_it_speaks_all_it_can_and_nobody_runs_dry(worker
     device.run(crowd)
     spoken = [s for s in crowd if s.ended_s is not None]
     assert device.busy_s / (device.now_s * workers) > 0.95
-    assert [s.dry_s for s in spoken if s.dry_s] == []
+    assert [s.dry_s for s in spoken if sum(s.dry_s) > NOTICED_S] == []
     first_s = sorted(s.first_s or 0.0 for s in spoken)
     assert first_s[len(first_s) // 2] < 0.15
     assert first_s[round(0.95 * len(first_s))] < 0.3
@@ -137,7 +138,7 @@ def test_who_would_wait_long_for_a_turn_is_told_when_to_come() -> None:
     crowd = [Stream(0.0, chunks_of(6)) for _ in range(20)]
     device.run(crowd)
     told = [s.refused for s in crowd if s.refused]
-    assert 8 <= len(told) <= 14
+    assert 12 <= len(told) <= 17
     assert {t.reason for t in told} == {"first-audio"}
     assert max(s.first_s or 0.0 for s in crowd) < 1.0
 
@@ -162,7 +163,7 @@ def test_listeners_who_take_nothing_cost_nobody_a_place(holds_from: int) -> None
     assert not any(s.refused for s in crowd)
     late = Stream(401.0, chunks_of(10))
     device.run([late], until_s=500.0)
-    assert late.first_s == pytest.approx(0.04)
+    assert late.first_s == pytest.approx(JOE[0][0] + ROUND_S)
     assert not late.dry_s
 
 
@@ -173,7 +174,7 @@ def test_who_leaves_makes_room_at_once() -> None:
     device.run([*crowd, late], until_s=30.0)
     assert any(s.refused for s in crowd)
     assert late.refused is None
-    assert late.first_s == pytest.approx(0.04)
+    assert late.first_s == pytest.approx(JOE[0][0] + ROUND_S)
 
 
 def test_a_document_needs_no_place_among_listeners() -> None:

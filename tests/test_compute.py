@@ -41,7 +41,7 @@ def test_the_first_who_come_find_it_knowing_what_a_voice_costs_that_was_warmed()
     for paced, refused in ((False, False), (True, True)):
         with running(limits=limits) as compute:
             if paced:
-                compute.paced("joe", [(0.4, 0.5), (0.4, 2.5)])
+                compute.paced("joe", [(0.4, 0.5), (1.2, 2.5)])
             held, first = Held(), compute.enter(LINE)
             working = first.submit(held)
             assert held.begun.wait(20)

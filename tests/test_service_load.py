@@ -20,6 +20,7 @@ from test_service_disconnect import SCENE, ask, leave
 
 from voicesvc.compute import Compute
 from voicesvc.engines.tone import Tone
+from voicesvc.schedule import Asked, Kind
 
 CHUNK_S = 0.1
 
@@ -43,6 +44,7 @@ class Gate:
     @contextmanager
     def held(self) -> Iterator[None]:
         """From now on until the block ends."""
+        self._through = threading.Semaphore(0)  # or what was let through before counted
         self._held = True
         try:
             yield
@@ -50,10 +52,14 @@ class Gate:
             self._held = False
             self._through.release()
 
-    def one(self) -> None:
-        """Have the chunk made that stands before it, and the next one stand there."""
-        came = self.came
+    def last(self) -> None:
+        """Have the chunk made that stands before it."""
         self._through.release()
+
+    def one(self) -> None:
+        """The same, and the next one stand there."""
+        came = self.came
+        self.last()
         assert eventually(lambda: self.came > came, 30)
 
 
@@ -285,3 +291,40 @@ def test_slow_readers_are_paused_and_cost_little_memory(tmp_path: Path) -> None:
         for reader in readers:
             leave(reader, abruptly=True)
         assert eventually(service.idle, 60)
+
+
+def test_a_first_chunk_that_is_too_short_for_a_crowd_is_heard_with_the_next(
+    tmp_path: Path,
+) -> None:
+    gate = Gate()
+    with (
+        tones_served(tmp_path, workers=1, gate=gate) as service,
+        ThreadPoolExecutor(1) as elsewhere,
+    ):
+        compute = compute_of(service)
+        compute.paced("ann", [(0.25, 1.0)] * 9)  # so long may others have the worker
+
+        def first_piece() -> bytes:
+            body = {"actor": "ann", "text": LINE, "format": "pcm_s16le", "seed": 1}
+            with service.http.stream("POST", "/v1/speech", json=body) as answer:
+                return next(answer.iter_raw())
+
+        def first_of(chunks: int, others: int) -> bytes:
+            came = gate.came
+            with gate.held():
+                piece = elsewhere.submit(first_piece)
+                assert eventually(lambda: gate.came > came, 30)
+                for _ in range(chunks - 1):
+                    gate.one()
+                    assert not piece.done()
+                gate.last()
+                heard = piece.result(30)
+            assert eventually(lambda: compute.open == others, 30)
+            return heard
+
+        alone = first_of(1, 0)
+        seat = compute.enter(Asked("bob", Kind.AUDITION, "ann", 40))
+        crowded = first_of(2, 1)
+        seat.end()
+        assert crowded.startswith(alone)
+        assert len(crowded) > len(alone)

@@ -15,7 +15,17 @@ from typing import Any, NoReturn, Protocol, TypeVar
 from voicesvc import metrics
 from voicesvc.engines import Cell
 from voicesvc.errors import Overloaded
-from voicesvc.schedule import Admission, Asked, Costs, Kind, Limits, Refusal, Schedule, Ticket
+from voicesvc.schedule import (
+    RETURN_S,
+    Admission,
+    Asked,
+    Costs,
+    Kind,
+    Limits,
+    Refusal,
+    Schedule,
+    Ticket,
+)
 
 T = TypeVar("T")
 Clock = Callable[[], float]
@@ -174,6 +184,11 @@ class Compute:
             metrics.UNDERRUNS.labels(kind).inc()
             metrics.UNDERRUN_S.labels(kind).inc(dry_s)
 
+    def more(self, ticket: Ticket, audio_s: float) -> bool:
+        """See `Seat.more`."""
+        with self._changed:
+            return self._schedule.more(ticket, audio_s)
+
     def end(self, ticket: Ticket, *, whole: bool) -> None:
         """The stream is over; what it still waits for is dropped."""
         with self._changed:
@@ -229,7 +244,7 @@ class Compute:
                 if first is None:
                     if self._over:
                         return {}
-                    self._changed.wait()
+                    self._changed.wait(RETURN_S if self._schedule.awaits else None)
                     continue
                 tickets = [first, *self._schedule.along(first, now_s)]
                 turn = {t: asked for t in tickets if (asked := self._begun(t)) is not None}
@@ -268,6 +283,13 @@ class Seat:
     def submit(self, work: Callable[[], T], cell: Cell | None = None) -> "Future[T]":
         """See `Turns`."""
         return self._compute.submit(self._ticket, work, cell)
+
+    def more(self, audio_s: float) -> bool:
+        """Whether the stream's first turn is to make a second chunk, `audio_s` being the first.
+
+        Else its listener would run dry, since others have the workers next.
+        """
+        return self._compute.more(self._ticket, audio_s)
 
     def took(self, audio_s: float, offered_s: float) -> None:
         """See `Turns`."""

@@ -21,7 +21,7 @@ from voicesvc.line import Line
 from voicesvc.lineplan import MAX_SEED
 from voicesvc.rights.grant import Purpose
 from voicesvc.studio import Studio
-from voicesvc.takes import Rendering, moved
+from voicesvc.takes import More, Rendering, enough, moved
 from voicesvc.typed import Piece
 
 FORMATS = ("pcm_s16le", "pcm_f32le", "opus")
@@ -106,8 +106,8 @@ class Speech:
         self.audio_s = 0.0  # that left so far
         self.pieces = 0
 
-    def begin(self, piece: Piece, received_s: float) -> "Spoken":
-        """Have the first audio of a piece made.
+    def begin(self, piece: Piece, received_s: float, more: More = enough) -> "Spoken":
+        """Have the first audio of a piece made: see `Stream` for how much `more`.
 
         Raises:
             VoiceError: it cannot be spoken.
@@ -115,7 +115,7 @@ class Speech:
         seed = (self.seed + self.pieces) & MAX_SEED
         facts = {**self._origin.facts, "live": {"piece": self.pieces, "start": piece.start}}
         origin = replace(self._origin, facts=facts)
-        rendering = self._studio.open(self.start.line(piece, seed), received_s, origin)
+        rendering = self._studio.open(self.start.line(piece, seed), received_s, origin, more)
         rendering.take.kind = "live"
         self.pieces += 1
         pause_s, self._pause_s = self._pause_s, piece.pause_s

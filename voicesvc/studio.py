@@ -44,7 +44,16 @@ from voicesvc.request import Request, Voice
 from voicesvc.rights import Permit, stated
 from voicesvc.score import Score
 from voicesvc.store import StoredTake
-from voicesvc.takes import Kept, Outcome, Rendering, Take, line_of_take, permit_of
+from voicesvc.takes import (
+    Kept,
+    More,
+    Outcome,
+    Rendering,
+    Take,
+    enough,
+    line_of_take,
+    permit_of,
+)
 from voicesvc.voices import Lease
 
 _log = logging.getLogger(__name__)
@@ -99,9 +108,13 @@ class Studio:
         return self.cast.is_ready(line.actor or (line.plan.actor if line.plan else ""))
 
     def open(
-        self, line: Line, received_s: float | None = None, origin: Origin | None = FROM_SPEECH
+        self,
+        line: Line,
+        received_s: float | None = None,
+        origin: Origin | None = FROM_SPEECH,
+        more: More = enough,
     ) -> Rendering:
-        """Check everything, then make the first audio.
+        """Check everything, then make the first audio: see `Stream` for how much `more`.
 
         The take is kept where there is an archive, unless `origin` is None or says otherwise.
         `received_s`, of `time.perf_counter`, is when the request came, if it has waited since.
@@ -135,7 +148,8 @@ class Studio:
         recording = None
         if self.archive is not None and origin is not None and origin.kept:
             recording = self.archive.open(take.opened(origin), origin)
-        rendering = Rendering(take, self._render(take, lease, asked, recording), self.demand)
+        chunks = self._render(take, lease, asked, recording)
+        rendering = Rendering(take, chunks, self.demand, more)
         self._kept(rendering, recording)
         self.takes.add(take)
         take.first_audio_s = time.perf_counter() - received_s

@@ -254,12 +254,27 @@ def moved(
     return {**timed, **times}
 
 
-class Stream:
-    """Bytes that are made while they are sent: the first are there, the rest come by `chunk`."""
+More = Callable[[float], bool]
 
-    def __init__(self, chunks: Generator[bytes]) -> None:
+
+def enough(_: float) -> bool:
+    """A stream's first chunk is heard as soon as it is there, however short it is."""
+    return False
+
+
+class Stream:
+    """Bytes that are made while they are sent: the first are there, the rest come by `chunk`.
+
+    `more` says, given how many seconds of speech the first bytes have, whether they are to have
+    another chunk.
+    """
+
+    def __init__(self, chunks: Generator[bytes], more: More = enough) -> None:
         self._chunks, self._lock, self._closed = chunks, threading.Lock(), False
-        self.first = self._next() or b""
+        first = [self._next() or b""]
+        while first[-1] and more(self.audio_s):
+            first.append(self._next() or b"")
+        self.first = b"".join(first)
 
     def chunk(self) -> bytes | None:
         """The next bytes of the file, None at its end. From any thread."""
@@ -309,11 +324,15 @@ class Rendering(Stream):
     """
 
     def __init__(
-        self, take: Take, chunks: Generator[bytes], stands: Callable[[Take], None]
+        self,
+        take: Take,
+        chunks: Generator[bytes],
+        stands: Callable[[Take], None],
+        more: More = enough,
     ) -> None:
         self.take, self._stands = take, stands
         self._cut: VoiceError | None = None
-        super().__init__(chunks)
+        super().__init__(chunks, more)
 
     @property
     def audio_s(self) -> float:

@@ -221,7 +221,7 @@ class Conversation:
         """A piece and its first sound, made in one turn."""
 
         def work() -> tuple[Spoken, Sound | None]:
-            spoken = self._speech.begin(piece, received_s)
+            spoken = self._speech.begin(piece, received_s, seat.more)
             return spoken, spoken.chunk()
 
         received_s = time.perf_counter()

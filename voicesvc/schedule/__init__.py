@@ -6,9 +6,11 @@ more stream can be promised its audio in time. Knows nothing of threads, audio o
 
 from voicesvc.schedule.admission import Admission, Limits, Refusal
 from voicesvc.schedule.costs import Costs
-from voicesvc.schedule.turns import Asked, Kind, Schedule, Ticket
+from voicesvc.schedule.tickets import Asked, Kind, Ticket
+from voicesvc.schedule.turns import RETURN_S, Schedule
 
 __all__ = [
+    "RETURN_S",
     "Admission",
     "Asked",
     "Costs",

@@ -12,7 +12,8 @@ from dataclasses import dataclass
 from itertools import accumulate
 from typing import Literal
 
-from voicesvc.schedule.turns import AHEAD_S, Asked, Kind, Schedule, Ticket
+from voicesvc.schedule.tickets import Asked, Kind, Ticket
+from voicesvc.schedule.turns import AHEAD_S, Schedule
 
 Reason = Literal["first-audio", "load", "share", "queue", "streams"]
 LONGEST_RETRY_S = 300
@@ -88,10 +89,11 @@ class Admission:
 
     def _soon(self, ticket: Ticket) -> float:
         """How much of a worker the chunk after one of the first needs while that is heard."""
-        if not 1 <= ticket.turns <= _FIRST_CHUNKS:
+        if not ticket.audio_s or ticket.turns > _FIRST_CHUNKS:
             return 0.0
         costs, voice = self.schedule.costs, ticket.asked.voice
-        return costs.turn_s(voice, ticket.turns) / costs.gives_s(voice, ticket.turns - 1)
+        heard_s = ticket.audio_s if ticket.held else costs.gives_s(voice, ticket.turns - 1)
+        return costs.turn_s(voice, ticket.turns, ticket.asked.chars) / heard_s
 
     def _rtf(self, asked: Asked) -> float:
         """Seconds of compute per second of its audio, its first chunk counted in."""
@@ -99,7 +101,7 @@ class Admission:
         if not costs.is_known(voice) or costs.is_slow(voice):
             return 0.0
         length_s = max(_SHORTEST_S, costs.length_s(voice, asked.chars))
-        return costs.rtf(voice) + costs.turn_s(voice, 0) / length_s
+        return costs.rtf(voice) + costs.turn_s(voice, 0, asked.chars) / length_s
 
     def _refusal(self, asked: Asked, now_s: float) -> Refusal | None:
         tickets, limits = self.schedule.tickets, self.limits
@@ -119,7 +121,7 @@ class Admission:
 
     def _patience_s(self, asked: Asked) -> float:
         """How long it may wait for its first turn: longer where that takes long anyhow."""
-        own_s = self.schedule.costs.turn_s(asked.voice, 0)
+        own_s = self.schedule.costs.turn_s(asked.voice, 0, asked.chars)
         return max(self.limits.first_audio_s, _PATIENCE * own_s)
 
     def _overload(self, asked: Asked, now_s: float) -> Refusal | None:

@@ -1,7 +1,8 @@
 """What a voice's chunks cost, learned from those that were computed.
 
 A chunk's cost depends on its place in the stream: the first one plans the sentence and is short,
-later ones grow up to a length that repeats. So costs are kept by place. Until a voice has spoken it
+later ones grow up to a length that repeats. So costs are kept by place, and, since more text takes
+longer to plan, by about how long the text is. Until a voice has spoken it
 is taken to be about as fast as the demonstration voice on one core.
 """
 
@@ -9,6 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 PLACES = 6  # chunks that are told apart; the last stands for all after it
+_SIZE_CHARS, _SIZES = 100, 5
 _FIRST_S = 0.05
 _GIVES_S = 0.2
 _RTF = 0.05  # seconds of compute per second of audio
@@ -22,6 +24,7 @@ _KNOWN_S = 2.0  # of audio, after which a voice is known
 @dataclass
 class _Voice:
     turn_s: list[float | None] = field(default_factory=lambda: [None] * PLACES)
+    sized_s: dict[int, list[float | None]] = field(default_factory=dict)  # the same, by `_size`
     gives_s: list[float | None] = field(default_factory=lambda: [None] * PLACES)
     compute_s: float = _RTF * _DOUBT_S
     audio_s: float = _DOUBT_S
@@ -39,9 +42,11 @@ class Costs:
     def _of(self, voice: str) -> _Voice:
         return self._voices.setdefault(voice, _Voice())
 
-    def turn_s(self, voice: str, place: int) -> float:
-        """Expected seconds of compute of a stream's chunk number `place`, from 0."""
-        return _at(self._of(voice).turn_s, place, _FIRST_S)
+    def turn_s(self, voice: str, place: int, chars: int = 0) -> float:
+        """Expected seconds of compute of chunk number `place`, from 0, of a text of `chars`."""
+        one = self._of(voice)
+        known = one.sized_s.get(_size(chars), one.turn_s)[min(place, PLACES - 1)]
+        return _at(one.turn_s, place, _FIRST_S) if known is None else known
 
     def gives_s(self, voice: str, place: int) -> float:
         """Expected seconds of audio of that chunk."""
@@ -93,9 +98,12 @@ class Costs:
         known = self._of(voice).at_once
         known[n] = cost if n not in known else known[n] + _LEARN * (cost - known[n])
 
-    def computed(self, voice: str, place: int, cost_s: float) -> None:
-        """Chunk number `place` of a stream took `cost_s`."""
-        _learn(self._of(voice).turn_s, place, cost_s)
+    def computed(self, voice: str, place: int, cost_s: float, chars: int = 0) -> None:
+        """Chunk number `place` of a text of `chars` took `cost_s`."""
+        one = self._of(voice)
+        _learn(one.turn_s, place, cost_s)
+        if chars:
+            _learn(one.sized_s.setdefault(_size(chars), [None] * PLACES), place, cost_s)
 
     def made(self, voice: str, place: int, cost_s: float, audio_s: float) -> None:
         """Chunk number `place` gave `audio_s` of audio for `cost_s`."""
@@ -112,6 +120,11 @@ class Costs:
         if chars and audio_s:
             one = self._of(voice)
             one.s_per_char += _LEARN * (audio_s / chars - one.s_per_char)
+
+
+def _size(chars: int) -> int:
+    """Which texts are about as long: up to 100 characters, 200, and so on; none says nothing."""
+    return min(-(-chars // _SIZE_CHARS), _SIZES)
 
 
 def _at(known: list[float | None], place: int, guess: float) -> float:

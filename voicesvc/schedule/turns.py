@@ -9,6 +9,10 @@ is to hear all of it, so fairness between keys decides who is let in and who of 
 nothing comes first, and makes nobody run dry before that. Of those who hear nothing, whoever has
 heard nothing for longest goes first.
 
+A first chunk is short, so that it is heard soon, and the worker that made it has another stream's
+turn before the listener asks for the next: where there are more streams than workers the first turn
+goes on until what it has made is as long as the listener may have to wait (`more`).
+
 What has `AHEAD_S` in hand, all batch, and listeners to a voice that is slower than speech share
 what is left by use.
 
@@ -18,87 +22,24 @@ it than otherwise.
 """
 
 from collections.abc import Hashable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
-from enum import IntEnum
 from heapq import heapify, heapreplace
 from itertools import takewhile
 
 from voicesvc.schedule.costs import Costs
+from voicesvc.schedule.tickets import Asked, Kind, Ticket, Turn
 
 AHEAD_S = 2.0  # of audio in the listener's hands: nothing is urgent then
-PATIENCE_S = 1.0  # after which who has no audio waits only for who used less
+PATIENCE_S = 2.0  # after which who has no audio waits only for who used less
 HURRY_S = 0.15  # the same where listeners need more than there is, and run dry however it is done
 HORIZON_S = 0.5  # how far the needs of those who listen are foreseen
 SHARED_S = 0.05  # that a shared turn may last, or as long as the voice's longest chunk
-_JUST_NOW_S = 0.1  # in which a listener who keeps up has taken a chunk and asks for the next
+HELD = 2  # chunks after the first that are made in the first turn, at most
+SLACK_S = 0.05  # by which a chunk is to be there before its listener runs dry: costs are averages
+RETURN_S = 0.01  # in which a listener who keeps up has taken a chunk and asks for the next
+_JUST_NOW_S = 0.1  # after which nobody expects that it does
+_NOTHING_S = 1e-9
 _LEAST_S = 0.05  # of audio that a chunk is taken to give
 BATCH_WEIGHT = 4.0  # beside listeners who are well ahead batch gets a quarter of the time
-
-
-class Kind(IntEnum):
-    """Who waits; the lower comes first."""
-
-    LIVE = 0  # somebody speaks with it
-    AUDITION = 1  # somebody listens
-    BATCH = 2  # nobody does yet
-
-
-@dataclass(frozen=True, slots=True)
-class Asked:
-    """One stream of chunks, as it is asked for."""
-
-    key: str  # whose it is: time is shared between keys
-    kind: Kind
-    voice: str
-    chars: int = 0  # of its text
-    speaks: bool = True  # False: a document or a stored file, with no deadline after its first part
-
-    @property
-    def account(self) -> tuple[str, bool]:
-        """What its time is charged to: batch does not use up what its key may listen to."""
-        return self.key, self.kind is Kind.BATCH
-
-
-@dataclass(eq=False, slots=True)
-class Turn:
-    """What a worker computes now: a chunk, or one of each of several streams."""
-
-    began_s: float
-    alone_s: float  # that it is expected to take with one stream
-    lasts_s: float  # that it is expected to take
-    members: int = 1
-    left: int = 1  # of them that are not done
-    cost_s: float = 0.0  # of those that are done
-
-
-@dataclass(eq=False, slots=True)
-class Ticket:
-    """A stream from when it is let in until it ends. Only `Schedule` writes it."""
-
-    asked: Asked
-    came_s: float
-    turns: int = 0  # begun
-    audio_s: float = 0.0  # taken by the listener
-    cost_s: float = 0.0  # of the turns since audio was taken last
-    began_s: float | None = None  # when the listener got the first audio
-    dry_s: float | None = None  # when the listener has heard all that was taken
-    asked_s: float | None = None  # wants a turn since
-    running_s: float | None = None  # has a turn since
-    turn: Turn | None = None  # that it has
-    idle_s: float | None = None  # had its last turn until
-    closing: bool = False  # what it wants is its end
-    cell: Hashable = None  # what kind it wants, if that can be computed at once with others
-    at_once: int = 1  # of such cells, at most
-
-    @property
-    def is_paused(self) -> bool:
-        """Whether its listener has yet to take what was offered."""
-        return self.turns > 0 and self.asked_s is None and self.running_s is None
-
-    @property
-    def is_listened_to(self) -> bool:
-        """Whether somebody plays it while it is made."""
-        return self.asked.speaks and self.asked.kind is not Kind.BATCH
 
 
 class Schedule:
@@ -114,6 +55,8 @@ class Schedule:
         self.tickets: dict[Ticket, None] = {}  # in the order they came
         self._used_s: dict[tuple[str, bool], float] = {}
         self._members: dict[tuple[str, bool], int] = {}
+        self._crowded = False
+        self.awaits = False  # whether `take` gave nobody the turn, for who is about to ask
 
     def add(self, asked: Asked, now_s: float) -> Ticket:
         """A stream comes."""
@@ -122,6 +65,7 @@ class Schedule:
         account = asked.account
         self._used_s[account] = self.used_s(account)
         self._members[account] = self._members.get(account, 0) + 1
+        self._count()
         return ticket
 
     def ask(
@@ -142,13 +86,19 @@ class Schedule:
         ticket.asked_s = None
 
     def take(self, now_s: float) -> Ticket | None:
-        """The stream whose turn begins now, or None where none wants one."""
+        """The stream whose turn begins now, or None where none wants one.
+
+        Or where one that was just made a chunk would run dry for it: to be asked again once that
+        one wants its next, or after `RETURN_S`.
+        """
         waiting = self._waiting()
         chosen = next((t for t in waiting if t.closing), None)
         chosen = chosen or self._due(waiting, now_s) or self._spare(waiting, now_s)
-        if chosen is not None:
-            lasts_s = self.turn_s(chosen)
-            self._begin(chosen, Turn(now_s, lasts_s, lasts_s))
+        self.awaits = chosen is not None and self._awaits(chosen, now_s)
+        if chosen is None or self.awaits:
+            return None
+        lasts_s = self.turn_s(chosen)
+        self._begin(chosen, Turn(now_s, lasts_s, lasts_s))
         return chosen
 
     def along(self, first: Ticket, now_s: float) -> list[Ticket]:
@@ -184,7 +134,8 @@ class Schedule:
         due = [t for t in waiting if not self.is_spare(t, now_s)]
         silent = [t for t in due if t.dry_s is None or t.dry_s < now_s]
         if first.dry_s is not None and first.dry_s < now_s and not self.is_spare(first, now_s):
-            found = sorted(silent, key=lambda t: (*self.order(t), _silent_s(t)))
+            keeps_up = self._keeps_up()
+            found = sorted(silent, key=lambda t: self._silent_order(t, keeps_up))
             return list(takewhile(lambda t: t.cell == first.cell, found))
         if silent:
             return []
@@ -208,7 +159,7 @@ class Schedule:
                 need for t in self.tickets for need in self._needs(t, now_s, has_turn=t in members)
             )
             dry = sum(t.dry_s is not None and now_s <= t.dry_s < done_s for t in members)
-            late.append(dry + _missed([*free_s, done_s], needs))
+            late.append(dry + len(_late_s([*free_s, done_s], needs)))
         return late[1] > late[0]
 
     def running(self) -> Iterable[Turn]:
@@ -242,10 +193,12 @@ class Schedule:
         ticket.running_s, ticket.turn, ticket.idle_s = None, None, now_s
         turn.left -= 1
         turn.cost_s += cost_s
-        if not ticket.closing and not failed:
+        if ticket.held and ticket.turns == 1:
+            self._held(ticket, 0.0 if failed else cost_s)
+        elif not ticket.closing and not failed:
             ticket.cost_s += cost_s
             if turn.members == 1:
-                self.costs.computed(voice, ticket.turns - 1, cost_s)
+                self.costs.computed(voice, ticket.turns - 1, cost_s, ticket.asked.chars)
             elif not turn.left:
                 self.costs.shared(voice, turn.members, turn.cost_s / turn.alone_s)
         if ticket.asked.account in self._used_s:
@@ -259,7 +212,8 @@ class Schedule:
         had not.
         """
         more_s = audio_s - ticket.audio_s
-        self.costs.made(ticket.asked.voice, ticket.turns - 1, ticket.cost_s, more_s)
+        if not ticket.held or ticket.audio_s:
+            self.costs.made(ticket.asked.voice, ticket.turns - 1, ticket.cost_s, more_s)
         ticket.audio_s, ticket.cost_s = audio_s, 0.0
         if not ticket.asked.speaks or ticket.asked.kind is Kind.BATCH:
             return 0.0
@@ -275,6 +229,7 @@ class Schedule:
         if ticket not in self.tickets:
             return
         del self.tickets[ticket]
+        self._count()
         if whole:
             self.costs.said(ticket.asked.voice, ticket.asked.chars, ticket.audio_s)
         self._members[ticket.asked.account] -= 1
@@ -289,13 +244,36 @@ class Schedule:
             return False
         return ticket.dry_s - now_s >= AHEAD_S or self.costs.is_slow(ticket.asked.voice)
 
+    def more(self, ticket: Ticket, audio_s: float) -> bool:
+        """Whether what its first turn has made, `audio_s`, is to be heard with one more chunk only.
+
+        To be asked in its first turn, which then makes that chunk.
+        """
+        if ticket.turns != 1 or not self._is_short(ticket, audio_s, 1 + ticket.held):
+            return False
+        ticket.held += 1
+        return True
+
+    def _is_short(self, ticket: Ticket, audio_s: float, place: int) -> bool:
+        """Whether a listener who has so much may run dry before chunk number `place` is made."""
+        voice, costs = ticket.asked.voice, self.costs
+        if not self._crowded or place > HELD or not ticket.is_listened_to or costs.is_slow(voice):
+            return False
+        cost_s = costs.turn_s(voice, place, ticket.asked.chars)
+        return audio_s < costs.longest_s(voice) + cost_s + SLACK_S
+
+    def _held(self, ticket: Ticket, cost_s: float) -> None:
+        """A first turn that made several chunks is over: each has its part of what it cost."""
+        voice, chars = ticket.asked.voice, ticket.asked.chars
+        expected_s = [self.costs.turn_s(voice, n, chars) for n in range(1 + ticket.held)]
+        for place, part_s in enumerate(expected_s if cost_s else ()):
+            self.costs.computed(voice, place, cost_s * part_s / sum(expected_s), chars)
+        ticket.turns += ticket.held
+
     def is_pressed(self, now_s: float) -> bool:
         """Whether a chunk is made that somebody waits for, or was just now: one may follow."""
         waited_for = (t for t in self.tickets if t.asked.kind is not Kind.BATCH)
-        return any(
-            t.idle_s is None or now_s - t.idle_s < _JUST_NOW_S or not t.is_paused
-            for t in waited_for
-        )
+        return any(not t.is_paused or t.was_served(now_s, _JUST_NOW_S) for t in waited_for)
 
     def _due(self, waiting: Iterable[Ticket], now_s: float) -> Ticket | None:
         due = [t for t in waiting if not self.is_spare(t, now_s)]
@@ -303,8 +281,9 @@ class Schedule:
         heard = [t for t in due if t.dry_s is not None and t.dry_s >= now_s]
         if not silent:
             return min(heard, default=None, key=_silent_s)
-        first = min(silent, key=lambda t: (*self.order(t), _silent_s(t)))
-        patience_s = PATIENCE_S if self._keeps_up() else HURRY_S
+        keeps_up = self._keeps_up()
+        first = min(silent, key=lambda t: self._silent_order(t, keeps_up))
+        patience_s = PATIENCE_S if keeps_up else HURRY_S
         waited = first.dry_s is not None or now_s - first.came_s >= patience_s
 
         def is_before(ticket: Ticket) -> bool:
@@ -316,11 +295,30 @@ class Schedule:
             return first
         return soonest
 
+    def _silent_order(self, ticket: Ticket, keeps_up: bool) -> tuple[Kind, bool, float, float]:
+        kind, used_s = self.order(ticket)
+        return kind, keeps_up and ticket.dry_s is None, used_s, _silent_s(ticket)
+
+    def _count(self) -> None:
+        """Whether a stream may find all workers at others' turns, which they have in time."""
+        self._crowded = len(self.tickets) > self.workers and self._keeps_up()
+
     def _keeps_up(self) -> bool:
         """Whether all who listen can be served as they hear."""
         voices = (t.asked.voice for t in self.tickets if t.is_listened_to)
         needed = sum(self.costs.rtf(v) for v in voices if not self.costs.is_slow(v))
         return needed <= self.workers
+
+    def _awaits(self, chosen: Ticket, now_s: float) -> bool:
+        """Whether the last free worker is kept for who took a chunk and is about to ask again."""
+        if chosen.closing or sum(1 for _ in self.running()) + 1 < self.workers:
+            return False
+        returning = [
+            t
+            for t in self.tickets
+            if t is not chosen and t.was_served(now_s, RETURN_S) and not self.is_spare(t, now_s)
+        ]
+        return bool(returning) and self._would_dry(returning, chosen, now_s)
 
     def _spare(self, waiting: Iterable[Ticket], now_s: float) -> Ticket | None:
         spare = (t for t in waiting if self.is_spare(t, now_s))
@@ -332,12 +330,12 @@ class Schedule:
         return used_s, kind, ticket.asked_s
 
     def _would_dry(self, listeners: Iterable[Ticket], silent: Ticket, now_s: float) -> bool:
-        """Whether one of them runs dry if the turn of `silent` begins now, but not otherwise."""
+        """Whether they run dry, or for longer, if the turn of `silent` begins now."""
         free_s = [max(now_s, t.began_s + t.lasts_s) for t in self.running()]
         free_s += [now_s] * (self.workers - 1 - len(free_s))
         needs = sorted(need for t in listeners for need in self._needs(t, now_s))
-        with_it = _missed([*free_s, now_s + self.turn_s(silent)], needs)
-        return with_it > _missed([*free_s, now_s], needs)
+        with_it = _late_s([*free_s, now_s + self.turn_s(silent)], needs)
+        return sum(with_it) > sum(_late_s([*free_s, now_s], needs)) + _NOTHING_S
 
     def _needs(
         self, ticket: Ticket, now_s: float, *, has_turn: bool = False
@@ -347,6 +345,11 @@ class Schedule:
         With `has_turn` those after the one that it gets now.
         """
         voice, place, dry_s = ticket.asked.voice, ticket.turns, ticket.dry_s
+        if ticket.is_paused and ticket.idle_s is not None:  # what was made last is on its way
+            if dry_s is None:
+                dry_s = ticket.idle_s + sum(self.costs.gives_s(voice, n) for n in range(place))
+            else:
+                dry_s = max(dry_s, ticket.idle_s) + self.costs.gives_s(voice, place - 1)
         if dry_s is None or dry_s < now_s or not ticket.is_listened_to or self.costs.is_slow(voice):
             return
         if ticket.running_s is not None:
@@ -354,13 +357,20 @@ class Schedule:
         elif has_turn:
             dry_s, place = dry_s + self.costs.gives_s(voice, place), place + 1
         while dry_s < now_s + HORIZON_S:
-            yield dry_s, self.costs.turn_s(voice, place)
+            yield dry_s - SLACK_S, self.costs.turn_s(voice, place, ticket.asked.chars)
             dry_s += max(_LEAST_S, self.costs.gives_s(voice, place))
             place += 1
 
     def turn_s(self, ticket: Ticket) -> float:
         """What its next turn is expected to take."""
-        return self.costs.turn_s(ticket.asked.voice, ticket.turns)
+        voice, chars, costs = ticket.asked.voice, ticket.asked.chars, self.costs
+        cost_s = costs.turn_s(voice, ticket.turns, chars)
+        if ticket.turns == 0:
+            audio_s, place = costs.gives_s(voice, 0), 1
+            while self._is_short(ticket, audio_s, place):
+                cost_s += costs.turn_s(voice, place, chars)
+                audio_s, place = audio_s + costs.gives_s(voice, place), place + 1
+        return cost_s
 
     def used_s(self, account: tuple[str, bool]) -> float:
         """What it has had; who comes late is not owed the time before."""
@@ -378,12 +388,13 @@ def _silent_s(ticket: Ticket) -> float:
     return ticket.came_s if ticket.dry_s is None else ticket.dry_s
 
 
-def _missed(free_s: list[float], needs: Iterable[tuple[float, float]]) -> int:
-    """How many chunks come late, each made by the worker that is free first."""
+def _late_s(free_s: list[float], needs: Iterable[tuple[float, float]]) -> list[float]:
+    """By how much chunks come late, those that do, each made by the worker that is free first."""
     heapify(free_s)
-    late = 0
+    late_s: list[float] = []
     for needed_s, cost_s in needs:
         done_s = free_s[0] + cost_s
         heapreplace(free_s, done_s)
-        late += done_s > needed_s
-    return late
+        if done_s > needed_s:
+            late_s.append(done_s - needed_s)
+    return late_s
