@@ -7,7 +7,7 @@ from array import array
 from pathlib import Path
 
 import pytest
-from conftest import tones_served
+from conftest import metric, tones_served
 
 LOAD = Path(__file__).resolve().parents[1] / "benchmarks" / "load"
 RATE_HZ = 1000
@@ -96,8 +96,8 @@ def test_a_few_seconds_of_the_mixed_load(tmp_path: Path) -> None:
         assert done.returncode == 0, done.stderr
     figures = json.loads(done.stdout.splitlines()[-1])
     assert figures["failed"] == 0
-    assert set(figures["ttfa_ms"]) >= {"Audition", "Leaver"}
-    assert set(figures["latency_ms"]) >= {"Audition", "Batch"}
+    assert set(figures["ttfa_ms"]) >= {"Audition", "Leaver", "Live"}
+    assert set(figures["latency_ms"]) >= {"Audition", "Batch", "Live"}
     audition = figures["latency_ms"]["Audition"]
     assert 0 < audition["p50"] <= audition["p95"] <= audition["p99"]
     assert figures["ttfa_ms"]["Audition"]["count"] >= 3
@@ -113,6 +113,19 @@ def test_the_run_ends_after_so_many_takes_and_fails_where_first_audio_is_late(
     assert done.returncode == 1
     assert "at most 1" in done.stderr
     assert json.loads(done.stdout.splitlines()[-1])["takes"] == 3
+
+
+def test_who_speaks_live_hears_lines_and_interrupts_some(tmp_path: Path) -> None:
+    with tones_served(tmp_path, delay_s=0.01) as service:
+        lines = ("-u", "2", "-r", "2", "-t", "60s", "--most-takes", "12", "--host", service.url)
+        done = run(*lines, "Live")
+        assert done.returncode == 0, done.stderr
+        cancelled = metric("voicesvc_takes_total", actor="ann", outcome="cancelled")
+    figures = json.loads(done.stdout.splitlines()[-1])
+    heard, latency = figures["ttfa_ms"]["Live"], figures["latency_ms"]["Live"]
+    assert heard["count"] >= 10
+    assert 0 < latency["count"] < heard["count"]
+    assert cancelled > 0
 
 
 def test_without_a_service_it_says_so() -> None:

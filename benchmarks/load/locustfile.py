@@ -1,4 +1,4 @@
-"""A load test of a running service: people who audition lines, a queue of takes, some who leave.
+"""A load test of a running service: people who audition lines, games, a queue, some who leave.
 
     make load                                        # against `make serve` on this machine
     LOAD_KEY=vsk_… make load                         # against one that asks for keys
@@ -12,8 +12,9 @@ What is measured, as Locust's own entries beside those of HTTP:
 - `refused`: answers 503; who gets one asks again after `Retry-After`.
 
 Who: `Audition` listens to a line, thinks, and asks for the next; `Leaver` hangs up at the first
-sound; `Slow` takes audio no faster than it is played; `Batch` has takes made by the queue and waits
-for them. All of them together, each in its share, are the mixed load, with churn.
+sound; `Slow` takes audio no faster than it is played; `Live` keeps a socket open, says line after
+line and interrupts one of four; `Batch` has takes made by the queue and waits for them. All of them
+together, each in its share, are the mixed load, with churn.
 
 Bounds: at most 500 users, an hour, and `--most-takes` takes. The host is this machine unless named;
 one on the public internet is refused without `--public-host-is-mine`. Ends in one JSON line; the
@@ -33,7 +34,8 @@ from typing import Any
 from urllib.parse import urlsplit
 
 import gevent  # type: ignore[import-untyped, unused-ignore]
-from locust import HttpUser, between, constant, events, task
+import websocket
+from locust import HttpUser, User, between, constant, events, task
 from locust.env import Environment
 from locust.exception import StopUser
 from player import Player
@@ -242,6 +244,87 @@ class Slow(Speaker):
     def play(self) -> None:
         """One line, at the speed of sound."""
         self.speak()
+
+
+class Live(User):  # type: ignore[misc, unused-ignore]
+    """A game: one socket, line after line, each to be heard as soon as it was said."""
+
+    weight = 2
+    wait_time = between(0.2, 2)
+    interrupts = 0.25  # of the lines, at their first sound
+
+    def on_start(self) -> None:
+        """Open the socket."""
+        self.socket: websocket.WebSocket | None = None
+
+    def on_stop(self) -> None:
+        """Leave."""
+        if self.socket is not None:
+            self.socket.close()
+
+    def _opened(self) -> websocket.WebSocket:
+        if self.socket is None:
+            where = f"{self.environment.host}/v1/speech/live".replace("http", "ws", 1)
+            self.socket = websocket.create_connection(where, header=bearer(), timeout=60)
+            self.socket.send(
+                json.dumps(
+                    {
+                        "actor": random.choice(State.actors),
+                        "format": "pcm_s16le",
+                        "sample_rate_hz": RATE_HZ,
+                    }
+                )
+            )
+        return self.socket
+
+    @task
+    def say(self) -> None:
+        """One line, until it was heard or interrupted."""
+        count(self.environment)
+        begin_s = time.perf_counter()
+        error: Exception | None = None
+        try:
+            self._say(self._opened())
+        except (OSError, websocket.WebSocketException) as e:
+            self.socket, error = None, e
+        self.environment.events.request.fire(  # type: ignore[no-untyped-call, unused-ignore]
+            request_type="WS",
+            name="live",
+            response_time=1e3 * (time.perf_counter() - begin_s),
+            response_length=0,
+            exception=error,
+            context={},
+        )
+
+    def _say(self, socket_: websocket.WebSocket) -> None:
+        player, interrupts = Player(RATE_HZ), random.random() < self.interrupts
+        begin_s, interrupted = time.perf_counter(), False
+        socket_.send(json.dumps({"text": random.choice(LINES) + " ", "flush": True}))
+        while True:
+            said = socket_.recv()
+            now_s = time.perf_counter() - begin_s
+            if isinstance(said, bytes):
+                player.feed(said, now_s)
+                if interrupts and not interrupted and player.first_s is not None:
+                    socket_.send(json.dumps({"cancel": True}))
+                    interrupted = True
+                continue
+            told = json.loads(said)
+            if told["event"] in ("flushed", "cancelled"):
+                break
+            if told["event"] == "problem":
+                self.socket = None
+                if told["status"] != 503:
+                    raise websocket.WebSocketException(told["detail"])
+                note(self.environment, "refused", "Live", 1e3 * now_s)
+                time.sleep(min(5.0, told.get("retry_after_s") or 1.0))
+                return
+        if player.first_s is not None:
+            note(self.environment, "ttfa", "Live", 1e3 * player.first_s)
+        if not interrupted and player.audio_s:
+            note(self.environment, "latency", "Live", 1e3 * player.latency_s)
+            if player.gaps_s:
+                note(self.environment, "underrun", "Live", 1e3 * sum(player.gaps_s))
 
 
 class Batch(HttpUser):  # type: ignore[misc, unused-ignore]
