@@ -169,8 +169,27 @@ def test_the_command_reads_credentials(joe_pcm: Pcm, tmp_path: Path) -> None:
     assert credentials_told(asked)["state"] == "valid"
     assert credentials_told([*asked, "--trust", str(roots)])["state"] == "trusted"
     assert credentials_told(["verify", "--no-speeds", str(plain)])["state"] == "none"
-    told = CliRunner().invoke(app, [*asked, "--trust", str(tmp_path / "none.pem")])
-    assert told.exit_code == 1
+    for option in ("--trust", "--sidecar"):
+        told = CliRunner().invoke(app, [*asked, option, str(tmp_path / "none")])
+        assert told.exit_code == 1
+        assert "cannot read" in told.stderr
+
+
+def test_the_command_reads_credentials_beside_a_file(joe_pcm: Pcm, tmp_path: Path) -> None:
+    one, plain = issued(), tmp_path / "plain.ogg"
+    soundfile.write(plain, joe_pcm, RATE_HZ)
+    facts = Facts(take="tk_1", grant="0" * 32, model_sha256="0" * 64, version="1", watermark=False)
+    with plain.open("rb") as source:
+        manifest = Signing(identity(one.chain, one.key, NOW)).beside(source, facts)
+    elsewhere = tmp_path / "elsewhere.c2pa"
+    elsewhere.write_bytes(manifest)
+    asked = ["verify", "--no-speeds", str(plain)]
+    assert credentials_told(asked)["state"] == "none"
+    assert credentials_told([*asked, "--sidecar", str(elsewhere)])["state"] == "valid"
+    (tmp_path / "plain.ogg.c2pa").write_bytes(manifest)
+    assert credentials_told(asked)["state"] == "valid"
+    (tmp_path / "plain.ogg.c2pa").write_bytes(manifest[: len(manifest) // 2])
+    assert credentials_told(asked)["state"] == "unreadable"
 
 
 def credentials_told(asked: list[str]) -> dict[str, Any]:

@@ -9,7 +9,6 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, closing, contextmanager
-from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, BinaryIO, NoReturn
@@ -17,7 +16,7 @@ from typing import TYPE_CHECKING, Annotated, BinaryIO, NoReturn
 import typer
 from pydantic import ValidationError
 
-from voicesvc import grant_cli, key_cli, ledger_cli, pack_cli
+from voicesvc import grant_cli, key_cli, ledger_cli, pack_cli, verify_cli
 from voicesvc.config import Settings
 from voicesvc.errors import InvalidRequest, VoiceError
 
@@ -324,61 +323,7 @@ def _format_of(target: str) -> str:
     return by_suffix.get(suffix, "wav")
 
 
-@app.command()
-def verify(
-    file: Annotated[Path, typer.Argument(help="a recording that libsndfile reads")],
-    speeds: Annotated[bool, typer.Option(help="look at other speeds too")] = True,
-    sidecar: Annotated[
-        Path | None, typer.Option(help="its .c2pa; default: what is in it, or <file>.c2pa")
-    ] = None,
-    trust: Annotated[
-        Path | None, typer.Option(help="roots as PEM; default: VOICESVC_C2PA_TRUST")
-    ] = None,
-) -> None:
-    """Say if a recording is marked, what its content credentials say, and which take it is.
-
-    Takes are those of this service's database, where there is one. Ends with 0 if it is marked,
-    3 if not, else 4.
-    """
-    from voicesvc import credentials
-    from voicesvc.marks import detector
-
-    try:
-        settings = Settings.read()
-        roots = trust or settings.c2pa_trust
-        anchors_pem = b"" if roots is None else roots.read_bytes()
-        found = detector.find_in(file, detector.SPEEDS if speeds else ())
-        read = asdict(credentials.read(file, sidecar, anchors_pem))
-        told = asdict(found) | {"credentials": read} | _takes_of(settings, file, read)
-    except VoiceError as e:
-        _end(e)
-    except OSError as e:
-        _end(InvalidRequest(f"cannot read {e.filename}: {e.strerror}", where="file"))
-    print(json.dumps(told, indent=1))
-    raise typer.Exit({"marked": 0, "not marked": 3}.get(found.verdict, 4))
-
-
-def _takes_of(settings: Settings, file: Path, credentials: dict[str, object]) -> dict[str, object]:
-    """Which takes a recording is of, where a database is there to look in.
-
-    Raises:
-        BadRecording, RecordingTooLong, UnknownKind: the recording cannot be decoded.
-        StoreFailed: the database does not answer.
-    """
-    from voicesvc.archive import now_ms
-    from voicesvc.fingerprint import queries
-    from voicesvc.recording import RATE_HZ, Bounds, decode
-    from voicesvc.rights import keys, register
-    from voicesvc.store import permits
-    from voicesvc.verify import Verifier
-
-    if settings.database_url is None and not (settings.data_path / "takes.db").exists():
-        return {}
-    decoded = decode(file, Bounds(most_s=settings.verify_max_s))
-    with ledger_cli.opened(settings) as database:
-        papers = register.made(database.read(permits.papers), keys.local(settings.key_path))
-        verifier = Verifier(database, lambda: papers, now_ms)
-        return verifier.takes(queries(decoded.pcm, RATE_HZ), credentials)
+app.command()(verify_cli.verify)
 
 
 def main() -> None:

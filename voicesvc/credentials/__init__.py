@@ -9,12 +9,13 @@ from voicesvc.credentials.claim import LICENCE, Facts, opaque
 from voicesvc.credentials.explained import Credentials, State, explain
 from voicesvc.credentials.finished import collected, finished, parts
 from voicesvc.credentials.identity import Identity
-from voicesvc.credentials.reading import read
+from voicesvc.credentials.reading import SIDECAR, read
 from voicesvc.credentials.signing import EMBEDDED, Signing
 
 __all__ = (
     "EMBEDDED",
     "LICENCE",
+    "SIDECAR",
     "Credentials",
     "Facts",
     "Identity",

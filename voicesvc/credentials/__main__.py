@@ -1,7 +1,8 @@
 """A file on stdin, what its credentials say and are worth as JSON on stdout.
 
 Before it reads a byte it gives up what `voicesvc.recording` does. Arguments: seconds of processor
-time, bytes of addresses, a file with the roots that are trusted, or nothing.
+time, bytes of addresses, a file with the roots that are trusted, or nothing, and one with the
+credentials, or nothing where they are in the file itself.
 """
 
 import json
@@ -15,12 +16,13 @@ from voicesvc.credentials.reading import read_open
 from voicesvc.recording.shut import shut_in
 
 
-def main(cpu_s: str, memory_bytes: str, anchors: str) -> None:
+def main(cpu_s: str, memory_bytes: str, anchors: str, sidecar: str) -> None:
     """Shut in, read and say what they are."""
     anchors_pem = Path(anchors).read_bytes() if anchors else b""
+    manifest = Path(sidecar).read_bytes() if sidecar else None
     shut_in(int(cpu_s), int(memory_bytes))
     with open(0, "rb", closefd=False) as file:
-        found = read_open(file, anchors_pem=anchors_pem)
+        found = read_open(file, manifest, anchors_pem)
     sys.stdout.write(json.dumps(asdict(found)))
     sys.stdout.flush()
 

@@ -14,12 +14,19 @@ _BOUNDS = Bounds(wall_s=200.0)
 _MOST_BYTES = 1 << 20  # of what is said of them
 
 
-def of_stranger(path: Path, anchors: Path | None = None, bounds: Bounds = _BOUNDS) -> Credentials:
+def of_stranger(
+    path: Path,
+    anchors: Path | None = None,
+    bounds: Bounds = _BOUNDS,
+    sidecar: Path | None = None,
+) -> Credentials:
     """What the credentials in a file say, and what they are worth; `anchors` are trusted roots.
 
-    Unreadable where they take more memory or time to read than `bounds` say.
+    With a `sidecar` those in it count, and those in the file do not. Unreadable where they take
+    more memory or time to read than `bounds` say.
     """
-    given = (str(bounds.cpu_s), str(bounds.memory_bytes), "" if anchors is None else str(anchors))
+    files = ("" if file is None else str(file.absolute()) for file in (anchors, sidecar))
+    given = (str(bounds.cpu_s), str(bounds.memory_bytes), *files)
     with path.open("rb", buffering=0) as file:
         try:
             said, _ = read_apart((*COMMAND, *given), file, bounds, _MOST_BYTES)

@@ -5,16 +5,13 @@ A window without energy below 2 kHz says nothing: Perth takes unmarked ones of t
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Literal
 
 import numpy as np
 import scipy.signal
-import soundfile
 import torch
 
 from voicesvc.audio import Pcm, Resampler
-from voicesvc.errors import InvalidRequest
 from voicesvc.marks.perth import RATE_HZ, network
 
 WINDOW_S, STEP_S = 2.0, 1.0
@@ -47,20 +44,6 @@ class Finding:
     speed: float  # at which it was found: 1.04 is played 4 % too fast
     windows: tuple[Window, ...]
     marked: tuple[tuple[float, float], ...]  # seconds
-
-
-def find_in(path: Path, speeds: Sequence[float] = SPEEDS) -> Finding:
-    """Look for the mark in a file that libsndfile reads.
-
-    Raises:
-        EngineFailed: the network's weights are not there.
-        InvalidRequest: the file cannot be read.
-    """
-    try:
-        pcm, rate_hz = soundfile.read(path, dtype="float32", always_2d=True)
-    except (OSError, soundfile.SoundFileError) as e:
-        raise InvalidRequest(f"{path}: {e}", where="file", valid="WAV, FLAC, Ogg, MP3") from e
-    return find(pcm.mean(axis=1), rate_hz, speeds)
 
 
 def find(pcm: Pcm, rate_hz: int, speeds: Sequence[float] = SPEEDS) -> Finding:
