@@ -8,7 +8,7 @@ import page_browser
 import pytest
 from conftest import LINE, Service
 from page_browser import opened, speak_to_end
-from playwright.sync_api import Page, expect
+from playwright.sync_api import Page, Route, expect
 
 browser = page_browser.browser
 page = page_browser.page
@@ -44,6 +44,31 @@ def test_a_chip_asks_for_its_emotion_and_shows_its_quality(page: Page, asked: An
     body = asked(lambda: slider.press("ArrowLeft"))
     assert body["emotion"]["name"] == "sad"
     assert 0.8 <= body["emotion"]["intensity"] < 1
+
+
+def test_a_language_is_chosen_where_the_actor_has_several(
+    page: Page, tone_server: Service, seen: page_browser.Seen
+) -> None:
+    seen.allowed.append("422")  # the tone speaks one language, whatever the page was told
+    row, select = page.locator("#language-row"), page.get_by_label("Language")
+    opened(page, tone_server.url)
+    expect(row).to_be_hidden()
+
+    def several(route: Route) -> None:
+        answer = route.fetch()
+        said = answer.json()
+        for actor in said["actors"]:
+            actor["languages"] = [actor["language"], "de", "fr"]
+        route.fulfill(response=answer, json=said)
+
+    page.route("**/v1/actors", several)
+    speak_to_end(opened(page, tone_server.url), LINE)
+    expect(select.locator("option")).to_have_text(["en-us (the actor's own)", "de", "fr"])
+    with page.expect_request(lambda r: r.url.endswith("/v1/plans")) as request:
+        select.select_option("de")
+    assert json.loads(request.value.post_data or "")["language"] == "de"
+    page.get_by_role("button", name="Undo", exact=True).click()
+    expect(select).to_have_value("")
 
 
 def test_the_pad_is_moved_by_keys(page: Page, asked: Any) -> None:

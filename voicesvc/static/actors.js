@@ -14,10 +14,10 @@ const notes = {
 
 export class Actors {
   /** find(id) -> element; show(id, text); onChange(): another actor, or another state of one;
-   *  onEmotions(emotions or null): what the chosen actor can do.
+   *  onEmotions(emotions or null): what the chosen actor can do; onLanguages(actor): and in which.
    */
-  constructor({ find, show, onChange, onEmotions }) {
-    Object.assign(this, { find, show, onChange, onEmotions, list: [], described: null, wanted: null });
+  constructor({ find, show, onChange, onEmotions, onLanguages }) {
+    Object.assign(this, { find, show, onChange, onEmotions, onLanguages, list: [], described: null, wanted: null });
     this.select = find("actor");
     this.select.addEventListener("change", () => {
       this.wanted = null;
@@ -117,6 +117,7 @@ export class Actors {
       [term.textContent, text.textContent] = [name, said];
       return [term, text];
     }));
+    this.onLanguages(actor);
     this.describe(actor);
   }
 

@@ -84,6 +84,7 @@ const takesPanel = new TakesPanel({ find: $, show, onScope: (scope) => desk.open
 const files = new Files($("format"), $("file-rate"));
 const actors = new Actors({
   find: $, show, onChange: refresh, onEmotions: (emotions) => director.delivery.pad.offer(emotions),
+  onLanguages: (actor) => director.delivery.language.offer(actor),
 });
 const lineForm = new LineForm({
   find: $, show, shelf, desk, director, bench, said, onProblem: showProblem,

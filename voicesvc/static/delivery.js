@@ -1,7 +1,8 @@
 // The controls of how a line is delivered: emotion, prosody, seed and length, as one value.
-// {emotion, prosody: {name: number}, breaths, roomTone, fit, other}; what is as usual is not asked for.
+// {emotion, prosody: {name: number}, language, breaths, roomTone, fit, other}; what is as usual is not asked for.
 // `other` has what the controls cannot show: contours, mixtures, spans. It is asked for as it is.
 
+import { Language } from "/static/language.js";
 import { Length } from "/static/length.js";
 import { Pad } from "/static/pad.js";
 import { resetButton, Slider } from "/static/sliders.js";
@@ -31,21 +32,23 @@ const VARIABILITY = ["sound", "timing"];
 export const AS_USUAL = Object.freeze({
   emotion: null,
   prosody: Object.freeze(Object.fromEntries(PROSODY.map(({ name, usual }) => [name, usual]))),
+  language: "", // the actor's own
   breaths: "marked",
   roomTone: false,
   fit: null,
   other: Object.freeze({}),
 });
 const SHOWN_EMOTION = [["name"], ["intensity", "name"], ["arousal", "dominance", "valence"], ["arousal", "valence"]];
-const OTHER = ["lexicons", "markup", "lenient", "spans", "extreme", "language"];
+const OTHER = ["lexicons", "markup", "lenient", "spans", "extreme"];
 
 /** The fields of /v1/plans and /v1/speech that say how; length and seed are beside it. */
-export function deliveryFields({ emotion, prosody, breaths, roomTone, other }) {
+export function deliveryFields({ emotion, prosody, language, breaths, roomTone, other }) {
   const changed = Object.entries(prosody).filter(([name, x]) => x !== AS_USUAL.prosody[name]);
   const fields = Object.fromEntries(changed.filter(([name]) => !VARIABILITY.includes(name)));
   const varies = Object.fromEntries(changed.filter(([name]) => VARIABILITY.includes(name)));
   if (emotion !== null) fields.emotion = emotion;
   if (Object.keys(varies).length > 0) fields.variability = varies;
+  if (language !== AS_USUAL.language) fields.language = language;
   if (breaths !== AS_USUAL.breaths) fields.breaths = breaths;
   if (roomTone !== AS_USUAL.roomTone) fields.room_tone = roomTone;
   return { ...other, ...fields };
@@ -65,6 +68,7 @@ export function deliveryOf(asked) {
     value.emotion = emotion.name === undefined
       ? { dominance: 0, ...emotion } : { intensity: 1, ...emotion };
   } else if (emotion) value.other.emotion = emotion;
+  if (asked.language) value.language = asked.language;
   if (asked.breaths) value.breaths = asked.breaths;
   if (asked.room_tone) value.roomTone = true;
   if (asked.fit && (asked.fit.seconds !== undefined || asked.fit.frames !== undefined)) value.fit = asked.fit;
@@ -86,6 +90,7 @@ export class Delivery {
     this.sliders = PROSODY.map((about) => new Slider(about, (x) =>
       this.change(about.name, { prosody: { ...this.now.prosody, [about.name]: x } })));
     find("prosody").replaceChildren(...this.sliders.map((slider) => slider.row));
+    this.language = new Language(find, (language) => this.change("language", { language }));
     this.breaths = find("breaths");
     this.roomTone = find("room-tone");
     this.breaths.addEventListener("change", () =>
@@ -111,6 +116,7 @@ export class Delivery {
     this.now = value;
     this.pad.show(value.emotion);
     PROSODY.forEach(({ name }, i) => { this.sliders[i].value = value.prosody[name]; });
+    this.language.show(value.language);
     this.breaths.value = value.breaths;
     this.roomTone.checked = value.roomTone;
     this.length.show(value.fit);
