@@ -50,10 +50,10 @@ class Heard:
 
 
 def listen(service: Service, seed: int, end_s: float, heard: Heard) -> None:
-    """One client, until `end_s` by `time.monotonic`, or until the service fails it."""
+    """One client, until `end_s` by `time.monotonic`, or until the service fails one."""
     rng, texts = random.Random(seed), lines()
     for at in itertools.count():
-        if time.monotonic() > end_s:
+        if time.monotonic() > end_s or heard.failed:
             return
         text = LINES["long"] if at % _LONGER == 0 else next(texts)
         line_seed, sent_s = rng.randrange(2**32), time.perf_counter()
