@@ -143,6 +143,17 @@ def test_who_would_wait_long_for_a_turn_is_told_when_to_come() -> None:
     assert max(s.first_s or 0.0 for s in crowd) < 1.0
 
 
+def test_two_who_hear_their_first_short_chunk_leave_room_for_a_third() -> None:
+    slower = 3.0
+    device = Device(2, Limits())
+    device.schedule.costs.begin("joe", chunks_of(17, slower))
+    begun = slower * JOE[0][0] + 2 * ROUND_S
+    crowd = [Stream(comes_s, chunks_of(10, slower)) for comes_s in (0.0, 0.0, begun)]
+    device.run(crowd)
+    assert not any(s.refused for s in crowd)
+    assert not any(s.dry_s for s in crowd)
+
+
 def test_what_waits_is_bounded() -> None:
     limits = Limits(first_audio_s=1e6, load=1e6, waiting=3, streams=5)
     device = warmed(1, limits)

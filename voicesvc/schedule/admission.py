@@ -19,7 +19,6 @@ Reason = Literal["first-audio", "load", "share", "queue", "streams"]
 LONGEST_RETRY_S = 300
 _STOPPED = 4.0  # times what it got last: who takes nothing for so long needs nothing
 _SHORTEST_S = 1.0  # of audio that a line is taken to have
-_FIRST_CHUNKS = 2  # that are shorter than they should be, so that something is heard soon
 _PATIENCE = 4.0  # times its own first turn that a stream may wait at any rate
 
 
@@ -73,8 +72,7 @@ class Admission:
     def demand(self, ticket: Ticket, now_s: float) -> float:
         """How much of a worker a stream needs so that its listener does not run dry.
 
-        One that has had only its first, short chunks needs the next one sooner than later ones. A
-        listener who lets a chunk wait for longer than it lasts needs less by as much, and nothing
+        A listener who lets a chunk wait for longer than it lasts needs less by as much, and nothing
         once it is `_STOPPED` times as long. Nor is anything kept for a voice that is slower than
         speech, or not known yet.
         """
@@ -82,18 +80,10 @@ class Admission:
             return 0.0
         rtf = self._rtf(ticket.asked)
         if not ticket.is_paused:
-            return max(rtf, self._soon(ticket)) if rtf else 0.0
+            return rtf
         lasts_s = self.schedule.costs.gives_s(ticket.asked.voice, ticket.turns - 1)
         waits = (now_s - (ticket.idle_s or now_s)) / max(lasts_s, AHEAD_S)
         return 0.0 if waits > _STOPPED else rtf / max(1.0, waits)
-
-    def _soon(self, ticket: Ticket) -> float:
-        """How much of a worker the chunk after one of the first needs while that is heard."""
-        if not ticket.audio_s or ticket.turns > _FIRST_CHUNKS:
-            return 0.0
-        costs, voice = self.schedule.costs, ticket.asked.voice
-        heard_s = ticket.audio_s if ticket.held else costs.gives_s(voice, ticket.turns - 1)
-        return costs.turn_s(voice, ticket.turns, ticket.asked.chars) / heard_s
 
     def _rtf(self, asked: Asked) -> float:
         """Seconds of compute per second of its audio, its first chunk counted in."""
