@@ -51,7 +51,7 @@ def test_no_worker_idles_while_somebody_waits(crowd: list[Stream], workers: int)
 
     def look(device: Device) -> None:
         tickets, now_s = device.schedule.tickets, device.now_s
-        kept = device.busy == workers - 1 and any(t.was_served(now_s, RETURN_S) for t in tickets)
+        kept = workers - device.busy <= sum(t.was_served(now_s, RETURN_S) for t in tickets)
         assert device.busy == workers or not device.waiting() or kept
 
     device = Device(workers)
@@ -156,7 +156,7 @@ def test_a_first_chunk_that_is_shorter_than_the_wait_for_the_next_is_not_heard_a
         assert lines[0].first_s == pytest.approx(JOE[0][0] + held + ROUND_S)
 
 
-def test_the_last_free_worker_waits_for_who_is_about_to_ask_and_would_run_dry() -> None:
+def test_a_free_worker_waits_for_who_is_about_to_ask_and_would_run_dry() -> None:
     device = Device(1)
     device.schedule.costs.begin("joe", chunks_of(17))
     heard = Stream(0.0, chunks_of(6))  # alone, so that its first chunk is heard at once

@@ -6,8 +6,9 @@ longer to plan, by about how long the text is. Until a voice has spoken it
 is taken to be about as fast as the demonstration voice on one core.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from heapq import heapify, heapreplace
 
 PLACES = 6  # chunks that are told apart; the last stands for all after it
 _SIZE_CHARS, _SIZES = 100, 5
@@ -120,6 +121,18 @@ class Costs:
         if chars and audio_s:
             one = self._of(voice)
             one.s_per_char += _LEARN * (audio_s / chars - one.s_per_char)
+
+
+def late_s(free_s: list[float], needs: Iterable[tuple[float, float]]) -> list[float]:
+    """By how much chunks come late, those that do, each made by the worker that is free first."""
+    heapify(free_s)
+    late_s: list[float] = []
+    for needed_s, cost_s in needs:
+        done_s = free_s[0] + cost_s
+        heapreplace(free_s, done_s)
+        if done_s > needed_s:
+            late_s.append(done_s - needed_s)
+    return late_s
 
 
 def _size(chars: int) -> int:

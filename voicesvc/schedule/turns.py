@@ -22,10 +22,9 @@ it than otherwise.
 """
 
 from collections.abc import Hashable, Iterable, Iterator, Sequence
-from heapq import heapify, heapreplace
-from itertools import takewhile
+from itertools import islice, takewhile
 
-from voicesvc.schedule.costs import Costs
+from voicesvc.schedule.costs import Costs, late_s
 from voicesvc.schedule.tickets import Asked, Kind, Ticket, Turn
 
 AHEAD_S = 2.0  # of audio in the listener's hands: nothing is urgent then
@@ -159,7 +158,7 @@ class Schedule:
                 need for t in self.tickets for need in self._needs(t, now_s, has_turn=t in members)
             )
             dry = sum(t.dry_s is not None and now_s <= t.dry_s < done_s for t in members)
-            late.append(dry + len(_late_s([*free_s, done_s], needs)))
+            late.append(dry + len(late_s([*free_s, done_s], needs)))
         return late[1] > late[0]
 
     def running(self) -> Iterable[Turn]:
@@ -291,9 +290,10 @@ class Schedule:
             return not waited or used < own
 
         soonest = min(filter(is_before, heard), default=None, key=_silent_s)
-        if soonest is None or not self._would_dry(filter(is_before, self.tickets), first, now_s):
+        if soonest is None:
             return first
-        return soonest
+        needs = (n for t in filter(is_before, self.tickets) for n in self._needs(t, now_s))
+        return soonest if self._would_dry(needs, first, now_s) else first
 
     def _silent_order(self, ticket: Ticket, keeps_up: bool) -> tuple[Kind, bool, float, float]:
         kind, used_s = self.order(ticket)
@@ -310,15 +310,16 @@ class Schedule:
         return needed <= self.workers
 
     def _awaits(self, chosen: Ticket, now_s: float) -> bool:
-        """Whether the last free worker is kept for who took a chunk and is about to ask again."""
-        if chosen.closing or sum(1 for _ in self.running()) + 1 < self.workers:
+        """Whether a free worker is kept for who took a chunk and is about to ask again."""
+        if chosen.closing:
             return False
         returning = [
             t
             for t in self.tickets
             if t is not chosen and t.was_served(now_s, RETURN_S) and not self.is_spare(t, now_s)
         ]
-        return bool(returning) and self._would_dry(returning, chosen, now_s)
+        needs = (n for t in returning for n in islice(self._needs(t, now_s), 1))
+        return bool(returning) and self._would_dry(needs, chosen, now_s)
 
     def _spare(self, waiting: Iterable[Ticket], now_s: float) -> Ticket | None:
         spare = (t for t in waiting if self.is_spare(t, now_s))
@@ -329,13 +330,15 @@ class Schedule:
         kind, used_s = self.order(ticket)
         return used_s, kind, ticket.asked_s
 
-    def _would_dry(self, listeners: Iterable[Ticket], silent: Ticket, now_s: float) -> bool:
-        """Whether they run dry, or for longer, if the turn of `silent` begins now."""
+    def _would_dry(
+        self, unsorted: Iterable[tuple[float, float]], silent: Ticket, now_s: float
+    ) -> bool:
+        """Whether who needs these runs dry, or for longer, if the turn of `silent` begins now."""
         free_s = [max(now_s, t.began_s + t.lasts_s) for t in self.running()]
         free_s += [now_s] * (self.workers - 1 - len(free_s))
-        needs = sorted(need for t in listeners for need in self._needs(t, now_s))
-        with_it = _late_s([*free_s, now_s + self.turn_s(silent)], needs)
-        return sum(with_it) > sum(_late_s([*free_s, now_s], needs)) + _NOTHING_S
+        needs = sorted(unsorted)
+        with_it = late_s([*free_s, now_s + self.turn_s(silent)], needs)
+        return sum(with_it) > sum(late_s([*free_s, now_s], needs)) + _NOTHING_S
 
     def _needs(
         self, ticket: Ticket, now_s: float, *, has_turn: bool = False
@@ -386,15 +389,3 @@ class Schedule:
 def _silent_s(ticket: Ticket) -> float:
     """From when on its listener hears nothing."""
     return ticket.came_s if ticket.dry_s is None else ticket.dry_s
-
-
-def _late_s(free_s: list[float], needs: Iterable[tuple[float, float]]) -> list[float]:
-    """By how much chunks come late, those that do, each made by the worker that is free first."""
-    heapify(free_s)
-    late_s: list[float] = []
-    for needed_s, cost_s in needs:
-        done_s = free_s[0] + cost_s
-        heapreplace(free_s, done_s)
-        if done_s > needed_s:
-            late_s.append(done_s - needed_s)
-    return late_s
