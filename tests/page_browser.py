@@ -30,6 +30,8 @@ CHROMIUM_ARGS = (
     "--autoplay-policy=no-user-gesture-required",
 )
 MADE = "Ready."
+WAIT_MS = 30_000  # for what is to come: a machine that is busy with other tests is no fault
+expect.set_options(timeout=WAIT_MS)
 
 # Sits between the page and the sound card and keeps what passes, 128 samples at a time.
 TAP_WORKLET = """
@@ -120,7 +122,7 @@ def new_page(browser: Browser, seen: Seen, *, bypass_csp: bool = False) -> Itera
     page = browser.new_page(
         viewport={"width": 1440, "height": 900}, color_scheme="dark", bypass_csp=bypass_csp
     )
-    page.set_default_timeout(30_000)
+    page.set_default_timeout(WAIT_MS)
     page.add_init_script(SHOW_CONTEXT)
     page.on("pageerror", lambda error: seen.errors.append(str(error)))
     page.on("console", lambda m: seen.errors.append(m.text) if m.type == "error" else None)

@@ -8,7 +8,7 @@ import pytest
 from conftest import Service, eventually, tones_served
 from page_browser import Seen
 from page_takes import Script, option, patch, row, second_editor
-from playwright.sync_api import Browser, Page, Route, expect
+from playwright.sync_api import Browser, Page, Response, Route, expect
 from relay import relayed
 
 browser = page_browser.browser
@@ -216,8 +216,14 @@ def test_marks_that_were_not_kept_are_sent_again(page: Page, seen: Seen, script:
     expect(row(page, 1).locator(".unkept")).to_have_count(2)
     again = row(page, 1).get_by_role("button", name="Send again what was not kept of T1")
     again.focus()
-    page.keyboard.press("Enter")
+
+    def is_note(response: Response) -> bool:
+        return "lost note" in (response.request.post_data or "")
+
+    with page.expect_response(is_note):  # the last of what is sent again
+        page.keyboard.press("Enter")
     expect(row(page, 1).locator(".unkept")).to_have_count(2)
+    expect(row(page, 1).locator(".remark:not(:empty)")).to_have_count(0)  # it is taken back
     expect(row(page, 1).locator(".pick")).to_be_focused()
     patch(script.service, kept(script), note="Ben's", tags=["alt"])
     expect(row(page, 1)).to_contain_text("Ben's")
