@@ -42,8 +42,9 @@ def others(plan: Plan, but: str = "harbour") -> list[Any]:
 
 def pressed(page: Page, *keys: str) -> Plan:
     def press() -> None:
-        for key in keys:
-            block(page, "harbour").press(key)
+        block(page, "harbour").focus()
+        for key in keys:  # at once: a change that has settled is rendered without the next
+            page.keyboard.press(key)
 
     plan: Plan = rendered(page, press)["plan"]
     return plan
