@@ -251,11 +251,12 @@ class Live(User):  # type: ignore[misc, unused-ignore]
 
     weight = 2
     wait_time = between(0.2, 2)
-    interrupts = 0.25  # of the lines, at their first sound
+    interrupts = 4  # one of so many lines, at its first sound
 
     def on_start(self) -> None:
-        """Open the socket."""
+        """Nothing was said yet."""
         self.socket: websocket.WebSocket | None = None
+        self.lines = 0
 
     def on_stop(self) -> None:
         """Leave."""
@@ -297,7 +298,8 @@ class Live(User):  # type: ignore[misc, unused-ignore]
         )
 
     def _say(self, socket_: websocket.WebSocket) -> None:
-        player, interrupts = Player(RATE_HZ), random.random() < self.interrupts
+        self.lines += 1
+        player, interrupts = Player(RATE_HZ), self.lines % self.interrupts == 0
         begin_s, interrupted = time.perf_counter(), False
         socket_.send(json.dumps({"text": random.choice(LINES) + " ", "flush": True}))
         while True:
