@@ -16,8 +16,8 @@ from voicesvc.errors import NotReady, PackRefused, UnknownActor
 from voicesvc.line import Line
 from voicesvc.packs import Pack
 from voicesvc.phonemes import Word
+from voicesvc.rendering import Rendering
 from voicesvc.studio import Studio
-from voicesvc.takes import Rendering
 
 
 @pytest.fixture

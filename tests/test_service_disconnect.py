@@ -24,8 +24,9 @@ from voicesvc.api.server import SEND_BUFFER_BYTES, listen
 from voicesvc.config import Settings
 from voicesvc.engines.tone import Tone
 from voicesvc.plan import Plan
+from voicesvc.rendering import Rendering
 from voicesvc.studio import Studio
-from voicesvc.takes import Rendering, Take
+from voicesvc.takes import Take
 
 SCENE = " ".join([LINE] * 40)
 CHUNK_S = 0.1

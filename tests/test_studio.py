@@ -25,9 +25,9 @@ from voicesvc.errors import (
 from voicesvc.line import Line
 from voicesvc.packs import Pack
 from voicesvc.plan import Plan
+from voicesvc.rendering import Rendering
 from voicesvc.script import PAUSE_PARAGRAPH_S, PAUSE_SENTENCE_S
 from voicesvc.studio import Studio
-from voicesvc.takes import Rendering
 
 
 class Short(Tone):

@@ -24,13 +24,14 @@ from voicesvc.lineplan import MAX_SEED
 from voicesvc.loops import Aside, Loop, Manners
 from voicesvc.packs import Pack
 from voicesvc.remake import line_rate
+from voicesvc.rendering import Rendering
 from voicesvc.rights.ledger import Entry
 from voicesvc.schedule import Asked, Kind
 from voicesvc.store import StoredTake, fingerprints, iso, permits, queue, record
 from voicesvc.store import takes as rows
 from voicesvc.store.takes import Ending
 from voicesvc.studio import Studio
-from voicesvc.takes import Rendering, language_of, line_of_take
+from voicesvc.takes import language_of, line_of_take
 
 _IDLE_S = 1.0  # how often the database is asked when nobody said that there is something
 _LATER_S = 5.0  # after which a voice that was not ready is asked for again

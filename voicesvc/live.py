@@ -19,9 +19,10 @@ from voicesvc.delivery import Delivery
 from voicesvc.errors import InvalidRequest
 from voicesvc.line import Line
 from voicesvc.lineplan import MAX_SEED
+from voicesvc.rendering import More, Rendering, enough
 from voicesvc.rights.grant import Purpose
 from voicesvc.studio import Studio
-from voicesvc.takes import More, Rendering, enough, moved
+from voicesvc.takes import moved
 from voicesvc.typed import Piece
 
 FORMATS = ("pcm_s16le", "pcm_f32le", "opus")

@@ -37,12 +37,13 @@ from voicesvc.errors import (
 )
 from voicesvc.lineplan import LinePlan, WordPlan
 from voicesvc.packs import Pack
+from voicesvc.rendering import Rendering
 from voicesvc.retake import Editor, Retake
 from voicesvc.splice import Part
 from voicesvc.store import StoredTake
 from voicesvc.store.takes import NewTake
 from voicesvc.studio import Studio
-from voicesvc.takes import Rendering, Take, language_of, line_of_take, moved, said
+from voicesvc.takes import Take, language_of, line_of_take, moved, said
 
 EDITED = "edited"  # the document of a retake's plan, where a plan was sent
 

@@ -40,20 +40,12 @@ from voicesvc.errors import (
 )
 from voicesvc.line import Line
 from voicesvc.lineplan import LinePlan
+from voicesvc.rendering import More, Rendering, enough
 from voicesvc.request import Request, Voice
 from voicesvc.rights import Permit, stated
 from voicesvc.score import Score
 from voicesvc.store import StoredTake
-from voicesvc.takes import (
-    Kept,
-    More,
-    Outcome,
-    Rendering,
-    Take,
-    enough,
-    line_of_take,
-    permit_of,
-)
+from voicesvc.takes import Kept, Outcome, Take, line_of_take, permit_of
 from voicesvc.voices import Lease
 
 _log = logging.getLogger(__name__)

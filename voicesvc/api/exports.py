@@ -27,13 +27,13 @@ from voicesvc.credentials import EMBEDDED
 from voicesvc.disclosure import Disclosures
 from voicesvc.errors import BlobDamaged, StoreFailed, UnknownBlob
 from voicesvc.export import DEFAULT_TEMPLATE, ExportItem, Options, zipped
+from voicesvc.rendering import Stream
 from voicesvc.rights import Permit
 from voicesvc.store import Cut, Production, ScriptLine, StoredTake, Within, lines
 from voicesvc.store import takes as take_rows
 from voicesvc.store.lines import LineFilter
 from voicesvc.store.takes import TakeFilter
 from voicesvc.studio import Studio
-from voicesvc.takes import Stream
 
 router = APIRouter(tags=["productions"])
 ZIP = "application/zip"

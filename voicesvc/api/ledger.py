@@ -14,10 +14,10 @@ from voicesvc.api.changes import Part, archive_of
 from voicesvc.api.scopes import needs
 from voicesvc.api.stream import AudioStream, Beside, Pools
 from voicesvc.archive import Archive
+from voicesvc.rendering import Stream
 from voicesvc.rights import keys
 from voicesvc.rights.ledger import Head, Row
 from voicesvc.store import ledger as rows
-from voicesvc.takes import Stream
 
 router = APIRouter(tags=["ledger"], dependencies=[Depends(reach.everywhere)])
 _LINES = "application/x-ndjson"

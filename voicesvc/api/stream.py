@@ -25,11 +25,12 @@ from voicesvc.encode import FORMATS, Output
 from voicesvc.engines import Cell
 from voicesvc.errors import InvalidRequest
 from voicesvc.line import Line
+from voicesvc.rendering import Rendering, Stream
 from voicesvc.schedule import Asked, Kind
 from voicesvc.script import skipped_header
 from voicesvc.store import StoredTake
 from voicesvc.studio import Studio
-from voicesvc.takes import CLASSES, Rendering, Stream, said
+from voicesvc.takes import CLASSES, said
 
 T = TypeVar("T")
 CLASS_HEADER = "Voicesvc-Class"
