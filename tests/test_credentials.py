@@ -21,6 +21,7 @@ from voicesvc.audio import Pcm
 from voicesvc.credentials import EMBEDDED, Facts, Signing, explain, opaque
 from voicesvc.credentials.identity import identity
 from voicesvc.credentials.local import FILE, LOCAL_NAME, local, made
+from voicesvc.credentials.reading import read_open
 from voicesvc.errors import BadSetting, SigningFailed
 from voicesvc.recording import Bounds
 
@@ -83,19 +84,17 @@ def embedded(signing: Signing, content: bytes, form: str = "wav") -> bytes:
     return target.getvalue()
 
 
-def read(content: bytes, folder: Path, anchors: bytes = b"") -> credentials.Credentials:
-    path = folder / "file"
-    path.write_bytes(content)
-    return credentials.read(path, anchors_pem=anchors)
+def read(content: bytes, anchors: bytes = b"") -> credentials.Credentials:
+    return read_open(io.BytesIO(content), anchors_pem=anchors)
 
 
 @pytest.mark.parametrize("form", EMBEDDED)
 def test_a_file_says_what_it_is_and_sounds_the_same(
-    signing: Signing, tmp_path: Path, form: str
+    signing: Signingform: str
 ) -> None:
     before = plain(form)
     after = embedded(signing, before, form)
-    told = read(after, tmp_path)
+    told = read(after)
     assert (told.state, told.codes) == ("valid", ("signingCredential.untrusted",))
     assert (told.synthetic, told.training_allowed) == (True, False)
     assert (told.take, told.grant, told.model_sha256) == (
@@ -116,11 +115,19 @@ def test_a_file_of_strangers_is_read_apart(own: Issued, signing: Signing, tmp_pa
     for content in (embedded(signing, plain("mp3"), "mp3"), plain("wav"), EXPIRED.read_bytes()):
         path.write_bytes(content)
         for pem in (None, anchors):
-            told = credentials.of_stranger(path, pem)
-            assert told == credentials.read(path, anchors_pem=b"" if pem is None else own.root)
-    told = credentials.of_stranger(path, bounds=Bounds(memory_bytes=1 << 20))
+            told = credentials.read(path, anchors=pem)
+            assert told == read(content, b"" if pem is None else own.root)
+    told = credentials.read(path, bounds=Bounds(memory_bytes=1 << 20))
     assert (told.state, told.take) == ("unreadable", None)
     assert "more memory or time" in told.reasons[0]
+
+
+def test_a_sidecar_without_end_is_unreadable_and_takes_no_more_than_it_may(tmp_path: Path) -> None:
+    path = tmp_path / "file"
+    path.write_bytes(plain("wav"))
+    bounds = Bounds(memory_bytes=1 << 30)
+    told = credentials.read(path, Path("/dev/zero"), bounds=bounds)
+    assert told.state == "unreadable"
 
 
 @pytest.mark.parametrize("form", ["opus", "pcm_s16le", "pcm_f32le"])
@@ -148,19 +155,19 @@ def test_what_holds_none_has_them_beside_it(signing: Signing, tmp_path: Path, fo
     ],
 )
 def test_a_changed_bit_is_told(
-    signing: Signing, tmp_path: Path, found: bytes, offset: int, reason: str
+    signing: Signingfound: bytes, offset: int, reason: str
 ) -> None:
     content = bytearray(embedded(signing, broadcast()))
     at = content.find(found)
     assert at > 0
     content[at + offset] ^= 1
-    told = read(bytes(content), tmp_path)
+    told = read(bytes(content))
     assert told.state == "invalid"
     assert any(reason in r for r in told.reasons), told.reasons
     assert told.words.startswith("Not to be believed")
 
 
-def test_bext_and_ixml_are_as_they_were(signing: Signing, tmp_path: Path) -> None:
+def test_bext_and_ixml_are_as_they_were(signing: Signing) -> None:
     before = broadcast()
     after = embedded(signing, before)
     one, other = (WavInfoReader(io.BytesIO(f)) for f in (before, after))
@@ -171,22 +178,22 @@ def test_bext_and_ixml_are_as_they_were(signing: Signing, tmp_path: Path) -> Non
     assert after[len(before) : len(before) + 4] == b"C2PA"
 
 
-def test_who_signed_is_trusted_by_root(own: Issued, signing: Signing, tmp_path: Path) -> None:
+def test_who_signed_is_trusted_by_root(own: Issued, signing: Signing) -> None:
     content = embedded(signing, plain("wav"))
-    assert read(content, tmp_path, own.root).state == "trusted"
-    told = read(content, tmp_path, issued().root)
+    assert read(content, own.root).state == "trusted"
+    told = read(content, issued().root)
     assert (told.state, told.codes) == ("valid", ("signingCredential.untrusted",))
     assert "anybody can make one" in told.words
 
 
 def test_a_certificate_that_ran_out_since_is_told() -> None:
-    told = credentials.read(EXPIRED)
+    told = read(EXPIRED.read_bytes())
     assert told.state == "invalid"
     assert any("run out" in r or "was not valid" in r for r in told.reasons), told
 
 
-def test_what_is_no_audio_is_unreadable(tmp_path: Path) -> None:
-    told = read(b"RIFF\xff\xff\xff\x7fWAVEdata", tmp_path)
+def test_what_is_no_audio_is_unreadable() -> None:
+    told = read(b"RIFF\xff\xff\xff\x7fWAVEdata")
     assert (told.state, bool(told.reasons)) == ("unreadable", True)
 
 
@@ -195,10 +202,10 @@ def test_an_empty_report_is_not_believed() -> None:
 
 
 @pytest.mark.parametrize("kind", ["es256", "es384", "ed25519", "ps256"])
-def test_every_kind_of_key_signs(tmp_path: Path, kind: str) -> None:
+def test_every_kind_of_key_signs(kind: str) -> None:
     one = issued(kind)
     content = embedded(Signing(identity(one.chain, one.key, NOW)), plain("wav"))
-    assert read(content, tmp_path, one.root).state == "trusted"
+    assert read(content, one.root).state == "trusted"
 
 
 def refusals() -> dict[str, Callable[[Issued], tuple[bytes, bytes, datetime]]]:
@@ -227,7 +234,7 @@ def test_the_service_makes_itself_a_certificate_once(tmp_path: Path) -> None:
     assert stat.S_IMODE(os.stat(tmp_path / "new" / FILE).st_mode) == 0o600
     assert local(tmp_path / "new", NOW) == one
     assert (one.local, one.name) == (True, LOCAL_NAME)
-    told = read(embedded(Signing(one), plain("wav")), tmp_path)
+    told = read(embedded(Signing(one), plain("wav")))
     assert (told.state, told.signer) == ("valid", LOCAL_NAME)
     later = local(tmp_path / "new", NOW + timedelta(days=3640))
     assert later.sha256 != one.sha256

@@ -31,6 +31,7 @@ def verify(
     Takes are those of this service's database, where there is one. Ends with 0 if it is marked,
     3 if not, else 4.
     """
+    from voicesvc import credentials
     from voicesvc.marks import detector
     from voicesvc.recording import RATE_HZ, Bounds, decode
 
@@ -38,7 +39,7 @@ def verify(
         settings = Settings.read()
         decoded = decode(file, Bounds(most_s=settings.verify_max_s))
         found = detector.find(decoded.pcm, RATE_HZ, detector.SPEEDS if speeds else ())
-        read = _credentials_of(file, sidecar, trust or settings.c2pa_trust)
+        read = asdict(credentials.read(file, sidecar, trust or settings.c2pa_trust))
         told = asdict(found) | {"credentials": read} | _takes_of(settings, decoded.pcm, read)
     except VoiceError as e:
         print(f"voicesvc: {e}", file=sys.stderr)
@@ -48,24 +49,6 @@ def verify(
         raise typer.Exit(1) from e
     print(json.dumps(told, indent=1))
     raise typer.Exit({"marked": 0, "not marked": 3}.get(found.verdict, 4))
-
-
-def _credentials_of(file: Path, sidecar: Path | None, roots: Path | None) -> dict[str, object]:
-    """What a file's credentials say: the sidecar's, or its own, or those of `<file>.c2pa`.
-
-    Raises:
-        OSError: one of the files cannot be read.
-    """
-    from voicesvc import credentials
-
-    for named in (sidecar, roots):
-        if named is not None:
-            named.open("rb").close()
-    read = credentials.of_stranger(file, roots, sidecar=sidecar)
-    beside = file.with_name(file.name + credentials.SIDECAR)
-    if sidecar is None and read.state == "none" and beside.is_file():
-        read = credentials.of_stranger(file, roots, sidecar=beside)
-    return asdict(read)
 
 
 def _takes_of(settings: Settings, pcm: "Pcm", credentials: dict[str, object]) -> dict[str, object]:

@@ -4,12 +4,11 @@
 where keys are set, or of HTTP. The library is imported when a file is signed or read.
 """
 
-from voicesvc.credentials.apart import of_stranger
+from voicesvc.credentials.apart import SIDECAR, read
 from voicesvc.credentials.claim import LICENCE, Facts, opaque
 from voicesvc.credentials.explained import Credentials, State, explain
 from voicesvc.credentials.finished import collected, finished, parts
 from voicesvc.credentials.identity import Identity
-from voicesvc.credentials.reading import SIDECAR, read
 from voicesvc.credentials.signing import EMBEDDED, Signing
 
 __all__ = (
@@ -24,7 +23,6 @@ __all__ = (
     "collected",
     "explain",
     "finished",
-    "of_stranger",
     "opaque",
     "parts",
     "read",

@@ -6,8 +6,10 @@ credentials, or nothing where they are in the file itself.
 """
 
 import json
+import os
 import sys
 from dataclasses import asdict
+from io import FileIO
 from pathlib import Path
 
 import c2pa  # noqa: F401 # now: no file can be opened later
@@ -19,9 +21,10 @@ from voicesvc.recording.shut import shut_in
 def main(cpu_s: str, memory_bytes: str, anchors: str, sidecar: str) -> None:
     """Shut in, read and say what they are."""
     anchors_pem = Path(anchors).read_bytes() if anchors else b""
-    manifest = Path(sidecar).read_bytes() if sidecar else None
+    beside = os.open(sidecar, os.O_RDONLY) if sidecar else None  # to be read within the limits
     shut_in(int(cpu_s), int(memory_bytes))
     with open(0, "rb", closefd=False) as file:
+        manifest = None if beside is None else FileIO(beside).read()
         found = read_open(file, manifest, anchors_pem)
     sys.stdout.write(json.dumps(asdict(found)))
     sys.stdout.flush()

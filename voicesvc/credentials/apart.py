@@ -9,22 +9,37 @@ from voicesvc.credentials.explained import Credentials, unreadable
 from voicesvc.errors import BadRecording
 from voicesvc.recording import Bounds, read_apart
 
+SIDECAR = ".c2pa"
 COMMAND = (sys.executable, "-P", "-m", "voicesvc.credentials")
 _BOUNDS = Bounds(wall_s=200.0)
 _MOST_BYTES = 1 << 20  # of what is said of them
 
 
-def of_stranger(
+def read(
     path: Path,
+    sidecar: Path | None = None,
     anchors: Path | None = None,
     bounds: Bounds = _BOUNDS,
-    sidecar: Path | None = None,
 ) -> Credentials:
-    """What the credentials in a file say, and what they are worth; `anchors` are trusted roots.
+    """What the credentials of a file say, and what they are worth; `anchors` are trusted roots.
 
-    With a `sidecar` those in it count, and those in the file do not. Unreadable where they take
-    more memory or time to read than `bounds` say.
+    Without `sidecar`, those in the file count, else `<file>.c2pa` where there is one. Unreadable
+    where they take more memory or time to read than `bounds` say.
+
+    Raises:
+        OSError: one of the files cannot be read.
     """
+    found = _read(path, sidecar, anchors, bounds)
+    beside = path.with_name(path.name + SIDECAR)
+    if sidecar is None and found.state == "none" and beside.is_file():
+        return _read(path, beside, anchors, bounds)
+    return found
+
+
+def _read(path: Path, sidecar: Path | None, anchors: Path | None, bounds: Bounds) -> Credentials:
+    for named in (sidecar, anchors):
+        if named is not None:
+            named.open("rb").close()
     files = ("" if file is None else str(file.absolute()) for file in (anchors, sidecar))
     given = (str(bounds.cpu_s), str(bounds.memory_bytes), *files)
     with path.open("rb", buffering=0) as file:

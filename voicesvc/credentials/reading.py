@@ -1,42 +1,22 @@
-"""Credentials out of a file, or out of the `.c2pa` beside it."""
+"""Credentials out of an open file, or out of a sidecar's bytes, in the process that does it."""
 
 import json
-from pathlib import Path
 from typing import BinaryIO
 
 from voicesvc.credentials.explained import NONE, Credentials, explain, unreadable
 from voicesvc.credentials.identity import PURPOSES_TEXT
 
-SIDECAR = ".c2pa"
 # Nothing that a file names is fetched: whoever wrote it would choose what this machine asks for.
 _ALONE = {"remote_manifest_fetch": False, "ocsp_fetch": False}
-
-
-def read(path: Path, sidecar: Path | None = None, anchors_pem: bytes = b"") -> Credentials:
-    """What the credentials of a file say, and what they are worth. Nothing is fetched.
-
-    Without `sidecar`, those in the file count, else `<file>.c2pa` where there is one.
-    `anchors_pem` are the roots that are trusted.
-
-    Raises:
-        OSError: the file cannot be read.
-    """
-    found = NONE if sidecar is not None else _read(path, None, anchors_pem)
-    beside = sidecar or path.with_name(path.name + SIDECAR)
-    if found.state == "none" and beside.is_file():
-        return _read(path, beside.read_bytes(), anchors_pem)
-    return found
-
-
-def _read(path: Path, manifest: bytes | None, anchors_pem: bytes) -> Credentials:
-    with path.open("rb") as file:
-        return read_open(file, manifest, anchors_pem)
 
 
 def read_open(
     file: BinaryIO, manifest: bytes | None = None, anchors_pem: bytes = b""
 ) -> Credentials:
-    """As `read`, of a file that is open, with the credentials of a sidecar in place of its own."""
+    """What an open file's credentials say and are worth, or those of a sidecar in their place.
+
+    `anchors_pem` are the roots that are trusted. Nothing is fetched.
+    """
     import c2pa
 
     trust = {"trust_config": PURPOSES_TEXT}

@@ -34,7 +34,7 @@ def _answer(path: Path, most_s: float, trust: str | None) -> dict[str, Any]:
         "channels": decoded.channels,
         "duration_s": decoded.duration_s,
         "watermark": asdict(detector.find(decoded.pcm, RATE_HZ)),
-        "credentials": asdict(credentials.of_stranger(path, anchors)),
+        "credentials": asdict(credentials.read(path, anchors=anchors)),
     }
     words = [[q.speed, base64.b64encode(q.words.tobytes()).decode()] for q in (*first, *others)]
     return {"report": report, "queries": words}
