@@ -89,9 +89,7 @@ def read(content: bytes, anchors: bytes = b"") -> credentials.Credentials:
 
 
 @pytest.mark.parametrize("form", EMBEDDED)
-def test_a_file_says_what_it_is_and_sounds_the_same(
-    signing: Signingform: str
-) -> None:
+def test_a_file_says_what_it_is_and_sounds_the_same(signing: Signing, form: str) -> None:
     before = plain(form)
     after = embedded(signing, before, form)
     told = read(after)
@@ -154,9 +152,7 @@ def test_what_holds_none_has_them_beside_it(signing: Signing, tmp_path: Path, fo
         (b"abababab", 3, "changed after they were signed"),
     ],
 )
-def test_a_changed_bit_is_told(
-    signing: Signingfound: bytes, offset: int, reason: str
-) -> None:
+def test_a_changed_bit_is_told(signing: Signing, found: bytes, offset: int, reason: str) -> None:
     content = bytearray(embedded(signing, broadcast()))
     at = content.find(found)
     assert at > 0

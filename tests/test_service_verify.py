@@ -1,5 +1,6 @@
 """Is a recording ours? Over HTTP and on the page, with what strangers may send."""
 
+import asyncio
 import io
 import struct
 import subprocess
@@ -7,6 +8,7 @@ import sys
 import tempfile
 import zlib
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -22,15 +24,17 @@ from certificates import NOW, issued
 from conftest import Service, eventually, tones_served
 from kept import RATE_HZ, chatter, keep
 from playwright.sync_api import Browser, expect
+from starlette.requests import Request
 
 from voicesvc.api.forms import MOST_AROUND_BYTES, OneFile
-from voicesvc.api.verify import Pace
+from voicesvc.api.verify import Desk, Pace
 from voicesvc.archive import Archive, Origin
 from voicesvc.audio import Pcm, Resampler
 from voicesvc.credentials import Facts, Signing
 from voicesvc.credentials.identity import identity
 from voicesvc.errors import BadRecording, RecordingTooLong, TooManyRequests
 from voicesvc.line import Line
+from voicesvc.loops import Manners
 from voicesvc.marks.watermark import Watermark, hop
 from voicesvc.recording import Bounds, decode
 from voicesvc.store import fingerprints
@@ -398,3 +402,22 @@ def test_the_page_says_which_take_and_where(browser: Browser, service: Service, 
     expect(status).to_contain_text("No such kind of file")
     expect(heading).to_be_hidden()
     page.close()
+
+
+def test_the_look_up_gives_way_to_who_listens(service: Service) -> None:
+    listens = [True, True, False]
+    desk = Desk(service.studio, archive_of(service), Manners(lambda: listens.pop(0)))
+    body = coded(chatter(4), "WAV")
+
+    async def receive() -> dict[str, Any]:
+        return {"type": "http.request", "body": body, "more_body": False}
+
+    headers = [(b"content-type", b"audio/wav")]
+    request = Request({"type": "http", "client": ("ann", 1), "headers": headers}, receive)
+    try:
+        with ThreadPoolExecutor(1) as elsewhere:  # the browser's own loop runs in this thread
+            told = elsewhere.submit(lambda: asyncio.run(desk.verify(request))).result(SLOW_S)
+    finally:
+        desk.close()
+    assert told["recording"]["kind"] == "WAV"
+    assert listens == []

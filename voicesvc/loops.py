@@ -60,7 +60,7 @@ class Loop(ABC):
 
 @dataclass(frozen=True, slots=True)
 class Manners:
-    """How a loop gives way to those who listen.
+    """How a heavy piece of work gives way to those who listen.
 
     Not by its priority: a thread that holds the interpreter's lock and gets no processor, because
     other programs have it, would keep all listeners waiting.
@@ -68,6 +68,12 @@ class Manners:
 
     pressed: Callable[[], bool]  # whether somebody waits for sound now
     patience_s: float = 2.0  # that a piece of work waits for them, at most
+
+    def give_way(self, stopping: threading.Event) -> None:
+        """Return once nobody waits for sound, or has for too long, or `stopping` is set."""
+        waited_s = 0.0
+        while self.pressed() and waited_s < self.patience_s and not stopping.wait(_POLL_S):
+            waited_s += _POLL_S
 
 
 class Aside(Loop):
@@ -79,8 +85,4 @@ class Aside(Loop):
 
     def give_way(self) -> None:
         """Return once nobody waits for sound, or has for too long, or the loop is to end."""
-        waited_s = 0.0
-        while self._manners.pressed() and waited_s < self._manners.patience_s:
-            if self.stopping.wait(_POLL_S):
-                return
-            waited_s += _POLL_S
+        self._manners.give_way(self.stopping)

@@ -6,10 +6,9 @@ whom, or for which production.
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
-from pathlib import Path
 from typing import Any
 
-from voicesvc.examine import Examiner
+from voicesvc.examine import Report
 from voicesvc.fingerprint import WRONG_BELOW, Query
 from voicesvc.registry import Registry
 from voicesvc.rights.register import Register
@@ -53,14 +52,12 @@ class Verifier:
         self._database, self._register, self._now_ms = database, register, now_ms
         self._registry = Registry(database)
 
-    def verify(self, path: Path, examiner: Examiner) -> dict[str, Any]:
-        """All that is known of a file.
+    def answer(self, report: Report) -> dict[str, Any]:
+        """All that is known of a file that was examined.
 
         Raises:
-            BadRecording, RecordingTooLong, UnknownKind: it cannot be examined.
             StoreFailed: the database does not answer.
         """
-        report = examiner.examine(path)
         found = dict(report.found)
         credentials, watermark = found.pop("credentials"), found.pop("watermark")
         told = self.takes(report.queries, credentials)

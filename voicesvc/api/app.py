@@ -121,12 +121,12 @@ async def _running(
     feed = app.state.feed = Feed(asyncio.get_running_loop())
     inspector = app.state.inspector = _inspector(studio)
     maker = app.state.maker = Maker(studio, compute, inspector)
-    desk = app.state.desk = verify.Desk(studio, archive)
     archive.database.on_commit(feed.changed)
     untold = studio.cast.voices.on_change(feed.changed)
     keeper = Keeper(archive, studio.door, round(studio.settings.deleted_kept_days * 86_400_000))
     watcher = Watcher(studio.door, keyring)
     aside = Manners(lambda: compute.pressed)
+    desk = app.state.desk = verify.Desk(studio, archive, aside)
     measurer, printer = Measurer(studio, inspector, aside), Printer(archive, aside)
     loops = [maker, measurer, printer, keeper, watcher, Auditor(archive, app.state.tally)]
     signer = app.state.signer = _signer(studio, archive, aside)

@@ -6,9 +6,7 @@ after another. Who may ask is a setting; how often, by address.
 
 import asyncio
 import contextlib
-import os
 import shutil
-import sys
 import tempfile
 import threading
 import time
@@ -30,6 +28,7 @@ from voicesvc.archive import Archive
 from voicesvc.config import Settings
 from voicesvc.errors import BadRecording, Overloaded, RecordingTooLong, TooManyRequests, UnknownKind
 from voicesvc.examine import Examiner
+from voicesvc.loops import Manners
 from voicesvc.studio import Studio
 from voicesvc.verify import Verifier, verdict
 
@@ -95,7 +94,7 @@ class Pace:
 class Desk:
     """Where recordings are handed in."""
 
-    def __init__(self, studio: Studio, archive: Archive) -> None:
+    def __init__(self, studio: Studio, archive: Archive, manners: Manners) -> None:
         settings: Settings = studio.settings
         self._settings = settings
         self._pace = Pace(settings.verify_per_minute)
@@ -103,7 +102,8 @@ class Desk:
             settings.verify_max_s, settings.c2pa_trust, niceness=settings.check_nice
         )
         self._verifier = Verifier(archive.database, lambda: studio.door.register, archive.now_ms)
-        self._thread = ThreadPoolExecutor(1, "verify", initializer=_come_last)
+        self._thread = ThreadPoolExecutor(1, "verify")
+        self._manners, self._closing = manners, threading.Event()
         self._folder: Path | None = None
         self._inside = 0
 
@@ -124,12 +124,17 @@ class Desk:
         self._inside += 1
         try:
             async with self._taken(request) as path:
-                work = self._thread.submit(self._verifier.verify, path, self._examiner)
+                work = self._thread.submit(self._verify, path)
                 told: dict[str, Any] = await asyncio.wrap_future(work)
         finally:
             self._inside -= 1
         metrics.VERIFIED.labels(verdict(told["watermark"], told)).inc()
         return told
+
+    def _verify(self, path: Path) -> dict[str, Any]:
+        report = self._examiner.examine(path)
+        self._manners.give_way(self._closing)
+        return self._verifier.answer(report)
 
     @contextlib.asynccontextmanager
     async def _taken(self, request: Request) -> AsyncIterator[Path]:
@@ -156,6 +161,7 @@ class Desk:
 
     def close(self) -> None:
         """End the program, what it examines included."""
+        self._closing.set()
         self._examiner.close()
         self._thread.shutdown()
         if self._folder is not None:
@@ -174,12 +180,6 @@ def _folder(data: Path) -> Path:
 def _kind(request: Request) -> str:
     """What the body is said to be, without its parameters."""
     return request.headers.get("Content-Type", "").partition(";")[0].strip().lower()
-
-
-def _come_last() -> None:
-    """Let every other thread of this process have the processor first."""
-    if sys.platform == "linux":  # elsewhere a thread has no priority of its own
-        os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), 19)
 
 
 def router_of(settings: Settings) -> APIRouter:
