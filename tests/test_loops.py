@@ -1,11 +1,18 @@
 """Loops beside the compute threads: what one failure ends, and how heavy ones give way."""
 
 import time
+from pathlib import Path
 
+import grants
 import pytest
-from conftest import eventually
+from conftest import LINE, archived, eventually, tone_studio, tones_served, write_pack
 
+from voicesvc.compute import Compute
+from voicesvc.jobs import Measurer, Printer
+from voicesvc.line import Line
 from voicesvc.loops import Aside, Loop, Manners
+from voicesvc.schedule import Asked, Kind
+from voicesvc.signer import Signer
 
 
 class Steps(Loop):
@@ -76,3 +83,38 @@ def test_it_ends_though_somebody_listens() -> None:
     loop.start()
     loop.stop()
     assert time.monotonic() - begin_s < 300.0
+
+
+def test_measuring_fingerprints_and_signing_give_way(tmp_path: Path) -> None:
+    write_pack(tmp_path / "models", "ann")
+    studio = tone_studio(tmp_path / "models", {}, {}, c2pa="on")
+    archive = studio.archive = archived(tmp_path / "data")
+    grants.give(studio)
+    for _ in studio.open(Line(actor="ann", text=LINE)).chunks():
+        pass
+    assert studio.seal is not None
+    for loop in (
+        lambda manners: Measurer(studio, None, manners),
+        lambda manners: Printer(archive, manners),
+        lambda manners: Signer(archive, studio.seal, None, manners),
+    ):
+        listens = [True, True, False]
+        loop(Manners(lambda left=listens: left.pop(0))).work()
+        assert listens == []
+    studio.close()
+    archive.close()
+
+
+def test_a_service_measures_once_nobody_waits_for_sound_or_after_a_while(tmp_path: Path) -> None:
+    with tones_served(tmp_path) as service:
+        compute: Compute = service.server.config.app.state.pools.compute
+        waits = compute.enter(Asked("bob", Kind.AUDITION, "ann", 40))  # for a chunk, for ever
+        begin_s = time.monotonic()
+        take = service.speak(LINE).headers["Voicesvc-Take"]
+
+        def measured() -> bool:
+            return service.http.get(f"/v1/takes/{take}").json()["measured"] is not None
+
+        assert eventually(measured, 60)
+        assert time.monotonic() - begin_s > 0.9 * Manners(lambda: True).patience_s
+        waits.end()

@@ -169,9 +169,11 @@ def test_a_free_worker_waits_for_who_is_about_to_ask_and_would_run_dry() -> None
 
 
 @pytest.mark.parametrize("slower", [1.0, 2.0, 3.0])  # 3: a machine that others use too
-@pytest.mark.parametrize("n", [4, 8, 16, 32])
+@pytest.mark.parametrize(
+    ("n", "all_", "last"), [(4, 1.05, 1.05), (8, 1.15, 1.45), (16, 1.3, 1.45), (32, 1.65, 1.95)]
+)
 def test_first_audio_of_a_burst_comes_as_soon_as_first_come_first_served_gives_it(
-    n: int, slower: float
+    n: int, all_: float, last: float, slower: float
 ) -> None:
     device = Device(2, Limits())
     device.schedule.costs.begin("joe", chunks_of(17, slower))
@@ -181,8 +183,8 @@ def test_first_audio_of_a_burst_comes_as_soon_as_first_come_first_served_gives_i
     assert len(waits_s) + sum(s.refused is not None for s in crowd) == n
     assert len(waits_s) >= min(n, 20 / slower)
     in_turn_s = [first_turn_s(slower) * (1 + i // 2) for i in range(len(waits_s))]
-    assert sum(waits_s) < 1.7 * sum(in_turn_s)
-    assert waits_s[-1] < 2.0 * in_turn_s[-1]  # it waits while others would run dry
+    assert sum(waits_s) < all_ * sum(in_turn_s)
+    assert waits_s[-1] < last * in_turn_s[-1]  # it waits while others would run dry
     assert not any(sum(s.dry_s) > NOTICED_S for s in crowd)
 
 
@@ -225,7 +227,7 @@ def test_where_not_all_can_be_served_who_asks_for_little_is() -> None:
     greedy = [Stream(0.0, chunks_of(60), key="ann") for _ in range(60)]
     modest = [Stream(5.0 + n, chunks_of(10), key="bob") for n in range(3)]
     Device(1).run(greedy + modest)
-    assert max(sum(s.dry_s) for s in modest) < 0.15  # while the cost of long chunks is not known
+    assert not any(s.dry_s for s in modest)
     waits_s = sorted(s.first_s or 0.0 for s in greedy)
     assert max(s.first_s or 99.0 for s in modest) < 0.5 * waits_s[len(waits_s) // 2]
 
@@ -304,7 +306,7 @@ def test_what_is_shared_is_made_sooner(kind: Kind) -> None:
         crowd = [Stream(0.0, chunks_of(60, 0.1), kind=kind) for _ in range(8)]
         device.run(crowd)
         ended_s.append(device.now_s)
-        assert (max(device.shared) == 1) if at_once is None else (max(device.shared) > 4)
+        assert (max(device.shared) == 1) if at_once is None else (max(device.shared) >= 7)
         assert not any(s.dry_s for s in crowd)
     assert ended_s[1] < 0.45 * ended_s[0]
 
