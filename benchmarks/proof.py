@@ -4,8 +4,8 @@ What is measured, in one process and in turns: a short, a medium and a long line
 asks a grant, enters the take into the ledger, marks it and keeps it, and by one that has no archive
 and no mark. Seconds to the first chunk (the mark lets go of the first 0.07 s, the other studio's is
 0.3 s, so this is the price of the whole order, not of the mark's arithmetic), and processor time of
-the whole process per second of audio, threads that write included. One compute thread; nothing is
-measured, signed or fingerprinted meanwhile, since that waits until nobody listens.
+the whole process per second of audio, threads that write included. One compute thread; what a
+service does with a take afterwards (measuring, fingerprint, signature) is not in it.
 
 Aims: 30 ms of first audio at most, and 0.05 seconds of processor time per second of audio.
 
