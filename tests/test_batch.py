@@ -18,9 +18,9 @@ from voicesvc.engines import batch, gpt
 from voicesvc.engines.batch import Batch
 from voicesvc.engines.endguard import EndGuard, Verdict
 from voicesvc.engines.gpt import Bounds, Gpt, Sampling, Saying
-from voicesvc.engines.products import Product, in_huge_pages
 from voicesvc.errors import EngineFailed
 from voicesvc.packs import Xtts
+from voicesvc.products import Product, in_huge_pages
 
 HOW = Sampling(0.75, 50, 0.85, 10.0)
 CHANNELS = 1024  # as XTTS v2 has them: how sums are taken depends on it

@@ -11,8 +11,9 @@ from torch.nn.utils import parametrize
 from TTS.tts.layers.vits.networks import ResidualCouplingBlocks
 from TTS.vocoder.models.hifigan_generator import HifiganGenerator
 
-from voicesvc.engines.cells import CELL_FRAMES, TAIL_FRAMES, Decoder, Flow, Speech
-from voicesvc.engines.convs import Conv, State, pack
+from voicesvc.engines.cells import CELL_FRAMES, TAIL_FRAMES, Decoder, Speech
+from voicesvc.engines.convs import Conv, State, Sum, Up, pack
+from voicesvc.engines.flow import Flow
 
 CHANNELS = 24
 TOLERANCE = 1e-5
@@ -120,20 +121,18 @@ def test_a_short_rest_gets_no_cell_of_its_own() -> None:
 def test_no_frame_is_computed_twice(monkeypatch: pytest.MonkeyPatch) -> None:
     """Steps that go through the convolutions: the line's own, and the padding of its last cell."""
     network, n_frames = NETWORKS["2", 0], 600
-    speech = network[2]
-    steps = {id(m): 0 for m in speech.decoder.modules() if isinstance(m, Conv)}
-    plain = Conv.forward
+    speech, computed = network[2], 0
+    plain = Sum.forward
 
-    def counted(self: Conv, x: torch.Tensor, slope: float = 1.0) -> torch.Tensor:
-        if id(self) in steps and type(self) is Conv:
-            steps[id(self)] += max(x.shape[1] - 2 * self.reach.pad, 0)
-        return plain(self, x, slope)
+    def counted(self: Sum, x: torch.Tensor) -> torch.Tensor:
+        nonlocal computed
+        computed += max(x.shape[1] - self.reach.span, 0)
+        return plain(self, x)
 
-    monkeypatch.setattr(Conv, "forward", counted)
+    monkeypatch.setattr(Sum, "forward", counted)
     chunks(network, torch.randn(1, CHANNELS, n_frames), CELL_FRAMES)
-    post = speech.decoder.post
-    most = (n_frames + TAIL_FRAMES) * post.reach.per_frame
-    assert n_frames * post.reach.per_frame <= steps[id(post)] <= most
+    per_frame = speech.decoder.post.reach.per_frame
+    assert n_frames * per_frame <= computed <= (n_frames + TAIL_FRAMES) * per_frame
 
 
 def test_final_cells_come_in_few_shapes(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -187,6 +186,49 @@ def test_layers_that_cannot_be_carried_are_refused() -> None:
     ):
         with pytest.raises(ValueError, match="can be carried"):
             Conv(conv)
+    for kernel, stride, pad in ((16, 8, 3), (20, 4, 8)):
+        with pytest.raises(ValueError, match="can be carried"):
+            Up(torch.nn.ConvTranspose1d(4, 4, kernel, stride, pad), 1, 1.0)
+
+
+@pytest.mark.parametrize("form", ["as it is", "multiply", "split"])
+@pytest.mark.parametrize(
+    ("kernel", "stride", "pad"),
+    [(16, 8, 4), (8, 4, 2), (11, 5, 3), (4, 4, 0), (5, 3, 1), (7, 3, 2), (10, 4, 3)],
+)
+def test_upsampling_is_torchs_however_the_stream_is_cut(
+    kernel: int, stride: int, pad: int, form: str
+) -> None:
+    plain = torch.nn.ConvTranspose1d(6, 5, kernel, stride, pad).requires_grad_(False)
+    x = torch.randn(2, 23, 6)
+    expected = plain(torch.nn.functional.leaky_relu(x, 0.1).mT).mT
+    for cuts in ([23], [0, 1, 0, 1, 1, 20], [7, 16], [22, 1], [23, 0]):
+        up, state, parts = Up(plain, 1, 1.0), State(), []
+        if form != "as it is":
+            getattr(up, form)()
+        pieces = x.split(cuts, 1)
+        for i, piece in enumerate(pieces):
+            state.last = i + 1 == len(pieces)
+            parts.append(up.upsample(piece, state, 0.1))
+        assert torch.allclose(torch.cat(parts, 1), expected, atol=1e-5)
+        assert cuts[0] == 0 or parts[0].shape[1] == cuts[0] * stride - (pad if len(cuts) > 1 else 0)
+
+
+def test_no_product_of_upsampling_is_with_a_zero() -> None:
+    up = Up(torch.nn.ConvTranspose1d(6, 5, 16, 8, 4), 1, 1.0)
+    assert up.weight.count_nonzero() == up.weight.numel() == 16 * 6 * 5
+
+
+@pytest.mark.parametrize("bias", [True, False])
+def test_one_output_is_a_sum_of_rows(bias: bool) -> None:
+    plain = torch.nn.Conv1d(6, 1, 7, padding=3, bias=bias).requires_grad_(False)
+    one, x = Sum(plain, 1, 0.5), torch.randn(3, 40, 6)
+    expected = (plain(x.mT)[:, 0] - (plain.bias if bias else 0)) * 0.5 + (plain.bias if bias else 0)
+    assert torch.allclose(one(x), expected[:, 3:-3], atol=1e-6)
+    assert one(x[:, :6]).shape == (3, 0)
+    assert one(x.bfloat16()).dtype == torch.float32
+    with pytest.raises(ValueError, match="one output"):
+        Sum(torch.nn.Conv1d(6, 2, 7, padding=3), 1, 1.0)
 
 
 def test_what_is_carried_lies_apart_from_what_a_cell_works_with() -> None:

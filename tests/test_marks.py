@@ -147,8 +147,8 @@ def test_what_is_added_is_what_the_network_says_at_its_own_rate(joe_pcm: Pcm, ra
         x = perth.levels(spectrum[: perth.BINS].T)
         for layer in perth.network().adds:
             reach = layer.kernel // 2
-            x = layer(torch.nn.functional.pad(x, (0, 0, reach, reach)))
-        gain = 10 ** (x * (1.2 * perth.SPAN_DB / 20)) - 1
+            x = layer(torch.nn.functional.pad(x, (0, 0, reach, reach)).to(layer.dtype))
+        gain = 10 ** (x.float() * (1.2 * perth.SPAN_DB / 20)) - 1
         added = torch.zeros_like(spectrum)
         added[: perth.BINS] = spectrum[: perth.BINS] * gain.T
         wanted = torch.istft(added, *shape, length=len(pcm)).numpy()

@@ -5,8 +5,8 @@ import torch
 from torch import Tensor
 from torch.nn.functional import conv1d
 
-from voicesvc.engines import products
-from voicesvc.engines.products import (
+from voicesvc import products
+from voicesvc.products import (
     LongProduct,
     Product,
     TappedConv,

@@ -20,8 +20,8 @@ from voicesvc import packs, phonemes
 from voicesvc.api.server import settle
 from voicesvc.config import Settings
 from voicesvc.engines import convert
-from voicesvc.engines.cells import Flow
 from voicesvc.engines.convs import State
+from voicesvc.engines.flow import Flow
 from voicesvc.engines.prior import word_noise
 from voicesvc.engines.vits import Vits, load, pick_device, pick_dtype
 from voicesvc.errors import BadPlan, EngineFailed, PackRefused
@@ -232,8 +232,8 @@ def test_a_model_that_predicts_nonsense_fails_loudly(
     with pytest.raises(EngineFailed, match="predicts a symbol"):
         engine.plan(words, 1)
     engine = load(joe, "cpu", "fp32")
-    assert engine.speech.decoder.post.weight is not None
-    engine.speech.decoder.post.weight.fill_(float("nan"))
+    assert engine.speech.decoder.post.taps is not None
+    engine.speech.decoder.post.taps.fill_(float("nan"))
     with pytest.raises(EngineFailed, match="not numbers"):
         list(engine.stream(engine.plan(words, 1)))
 

@@ -1,8 +1,8 @@
 """Exact streaming of a VITS voice's flow and decoder: no frame is computed twice.
 
 Tensors are [batch, time, channels]. Residual paths wait in `State.delay` for the convolutions that
-lag. Works for any coqui-tts HiFi-GAN generator (Kong et al. 2020, arXiv:2010.05646) and VITS flow
-(Kim et al. 2021, arXiv:2106.06103). Knows nothing of text, durations or noise.
+lag. Works for any coqui-tts HiFi-GAN generator (Kong et al. 2020, arXiv:2010.05646). Knows nothing
+of text, durations or noise.
 """
 
 import math
@@ -13,7 +13,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from voicesvc.engines.convs import Conv, Reach, State, Up
+from voicesvc.engines.convs import Conv, Reach, State, Sum, Up
+from voicesvc.engines.flow import Flow
 
 # The last one repeats. With 26, 0.3 s, the mark lets go of the first 0.07 s: `marks.watermark`.
 CELL_FRAMES = (26, 24, 64, 128, 256)
@@ -49,10 +50,7 @@ class _Stage(nn.Module):
             for unit in units
         )
         self.reaches = [
-            [
-                Reach(max(cast(Conv, c).reach.pad for c in cast(nn.ModuleList, layer)), per_frame)
-                for layer in cast(nn.ModuleList, unit)
-            ]
+            [_widest(cast(nn.ModuleList, layer)) for layer in cast(nn.ModuleList, unit)]
             for unit in self.units
         ]
 
@@ -93,6 +91,10 @@ class _Stage(nn.Module):
         return delayed + [delayed[0].clone() for _ in range(n_blocks - len(delayed))]
 
 
+def _widest(layer: nn.ModuleList) -> Reach:
+    return max((cast(Conv, conv).reach for conv in layer), key=lambda reach: reach.pad)
+
+
 def _trim(conv: Conv, window: Tensor, reach: Reach) -> Tensor:
     """The part of a window made for `reach` that a narrower convolution needs."""
     spare = reach.pad - conv.reach.pad
@@ -118,12 +120,12 @@ class Decoder(nn.Module):
             ups.append(up)
             stages.append(_Stage(generator.resblocks[i * n : (i + 1) * n], rate))
         self.ups, self.stages = _list(ups), _list(stages)
-        self.post = Conv(generator.conv_post, rate, gain)
         self.hop = rate
         self.cond = Conv(generator.cond_layer) if hasattr(generator, "cond_layer") else None
         in_each = getattr(generator, "cond_in_each_up_layer", False)
         self.conds = _list(Conv(c) for c in generator.conds) if in_each else None
         self.to(dtype)
+        self.post = Sum(generator.conv_post, rate, gain)
         self.resident_bytes = sum(t.nbytes for t in self.buffers())
 
     @property
@@ -132,8 +134,8 @@ class Decoder(nn.Module):
         lag, rate = float(self.pre.reach.pad), 1
         for up, stage in zip(self.ups, self.stages, strict=True):
             up = cast(Up, up)
-            lag += up.reach.pad / rate
             rate *= up.stride
+            lag += up.cut[0] / rate
             lag += cast(_Stage, stage).lag / rate
         return math.ceil(lag + self.post.reach.pad / rate)
 
@@ -144,73 +146,12 @@ class Decoder(nn.Module):
         if self.cond is not None:
             x = x + self.cond(g)
         for i, (up, stage) in enumerate(zip(self.ups, self.stages, strict=True)):
-            x = up(state.window(up, x, cast(Up, up).reach, _LRELU_SLOPE))
+            x = cast(Up, up).upsample(x, state, _LRELU_SLOPE)
             if self.conds is not None:
                 x = x + self.conds[i](g)
             x = stage(x, state)
         x = self.post(state.window(self.post, x, self.post.reach, _LRELU_SLOPE_POST))
-        return torch.tanh(x.float())[..., 0]
-
-
-class _Coupling(nn.Module):
-    """One mean-only affine coupling layer with its WaveNet, reverse direction."""
-
-    def __init__(self, block: Any) -> None:
-        super().__init__()
-        wavenet = block.enc
-        self.pre, self.post = Conv(block.pre), Conv(block.post)
-        self.ins = _list(Conv(c) for c in wavenet.in_layers)
-        self.outs = _list(Conv(c) for c in wavenet.res_skip_layers)
-        self.cond = Conv(wavenet.cond_layer) if wavenet.c_in_channels > 0 else None
-
-    def mean(self, x: Tensor, state: State, g: Tensor | None) -> Tensor:
-        """What is to be subtracted from the other half, lagging by the WaveNet's context."""
-        h = self.pre(x)
-        n = h.shape[2]
-        cond = None if self.cond is None else self.cond(g).chunk(len(self.ins), 2)
-        skip: Tensor | None = None
-        for i, (layer, out) in enumerate(zip(self.ins, self.outs, strict=True)):
-            conv = cast(Conv, layer)
-            window = state.window(conv, h, conv.reach)
-            y = conv(window)
-            if cond is not None:
-                y = y + cond[i]
-            y = out(torch.tanh(y[..., :n]) * torch.sigmoid(y[..., n:]))  # hidden | skip; skip last
-            steps = y.shape[1]
-            if y.shape[2] > n:
-                h = window[:, conv.reach.pad : conv.reach.pad + steps] + y[..., :n]
-            y = y[..., -n:]
-            skip = y if skip is None else state.delay((self, i), steps, skip).add_(y)
-        return cast(Tensor, self.post(skip))
-
-
-class Flow(nn.Module):
-    """coqui `ResidualCouplingBlocks` in reverse: prior sample -> latent."""
-
-    def __init__(self, flow: Any, dtype: torch.dtype = torch.float32) -> None:
-        super().__init__()
-        self.dtype = dtype
-        self.half_channels = int(flow.flows[0].half_channels)
-        self.steps = _list(_Coupling(b) for b in reversed(flow.flows))
-        self.to(dtype)
-        self.resident_bytes = sum(t.nbytes for t in self.buffers())
-
-    @property
-    def lag_frames(self) -> int:
-        """How many frames of input the output lags behind."""
-        return sum(cast(Conv, c).reach.pad for s in self.steps for c in cast(_Coupling, s).ins)
-
-    def forward(self, x: Tensor, state: State, g: Tensor | None = None) -> Tensor:
-        """[b, t, C] -> [b, t', C], as far as it is known."""
-        g = None if g is None else g.to(self.dtype)
-        half = self.half_channels
-        for step in self.steps:
-            step = cast(_Coupling, step)
-            x = x.flip(2)
-            mean = step.mean(x[..., :half].to(self.dtype), state, g).float()
-            x = state.delay(step, mean.shape[1], x)
-            x[..., half:] -= mean
-        return x
+        return torch.tanh(x)
 
 
 class Prior(Protocol):

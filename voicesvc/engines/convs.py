@@ -12,9 +12,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from voicesvc.engines.products import Product, packs
+from voicesvc.products import Product, multiplies_bf16, packs
 
-_MANY_CHANNELS = 128  # from here on a matrix product beats a convolution in fp32
+_MANY_CHANNELS = 96  # from here on a matrix product beats a convolution in fp32
 _PACK_FRAMES = 64  # the input length that oneDNN's weight order is chosen for
 _ROOM_BYTES = 2**18  # the demonstration voice keeps 220 KB
 _ALIGN_BYTES = 64
@@ -47,7 +47,7 @@ class State(dict[Hashable, Tensor]):
         if self.last:
             buf[:, k + t - self.excess_frames * reach.per_frame :] = 0
         else:
-            self._keep(key, buf[:, max(buf.shape[1] - 2 * reach.pad, 0) :])
+            self._keep(key, buf[:, max(buf.shape[1] - reach.span, 0) :])
         return buf
 
     def delay(self, key: Hashable, n: int, *parts: Tensor) -> Tensor:
@@ -119,10 +119,13 @@ class State(dict[Hashable, Tensor]):
 
 
 class Reach(NamedTuple):
-    """How far a layer looks to each side, in steps, and how many steps make a frame."""
+    """How a layer looks around, in steps: zeros before the first and after the last one, how many
+    steps make a frame, and how many an output sees beside one.
+    """
 
     pad: int
     per_frame: int
+    span: int
 
 
 class Conv(nn.Module):
@@ -144,7 +147,7 @@ class Conv(nn.Module):
         pad = int(conv.padding[0])
         if 2 * pad != (conv.kernel_size[0] - 1) * conv.dilation[0]:
             raise ValueError(f"only same-length convolutions can be carried: {conv}")
-        self.reach = Reach(pad, per_frame)
+        self.reach = Reach(pad, per_frame, 2 * pad)
         self.dilation = (1, conv.dilation[0])
         bias = None if conv.bias is None else conv.bias.detach()
         self._set(conv.weight.detach() * gain, bias)
@@ -182,8 +185,8 @@ class Conv(nn.Module):
         self.packed = True
 
     def forward(self, x: Tensor, slope: float = 1.0) -> Tensor:
-        """[b, t + 2 pad, in] -> leaky_relu of [b, t, out]; empty where context is missing yet."""
-        if x.shape[1] <= 2 * self.reach.pad:
+        """[b, t + span, in] -> leaky_relu of [b, t, out]; empty where context is missing yet."""
+        if x.shape[1] <= self.reach.span:
             return x.new_zeros(x.shape[0], 0, self.n_out)
         if self.product is not None:
             return _leaky(self.product(self._windows(x)), slope)
@@ -203,17 +206,17 @@ class Conv(nn.Module):
 
     def _windows(self, x: Tensor) -> Tensor:
         """What each output sees, [b, t, kernel * in]."""
-        if not self.reach.pad:
+        if not self.reach.span:
             return x
         b, t, c = x.shape
         far = self.dilation[1]
-        kernel = 2 * self.reach.pad // far + 1
-        size = b, t - 2 * self.reach.pad, kernel, c
+        kernel = self.reach.span // far + 1
+        size = b, t - self.reach.span, kernel, c
         steps = x.stride(0), x.stride(1), far * x.stride(1), x.stride(2)
         return x.as_strided(size, steps, x.storage_offset()).flatten(2)
 
     def _products(self, x: Tensor) -> Tensor:
-        t = x.shape[1] - 2 * self.reach.pad
+        t = x.shape[1] - self.reach.span
         y = x.new_empty(*x.shape[:1], t, self.n_out)
         for line, out in zip(x, y, strict=True):
             if self.bias is None:
@@ -226,7 +229,7 @@ class Conv(nn.Module):
         return y
 
     def add_to(self, y: Tensor, x: Tensor) -> None:
-        """y += conv(x) in place; [b, t, out] and [b, t + 2 pad, in]."""
+        """y += conv(x) in place; [b, t, out] and [b, t + span, in]."""
         if not self.packed or not y.shape[1]:
             y += self.forward(x)
             return
@@ -242,33 +245,71 @@ def _leaky(x: Tensor, slope: float) -> Tensor:
 
 
 class Up(Conv):
-    """A ConvTranspose1d as `stride` interleaved convolutions over the coarse signal."""
+    """A ConvTranspose1d as one convolution over the coarse signal, of `stride` times the channels.
+
+    Row u has the samples from u * stride - padding on: those that see the same inputs, u and the
+    ones before it. So no product is with a zero, as it is where a row begins with an input's first
+    sample.
+    """
 
     def __init__(self, conv: nn.ConvTranspose1d, per_frame: int, gain: float) -> None:
         nn.Module.__init__(self)
         kernel, stride, pad = conv.kernel_size[0], conv.stride[0], int(conv.padding[0])
         if kernel - 2 * pad != stride or conv.output_padding[0] or conv.groups != 1:
             raise ValueError(f"only upsampling by exactly its stride can be carried: {conv}")
-        taps = [
-            (phase, j, (phase + pad - j) // stride)
-            for phase in range(stride)
-            for j in range(kernel)
-            if (phase + pad - j) % stride == 0
-        ]
-        half = max(abs(shift) for _, _, shift in taps)
+        if pad >= stride:
+            raise ValueError(f"only padding of less than a stride can be carried: {conv}")
+        before = -(-kernel // stride) - 1  # inputs that a row sees before its own
         n = conv.out_channels
-        weight = torch.zeros(stride * n, conv.in_channels, 2 * half + 1)
-        for phase, j, shift in taps:
+        weight = torch.zeros(stride * n, conv.in_channels, before + 1)
+        for j in range(kernel):
+            back, phase = divmod(j, stride)
             tap = conv.weight.detach()[:, :, j].t() * gain
-            weight[phase * n : (phase + 1) * n, :, half + shift] += tap
-        self.reach, self.dilation = Reach(half, per_frame), (1, 1)
+            weight[phase * n : (phase + 1) * n, :, before - back] = tap
+        self.reach, self.dilation = Reach(before, per_frame, before), (1, 1)
         self.stride, self.channels = stride, n
+        self.cut = pad, before * stride - pad  # samples before the first one and after the last
         self._set(weight, None if conv.bias is None else conv.bias.detach().repeat(stride))
 
-    def forward(self, x: Tensor, slope: float = 1.0) -> Tensor:
-        """[b, t + 2 pad, in] -> [b, t * stride, out]."""
-        y = super().forward(x, slope)
-        return y.reshape(y.shape[0], y.shape[1] * self.stride, self.channels)
+    def upsample(self, x: Tensor, state: State, slope: float) -> Tensor:
+        """What becomes known of the stream with leaky_relu(x): [b, t, in] -> [b, n, out].
+
+        `cut[0]` samples less than t * stride at first, and that many more at the end.
+        """
+        if not x.shape[1] and not state.last:
+            return x.new_zeros(len(x), 0, self.channels)
+        begin = 0 if self in state else self.cut[0]
+        y: Tensor = self(state.window(self, x, self.reach, slope))
+        y = y.reshape(len(y), y.shape[1] * self.stride, self.channels)
+        return y[:, begin : y.shape[1] - self.cut[1] * state.last]
+
+
+class Sum(nn.Module):
+    """A Conv1d with one output, in fp32 whatever it is given: one product, and a sum of its rows.
+
+    A convolution with so few outputs takes twice as long, and rounds samples to its input's type.
+    """
+
+    taps: Tensor  # [kernel, in]
+    bias: Tensor | None
+
+    def __init__(self, conv: nn.Conv1d, per_frame: int, gain: float) -> None:
+        super().__init__()
+        n_out, _, kernel = conv.weight.shape
+        pad = int(conv.padding[0])
+        if n_out != 1 or conv.stride[0] != 1 or conv.dilation[0] != 1 or 2 * pad != kernel - 1:
+            raise ValueError(f"only a same-length convolution with one output is summed: {conv}")
+        self.reach = Reach(pad, per_frame, 2 * pad)
+        self.register_buffer("taps", conv.weight.detach()[0].T.contiguous() * gain)
+        self.register_buffer("bias", None if conv.bias is None else conv.bias.detach())
+
+    def forward(self, x: Tensor) -> Tensor:
+        """[b, t + span, in] -> [b, t]; empty where context is missing yet."""
+        b, t = len(x), max(x.shape[1] - self.reach.span, 0)
+        at = torch.bmm(self.taps.expand(b, -1, -1), x.to(self.taps.dtype).mT)  # [b, kernel, ..]
+        steps = at.stride(0), at.stride(1) + 1, 1
+        y: Tensor = at.as_strided((b, at.shape[1], t), steps).sum(1)
+        return y if self.bias is None else y.add_(self.bias)
 
 
 def pack(*modules: nn.Module) -> None:
@@ -277,8 +318,6 @@ def pack(*modules: nn.Module) -> None:
     bf16 is put into oneDNN's order only where the CPU multiplies it. A convolution's order in fp32
     depends on the input's length, and the wrong one costs 50 times the time; a product's does not.
     """
-    cpu = torch.cpu.get_capabilities()
-    bf16 = cpu.get("amx_bf16") or cpu.get("avx512_bf16")
     for conv in (c for module in modules for c in module.modules() if isinstance(c, Conv)):
         if conv.weight.device.type != "cpu":
             continue
@@ -287,5 +326,5 @@ def pack(*modules: nn.Module) -> None:
             conv.multiply()
         elif conv.weight.dtype == torch.float32 and many:
             conv.split()
-        elif conv.weight.dtype == torch.bfloat16 and bf16:
+        elif conv.weight.dtype == torch.bfloat16 and multiplies_bf16():
             conv.pack(_PACK_FRAMES * conv.reach.per_frame)

@@ -21,7 +21,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from voicesvc.engines.convs import Conv
-from voicesvc.engines.products import LongProduct, SameConv, passing, rows_for, same_conv
+from voicesvc.products import LongProduct, SameConv, passing, rows_for, same_conv
 
 _MIN_BIN = 1e-3  # coqui's smallest spline bin width, height and derivative
 Affine = tuple[Tensor, Tensor]

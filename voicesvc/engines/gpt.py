@@ -15,10 +15,10 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from voicesvc.engines.endguard import EndGuard
-from voicesvc.engines.products import Product, in_huge_pages
 from voicesvc.engines.shared import Share, alone
 from voicesvc.errors import EngineFailed
 from voicesvc.packs import Xtts
+from voicesvc.products import Product, in_huge_pages
 
 _EPS = 1e-5  # of GPT-2's and torch's layer norms
 # coqui's loop fills the places of prompt and text with this token, and so has always held it

@@ -21,12 +21,12 @@ from torch.nn.utils import parametrize
 
 from voicesvc import phonemes
 from voicesvc.engines import Batching, Pace, tensors
-from voicesvc.engines.cells import CELL_FRAMES, TAIL_FRAMES, Decoder, Flow, Speech
+from voicesvc.engines.cells import CELL_FRAMES, TAIL_FRAMES, Decoder, Speech
 from voicesvc.engines.convs import pack as pack_weights
+from voicesvc.engines.flow import Flow
 from voicesvc.engines.front import Durations, Encoded, Encoder, Front, StochasticDurations, Timed
 from voicesvc.engines.memory import keep_freed_memory
 from voicesvc.engines.prior import Hidden, Opening, Prior, lasting, word_noise
-from voicesvc.engines.products import rows_to_warm
 from voicesvc.engines.read import weights
 from voicesvc.engines.shared import Weights
 from voicesvc.engines.speakers import Speaker, speaker
@@ -43,6 +43,7 @@ from voicesvc.plan import (
     check_model,
     kind_of,
 )
+from voicesvc.products import multiplies_bf16, rows_to_warm
 
 _WARM_UNITS = 1024  # more than a sentence of 400 characters has
 _MAX_FRAMES_PER_UNIT = 4096  # some 47 s at 22.05 kHz: beyond it the model has failed
@@ -355,8 +356,7 @@ def pick_dtype(precision: str, device: torch.device) -> torch.dtype:
         return {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}[precision]
     if device.type == "cuda":
         return torch.bfloat16 if torch.cuda.is_bf16_supported() else torch.float16
-    cpu = torch.cpu.get_capabilities()
-    return torch.bfloat16 if cpu.get("amx_bf16") or cpu.get("avx512_bf16") else torch.float32
+    return torch.bfloat16 if multiplies_bf16() else torch.float32
 
 
 def read(pack: Pack) -> Weights:

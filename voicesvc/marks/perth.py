@@ -17,6 +17,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from voicesvc.errors import EngineFailed
+from voicesvc.products import Product, multiplies_bf16
 
 RATE_HZ, N_FFT, HOP = 32_000, 2048, 320
 BINS = round((N_FFT // 2 + 1) * 2000 / (RATE_HZ / 2))  # those below 2 kHz: 128
@@ -54,15 +55,15 @@ class Layer(nn.Module):
 Stack = tuple[Layer, ...]
 
 
-def product(x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
-    """`x` [n, k] times `weight` [k, m]: the same bits with any number of threads.
+def rows(x: Tensor, product: Product) -> Tensor:
+    """The product of `x` [n, k]: the same bits with any number of threads.
 
     One of 9 rows would be summed in as many parts as there are threads; one of 8 or 16 is not.
     """
     n = len(x)
     if missing := -n % _ROWS:
         x = F.pad(x, (0, 0, 0, missing))
-    return (x @ weight if bias is None else torch.addmm(bias, x, weight))[:n]
+    return product(x)[:n]
 
 
 class Rows:
@@ -72,19 +73,23 @@ class Rows:
     """
 
     def __init__(self, layer: Layer) -> None:
-        weight = layer.conv.weight.detach()  # [n_out, n_in, kernel]
+        weight, bias = layer.conv.weight.detach(), layer.conv.bias
+        assert bias is not None
         self.n_out, self.n_in, self.kernel = weight.shape
-        self._weight = weight.permute(2, 1, 0).reshape(-1, self.n_out).contiguous()
-        assert layer.conv.bias is not None
-        self._bias, self._active = layer.conv.bias.detach(), layer.active
+        # A spectrum's levels are kept whole, and what is said of them.
+        deep = self.kernel > 1 and multiplies_bf16()
+        self.dtype = torch.bfloat16 if deep else torch.float32
+        taps = weight.mT.flatten(1)
+        self._product = Product(taps.to(self.dtype), bias.detach().to(self.dtype))
+        self._active = layer.active
 
     def __call__(self, x: Tensor) -> Tensor:
-        """[t, n_in], contiguous -> [t - kernel + 1, n_out]."""
+        """[t, n_in], contiguous, of this layer's type -> [t - kernel + 1, n_out]."""
         n = len(x) - self.kernel + 1
-        if missing := -n % _ROWS:  # here: for `product` what lies over itself would be laid out
+        if missing := -n % _ROWS:
             x = F.pad(x, (0, 0, 0, missing))
         seen = x.as_strided((n + missing, self.kernel * self.n_in), (self.n_in, 1))
-        y = product(seen, self._weight, self._bias)[:n]
+        y = self._product(seen)[:n]
         return F.leaky_relu_(y) if self._active else y
 
 

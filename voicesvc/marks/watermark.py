@@ -9,6 +9,7 @@ of takes or files.
 
 import math
 from functools import cache
+from typing import Any
 
 import numpy as np
 import torch
@@ -25,8 +26,9 @@ from voicesvc.marks.perth import (
     Rows,
     levels,
     network,
-    product,
+    rows,
 )
+from voicesvc.products import Product
 
 WINDOW_S, HOP_S = N_FFT / RATE_HZ, HOP / RATE_HZ
 BAND_HZ = 2500  # a window's lobe above the last bin: nothing above is looked at or written to
@@ -57,8 +59,8 @@ def zone_ms(rate_hz: int, hop: int) -> float:
 
 
 @cache
-def _waves(rate_hz: int) -> tuple[Tensor, Tensor]:
-    """A window of samples into the network's spectrum [n, 2 BINS], and back [2 BINS, n].
+def _waves(rate_hz: int) -> tuple[Product, Product]:
+    """A window of samples [n] into the network's spectrum [2 BINS], and back.
 
     The short-time Fourier transform at 32 kHz by its definition, on the samples that there are, for
     the bins that are wanted: real parts, then imaginary ones. Below `BAND_HZ` the sum over a window
@@ -70,8 +72,12 @@ def _waves(rate_hz: int) -> tuple[Tensor, Tensor]:
     waves = np.concatenate([np.cos(phase), -np.sin(phase)], axis=1) * window[:, None]
     back = waves.T * (2 / N_FFT)
     back[0] /= 2  # there is one of it, and two of every other frequency
-    there = waves * (RATE_HZ / rate_hz)
-    return torch.from_numpy(there.astype(np.float32)), torch.from_numpy(back.astype(np.float32))
+    there = waves.T * (RATE_HZ / rate_hz)
+    return _product(there), _product(back.T)
+
+
+def _product(weight: np.ndarray[Any, np.dtype[np.float64]]) -> Product:
+    return Product(torch.from_numpy(weight.astype(np.float32)))
 
 
 class _Convolution:
@@ -79,13 +85,13 @@ class _Convolution:
 
     def __init__(self, layer: Rows) -> None:
         self._layer = layer
-        self._held = torch.zeros(layer.kernel // 2, layer.n_in)
+        self._held = torch.zeros(layer.kernel // 2, layer.n_in, dtype=layer.dtype)
 
     def feed(self, x: Tensor, last: bool) -> Tensor:
         """[t, n_in] -> the frames that became certain, [u, n_out]."""
         kernel = self._layer.kernel
-        behind = x.new_zeros(kernel // 2 if last else 0, x.shape[1])
-        x = torch.cat([self._held, x, behind])
+        behind = self._held.new_zeros(kernel // 2 if last else 0, x.shape[1])
+        x = torch.cat([self._held, x.to(behind.dtype), behind])
         self._held = x[max(len(x) - kernel + 1, 0) :]
         return x.new_zeros(0, self._layer.n_out) if len(x) < kernel else self._layer(x)
 
@@ -107,11 +113,12 @@ class Watermark:
         self._hop, self._strength = hop, strength
         self._there, self._back = _waves(rate_hz)
         self._layers = [_Convolution(layer) for layer in network().adds]
-        self._window = len(self._there)
+        self._window = math.ceil(WINDOW_S * rate_hz)
         self._weight = 0.375 * WINDOW_S * rate_hz / hop  # of the squared windows on each sample
         self._pcm = np.zeros(self._window // 2, np.float32)  # half a window before the next frame
         self._frames = self._fed = self._out = 0
-        self._spectra: list[Tensor] = []  # of frames whose answer is not there yet, [t, 2 BINS]
+        # Of frames whose answer is not there yet, [t, 2 BINS] and [t, 1].
+        self._spectra, self._loud = torch.zeros(0, 2 * BINS), torch.zeros(0, 1)
         self._sum = np.zeros(self._window, np.float32)  # windows on each other, from `_begin` on
         self._begin = -(self._window // 2)
         self._held = np.zeros(0, np.float32)  # not marked yet
@@ -146,9 +153,10 @@ class Watermark:
         """Look at `n` more frames."""
         pcm = torch.from_numpy(self._pcm[: (n - 1) * self._hop + self._window].copy())
         self._pcm, self._frames = self._pcm[n * self._hop :], self._frames + n
-        spectrum = product(pcm.unfold(0, self._window, self._hop), self._there)  # [n, 2 BINS]
-        self._spectra.append(spectrum)
-        x = _levels(spectrum)
+        spectrum = rows(pcm.unfold(0, self._window, self._hop), self._there)  # [n, 2 BINS]
+        x = levels(torch.complex(spectrum[:, :BINS], spectrum[:, BINS:]))
+        self._spectra = torch.cat([self._spectra, spectrum])
+        self._loud = torch.cat([self._loud, (x.mean(1, keepdim=True) > _SILENT).float()])
         for layer in self._layers:
             x = layer.feed(x, last)
         return self._laid(x)
@@ -158,11 +166,10 @@ class Watermark:
         t = len(answer)
         if t == 0:
             return np.zeros(0, np.float32)
-        held = torch.cat(self._spectra)
-        spectrum, self._spectra = held[:t], [held[t:]]
-        loud = (_levels(spectrum).mean(1, keepdim=True) > _SILENT).float()
-        gain = 10 ** (answer * loud * (self._strength * SPAN_DB / 20)) - 1
-        added = product(spectrum * gain.repeat(1, 2), self._back).numpy()
+        spectrum, self._spectra = self._spectra[:t], self._spectra[t:]
+        loud, self._loud = self._loud[:t], self._loud[t:]
+        gain = torch.expm1(answer * loud * (self._strength * SPAN_DB * math.log(10) / 20))
+        added = rows(spectrum * gain.repeat(1, 2), self._back).numpy()
         room = np.zeros(t * self._hop, np.float32)
         self._sum = np.concatenate([self._sum, room])
         for i, frame in enumerate(added):
@@ -178,7 +185,3 @@ class Watermark:
         out: Pcm = self._held[: len(added)] + added
         self._held = self._held[len(added) :]
         return out
-
-
-def _levels(spectrum: Tensor) -> Tensor:
-    return levels(torch.complex(spectrum[:, :BINS], spectrum[:, BINS:]))

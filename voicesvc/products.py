@@ -49,10 +49,15 @@ def packs(weight: Tensor) -> bool:
     return weight.device.type == "cpu" and weight.dtype == torch.float32 and _onednn()
 
 
-def _packs_bf16(weight: Tensor) -> bool:
+@cache
+def multiplies_bf16() -> bool:
+    """Whether this CPU has instructions for products of bf16."""
     cpu = torch.cpu.get_capabilities()
-    multiplies = bool(cpu.get("amx_bf16") or cpu.get("avx512_bf16"))
-    return weight.device.type == "cpu" and weight.dtype == torch.bfloat16 and multiplies
+    return bool(cpu.get("amx_bf16") or cpu.get("avx512_bf16"))
+
+
+def _packs_bf16(weight: Tensor) -> bool:
+    return weight.device.type == "cpu" and weight.dtype == torch.bfloat16 and multiplies_bf16()
 
 
 class Product:
