@@ -7,8 +7,9 @@ import grants
 import pytest
 from conftest import LINE, archived, eventually, tone_studio, tones_served, write_pack
 
+from voicesvc import jobs
 from voicesvc.compute import Compute
-from voicesvc.jobs import Measurer, Printer
+from voicesvc.jobs import LISTENERS_S, Measurer, Printer
 from voicesvc.line import Line
 from voicesvc.loops import Aside, Loop, Manners
 from voicesvc.schedule import Asked, Kind
@@ -105,7 +106,37 @@ def test_measuring_fingerprints_and_signing_give_way(tmp_path: Path) -> None:
     archive.close()
 
 
-def test_a_service_measures_once_nobody_waits_for_sound_or_after_a_while(tmp_path: Path) -> None:
+def test_a_new_take_is_measured_later_than_an_old_one(tmp_path: Path) -> None:
+    write_pack(tmp_path / "models", "ann")
+    studio = tone_studio(tmp_path / "models", {}, {})
+    archive = studio.archive = archived(tmp_path / "data")
+    grants.give(studio)
+    at_ms, polls = archive.now_ms(), 0
+    for _ in studio.open(Line(actor="ann", text=LINE)).chunks():
+        pass
+
+    def pressed() -> bool:
+        nonlocal polls
+        polls += 1
+        return True
+
+    archive.now_ms = lambda: at_ms + round(1000 * (LISTENERS_S - 1.0))
+    Measurer(studio, None, Manners(pressed, patience_s=0.1)).work()
+    assert 10 < polls < 30  # a second of it, every 50 ms
+    for _ in studio.open(Line(actor="ann", text=LINE)).chunks():
+        pass
+    archive.now_ms = lambda: at_ms + round(3000 * LISTENERS_S)
+    polls = 0
+    Measurer(studio, None, Manners(pressed, patience_s=0.1)).work()
+    assert polls == 3  # its patience alone
+    studio.close()
+    archive.close()
+
+
+def test_a_service_measures_once_nobody_waits_for_sound_or_after_a_while(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(jobs, "LISTENERS_S", 3.0)
     with tones_served(tmp_path) as service:
         compute: Compute = service.server.config.app.state.pools.compute
         waits = compute.enter(Asked("bob", Kind.AUDITION, "ann", 40))  # for a chunk, for ever
@@ -116,5 +147,5 @@ def test_a_service_measures_once_nobody_waits_for_sound_or_after_a_while(tmp_pat
             return service.http.get(f"/v1/takes/{take}").json()["measured"] is not None
 
         assert eventually(measured, 60)
-        assert time.monotonic() - begin_s > 0.9 * Manners(lambda: True).patience_s
+        assert time.monotonic() - begin_s > 2.5
         waits.end()

@@ -34,6 +34,7 @@ from voicesvc.studio import Studio
 from voicesvc.takes import language_of, line_of_take
 
 _IDLE_S = 1.0  # how often the database is asked when nobody said that there is something
+LISTENERS_S = 30.0  # for which a take stays unmeasured if somebody waits for sound: a burst is over
 _LATER_S = 5.0  # after which a voice that was not ready is asked for again
 _PURGE_EVERY = 360  # heartbeats: an hour
 KEYS_KEPT_MS = 24 * 3600 * 1000
@@ -181,8 +182,9 @@ class Measurer(Aside):
         found = self._archive.database.read(lambda c: queue.unmeasured(c, 1))
         if not found:
             return False
-        self.give_way()
         take = self._archive.take(found[0])
+        age_s = (self._archive.now_ms() - (take.closed_ms or 0)) / 1000
+        self.give_way(LISTENERS_S - age_s)
         try:
             figures, flags = self._measured(take)
         except BlobsFailed as e:  # the place of all audio: the take is measured once it is back

@@ -69,10 +69,13 @@ class Manners:
     pressed: Callable[[], bool]  # whether somebody waits for sound now
     patience_s: float = 2.0  # that a piece of work waits for them, at most
 
-    def give_way(self, stopping: threading.Event) -> None:
-        """Return once nobody waits for sound, or has for too long, or `stopping` is set."""
-        waited_s = 0.0
-        while self.pressed() and waited_s < self.patience_s and not stopping.wait(_POLL_S):
+    def give_way(self, stopping: threading.Event, longer_s: float = 0.0) -> None:
+        """Return once nobody waits for sound, or has for too long, or `stopping` is set.
+
+        Too long is `patience_s`, or `longer_s` if that is more.
+        """
+        patience_s, waited_s = max(self.patience_s, longer_s), 0.0
+        while self.pressed() and waited_s < patience_s and not stopping.wait(_POLL_S):
             waited_s += _POLL_S
 
 
@@ -83,6 +86,6 @@ class Aside(Loop):
         super().__init__(every_s)
         self._manners = manners
 
-    def give_way(self) -> None:
-        """Return once nobody waits for sound, or has for too long, or the loop is to end."""
-        self._manners.give_way(self.stopping)
+    def give_way(self, longer_s: float = 0.0) -> None:
+        """See `Manners.give_way`; returns when the loop is to end, too."""
+        self._manners.give_way(self.stopping, longer_s)
