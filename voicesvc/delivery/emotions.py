@@ -51,7 +51,7 @@ EMOTIONS: dict[EmotionName, Row] = {
         (0.81, 0.51, 0.46),
     ),
     "excited": Row(
-        Shape(1.1, 0.75, 3.5, 1.8, 4.0, 3.0),
+        Shape(1.06, 0.8, 3.5, 2.0, 4.0, 3.0),
         (BANSE_SCHERER, SCHERER, SCHRODER),
         (0.62, 0.75, 0.38),
     ),
@@ -61,7 +61,7 @@ EMOTIONS: dict[EmotionName, Row] = {
         (-0.63, -0.27, -0.33),
     ),
     "angry": Row(
-        Shape(1.1, 0.75, 2.5, 1.8, 5.0, 4.0, jitter_st=0.1),
+        Shape(1.08, 0.8, 2.5, 2.0, 5.0, 4.0, jitter_st=0.1),
         (JUSLIN_LAUKKA, MURRAY_ARNOTT, BANSE_SCHERER),
         (-0.51, 0.59, 0.25),
     ),
@@ -76,7 +76,7 @@ EMOTIONS: dict[EmotionName, Row] = {
         (-0.64, 0.60, -0.43),
     ),
     "disgusted": Row(
-        Shape(0.86, 1.2, -2.4, 1.0, -2.0, -1.0, jitter_st=0.1),
+        Shape(0.86, 1.2, -2.8, 1.0, -2.0, -1.0, jitter_st=0.1),
         (MURRAY_ARNOTT, SCHERER),  # no place: rated next to anger, it sounds unlike all around it
     ),
     "surprised": Row(
@@ -89,7 +89,7 @@ EMOTIONS: dict[EmotionName, Row] = {
         (JUSLIN_LAUKKA, GOBL),
         (0.6, -0.35, -0.1),
     ),
-    "intimate": Row(Shape(0.87, 1.2, -2.0, 0.6, -6.0, -5.0, breathiness=0.2), (GOBL, TRAUNMULLER)),
+    "intimate": Row(Shape(0.87, 1.2, -2.0, 0.54, -6.0, -5.0, breathiness=0.2), (GOBL, TRAUNMULLER)),
     "whispered": Row(Shape(0.87, 1.2, energy_db=-8.0, whisper=1.0), (ITO, TRAUNMULLER)),
     "shouted": Row(Shape(0.93, 0.9, 5.0, 1.0, 6.0, 5.0, jitter_st=0.1), (TRAUNMULLER,)),
 }
