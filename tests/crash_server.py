@@ -88,6 +88,7 @@ def die_at(place: str, nth: int) -> None:
 
 def serve(folder: Path, port: int) -> None:
     """Until a signal."""
+    jobs.LISTENERS_S = 0.0  # a place is in measuring, which is to be come to while others listen
 
     def load(pack: Pack, _: Settings, __: Callable[[str], None]) -> Any:
         return tone_of(pack, delay_s=CHUNK_S)
