@@ -14,6 +14,7 @@ from TTS.vocoder.models.hifigan_generator import HifiganGenerator
 from voicesvc.engines.cells import CELL_FRAMES, TAIL_FRAMES, Decoder, Speech
 from voicesvc.engines.convs import Conv, State, Sum, Up, pack
 from voicesvc.engines.flow import Flow
+from voicesvc.products import multiplies_bf16
 
 CHANNELS = 24
 TOLERANCE = 1e-5
@@ -151,8 +152,7 @@ def test_final_cells_come_in_few_shapes(monkeypatch: pytest.MonkeyPatch) -> None
 
 def test_packed_bf16_is_the_same_network() -> None:
     """Fused and plain bf16 both lie near fp32, and nearer to it than bf16's own grain."""
-    cpu = torch.cpu.get_capabilities()
-    if not (cpu.get("amx_bf16") or cpu.get("avx512_bf16")):
+    if not multiplies_bf16():
         return  # `pack` leaves everything as it is here, which the other tests run
     z = torch.randn(1, CHANNELS, 300)
     exact = whole(NETWORKS["2", 0], z)

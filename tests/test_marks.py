@@ -134,6 +134,20 @@ def test_frames_are_about_10_ms_apart_and_divide_the_engines(
     assert hop(rate_hz, frame) == samples
 
 
+def test_a_network_in_bf16_adds_what_one_in_fp32_does(
+    joe_pcm: Pcm, voice_marked: Pcm, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(perth, "multiplies_bf16", lambda: False)
+    perth.network.cache_clear()
+    try:
+        assert {layer.dtype for layer in perth.network().adds} == {torch.float32}
+        exact = marked(joe_pcm)
+    finally:
+        perth.network.cache_clear()
+    error_db = 20 * np.log10((voice_marked - exact).std() / (exact - joe_pcm).std() + 1e-9)
+    assert error_db < -50
+
+
 @pytest.mark.parametrize("rate_hz", RATES_HZ)
 def test_what_is_added_is_what_the_network_says_at_its_own_rate(joe_pcm: Pcm, rate_hz: int) -> None:
     """Against torch's transforms at 32 kHz, in frames at the same times."""
