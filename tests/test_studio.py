@@ -145,6 +145,16 @@ def test_sentences_are_joined_by_their_pauses(studio: Studio) -> None:
         assert not both[len(one) : len(one) + pause].any()
 
 
+def test_a_following_sentence_comes_in_longer_chunks(studio: Studio) -> None:
+    made = studio.open(line("So. So it is so it is. So it is so it is so it is.")).chunks()
+    pause = round(PAUSE_SENTENCE_S * 22050) / 256
+    assert [len(chunk) / 4 / 256 for chunk in made] == [
+        *(26, 4, pause),  # 30 frames
+        *(24, 64, 50, pause),  # 138: with the first 168
+        *(128, 76),
+    ]
+
+
 def test_a_sentence_said_again_is_said_anew(studio: Studio) -> None:
     rendering = studio.open(line("So it is. So it is."))
     samples = drained(rendering)

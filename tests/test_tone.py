@@ -3,13 +3,14 @@
 import itertools
 import subprocess
 import sys
+from dataclasses import replace
 
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from voicesvc.engines import Engine
+from voicesvc.engines import Engine, going_on
 from voicesvc.engines.cells import CELL_FRAMES
 from voicesvc.engines.tone import CHUNK_FRAMES, Tone
 from voicesvc.errors import BadPlan
@@ -41,13 +42,25 @@ def test_chunked_equals_whole(chunks: tuple[int, ...], frames_per_symbol: int) -
     assert samples(engine, plan, chunks) == whole
 
 
-def test_it_is_an_engine_whose_chunks_grow_as_the_real_ones() -> None:
+@pytest.mark.parametrize(("before", "chunks"), [(0, CHUNK_FRAMES), (300, (128,))])
+def test_it_is_an_engine_whose_chunks_grow_as_the_real_ones(
+    before: int, chunks: tuple[int, ...]
+) -> None:
     engine: Engine = tone(frames_per_symbol=60)
     assert CHUNK_FRAMES == CELL_FRAMES
-    plan = engine.plan(WORDS, seed=0)
+    plan = replace(engine.plan(WORDS, seed=0), frames_before=before)
     frames = [len(pcm) // plan.hop for pcm in engine.stream(plan)]
-    assert frames[:-1] == list(itertools.islice((*CHUNK_FRAMES, 256, 256), len(frames) - 1))
+    assert frames[:-1] == list(itertools.islice((*chunks, 256, 256), len(frames) - 1))
     assert sum(frames) == plan.frames
+
+
+@pytest.mark.parametrize(
+    ("before", "first"), [(0, 0), (23, 0), (24, 1), (63, 1), (64, 2), (127, 2), (128, 3), (999, 3)]
+)
+def test_what_comes_later_begins_with_no_longer_chunk_than_was_heard(
+    before: int, first: int
+) -> None:
+    assert going_on(CHUNK_FRAMES, before) == CHUNK_FRAMES[first:]
 
 
 def test_the_seed_and_nothing_else_changes_the_samples() -> None:

@@ -111,6 +111,16 @@ def test_a_plan_renders_without_what_planning_found_out(
     assert np.array_equal(np.concatenate(list(exact.stream(replace(plan, hidden=None)))), kept)
 
 
+def test_what_comes_later_has_longer_cells_and_sounds_the_same(
+    exact: Vits, words: tuple[phonemes.Word, ...]
+) -> None:
+    plan = exact.plan(words * 2, 5)
+    begins, later = (list(exact.stream(replace(plan, frames_before=n))) for n in (0, 200))
+    assert len(later[0]) > 4 * len(begins[0])
+    assert len(later) + 2 <= len(begins)
+    assert np.abs(np.concatenate(begins) - np.concatenate(later)).max() <= 1e-5
+
+
 @pytest.mark.parametrize("precision", ["fp32", "auto"])
 def test_a_long_line_begins_before_it_is_planned_and_sounds_the_same(
     joe: packs.Pack, words: tuple[phonemes.Word, ...], precision: str

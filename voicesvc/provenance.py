@@ -13,7 +13,8 @@ _HERE = Path(__file__).parent
 # Rooms between a plan and the samples, in the order of the names.
 ROOMS = (
     *("audio.py", "calibration.py", "dsp", "engines", "gaps.py", "lineplan.py", "marks"),
-    *("plan.py", "render.py", "score.py", "sheet.py", "sounding.py", "splice.py", "stretch.py"),
+    *("plan.py", "products.py", "render.py", "score.py", "sheet.py", "sounding.py", "splice.py"),
+    "stretch.py",
 )
 LIBRARIES = ("torch", "numpy", "scipy")
 

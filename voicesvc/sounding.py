@@ -5,7 +5,7 @@ edited go through it. Knows nothing of takes, files or rates other than the voic
 """
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from voicesvc import dsp, marks, plan
 from voicesvc.audio import Pcm
@@ -35,6 +35,7 @@ class Sounding:
     _head: LineHead
     _silence: Silence
     _mark: str | None
+    _frames_before: int
     _began: Callable[[Iterator[Pcm]], None]
 
     @property
@@ -62,9 +63,10 @@ class Sounding:
         """
         if self.planned.before_samples:
             yield self._silence.take(self.planned.before_samples)
-        line = self.sheet.plan
+        line = replace(self.sheet.plan, frames_before=self._frames_before)
         mark = marks.mark(self._mark, line.sample_rate_hz, line.hop)
-        cuts = yield from sentence(self._engine, self.sheet, self._silence, mark, self._began)
+        laid = replace(self.sheet, plan=line)
+        cuts = yield from sentence(self._engine, laid, self._silence, mark, self._began)
         if self.guessed:
             self.settle()
         elif self.times_guessed:
@@ -90,6 +92,7 @@ def sentences(
         EngineFailed: the engine made another number of samples than its plan says.
     """
     silence = _silence(engine.sample_rate_hz, score.head, voice)
+    before = 0
     for planned in score.planned:
         if score.samples is None:
             silence.owed = 0  # of a scene's sentences each begins when the one before has ended
@@ -98,7 +101,10 @@ def sentences(
             planned = planned.settled()
             laid = sheet(score.head, planned.sentence, planned.natural)
         guessed = planned.settle is not None
-        yield Sounding(planned, laid, guessed, engine, score.head, silence, mark, began)
+        head = score.head
+        one = Sounding(planned, laid, guessed, engine, head, silence, mark, before, began)
+        yield one
+        before += one.sheet.plan.frames
 
 
 def _timeless(laid: Sheet, planned: Planned) -> bool:

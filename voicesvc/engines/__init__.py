@@ -8,7 +8,18 @@ from voicesvc.audio import Pcm
 from voicesvc.phonemes import Word
 from voicesvc.plan import AS_MADE, Plan, Variability
 
+LONGEST_FIRST = 128  # frames of a sentence's first cell: longer ones would have to be warmed too
 Pace = Sequence[tuple[float, float]]  # what a line's chunks cost and give, both in seconds
+
+
+def going_on(cells: tuple[int, ...], before: int) -> tuple[int, ...]:
+    """The schedule of cells of a sentence that has so many frames of its line before it.
+
+    It begins with the longest cell that is over sooner than those are, up to `LONGEST_FIRST`: each
+    cell costs about ten frames beside its own, most of it to read the flow's weights once more.
+    """
+    heard = min(before, LONGEST_FIRST)
+    return cells[max((n for n, frames in enumerate(cells) if frames <= heard), default=0) :]
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from voicesvc.audio import Pcm
-from voicesvc.engines import Pace
+from voicesvc.engines import Pace, going_on
 from voicesvc.errors import BadPlan
 from voicesvc.phonemes import Word
 from voicesvc.plan import (
@@ -116,7 +116,7 @@ class Tone:
         """The same: its lengths are always known."""
         return self.plan(words, seed, variability)
 
-    def stream(self, plan: Plan, chunks: tuple[int, ...] = CHUNK_FRAMES) -> Iterator[Pcm]:
+    def stream(self, plan: Plan, chunks: tuple[int, ...] | None = None) -> Iterator[Pcm]:
         """The plan's samples, chunk by chunk; the seed sets the phase they begin with.
 
         Raises:
@@ -127,6 +127,7 @@ class Tone:
         with self._lock:
             self.open_streams += 1
         try:
+            chunks = chunks or going_on(CHUNK_FRAMES, plan.frames_before)
             yield from self._chunks(plan, chunks)
         finally:
             with self._lock:

@@ -20,7 +20,7 @@ from torch import Tensor
 from torch.nn.utils import parametrize
 
 from voicesvc import phonemes
-from voicesvc.engines import Batching, Pace, tensors
+from voicesvc.engines import LONGEST_FIRST, Batching, Pace, going_on, tensors
 from voicesvc.engines.cells import CELL_FRAMES, TAIL_FRAMES, Decoder, Speech
 from voicesvc.engines.convs import pack as pack_weights
 from voicesvc.engines.flow import Flow
@@ -211,8 +211,10 @@ class Vits:
             self._units[symbol, kind] = unit
         return unit
 
-    def stream(self, line: Plan, cells: tuple[int, ...] = CELL_FRAMES) -> Sound:
+    def stream(self, line: Plan, cells: tuple[int, ...] | None = None) -> Sound:
         """The plan's samples, cell by cell; raises EngineFailed where one is no sound.
+
+        By the schedule for what comes after so much of its line, unless `cells` says another.
 
         Raises:
             BadPlan: the plan is for other weights.
@@ -234,6 +236,7 @@ class Vits:
             return prior.frames
 
         g, style = self._g(line.variability), line.variability.style
+        cells = cells or going_on(CELL_FRAMES, line.frames_before)
         return Sound(self.speech.stream(prior, frames, g, cells, lambda: prior.frames), style)
 
     def _hidden(self, line: Plan) -> Hidden:
@@ -270,13 +273,14 @@ class Vits:
         def known(n_frames: int) -> Callable[[int], int]:
             return lambda _: n_frames
 
-        first = CELL_FRAMES[0] + self.speech.ahead_frames
+        ahead = self.speech.ahead_frames
+        first = CELL_FRAMES[0] + ahead
         whole = first + sum(CELL_FRAMES) + TAIL_FRAMES  # no cell of it is joined to the one before
         lines: list[tuple[int, tuple[int, ...]]] = [(whole, CELL_FRAMES)]
-        lines += [
-            (min(n, first), CELL_FRAMES)
-            for n in range(TAIL_FRAMES, first + TAIL_FRAMES, TAIL_FRAMES)
-        ]
+        longest = LONGEST_FIRST + ahead + TAIL_FRAMES
+        lines += [(n, (n,)) for n in range(TAIL_FRAMES, longest + 1, TAIL_FRAMES)]
+        firsts = {going_on(CELL_FRAMES, n)[0] for n in range(LONGEST_FIRST + 1)} - {CELL_FRAMES[0]}
+        lines += [(n + ahead + 2 * TAIL_FRAMES, (n, TAIL_FRAMES)) for n in sorted(firsts)]
         for tail in range(TAIL_FRAMES, max(CELL_FRAMES) + TAIL_FRAMES + 1, TAIL_FRAMES):
             lines.append((first + tail, (CELL_FRAMES[0], tail)))
         for n_frames, cells in lines:
