@@ -13,6 +13,7 @@ from conftest import LINE, eventually, metric, tone_of, tone_studio, write_pack
 
 from voicesvc.audio import Pcm
 from voicesvc.config import Settings
+from voicesvc.dsp.levels import CEILING_DB
 from voicesvc.engines.tone import Tone
 from voicesvc.errors import (
     BadSetting,
@@ -153,6 +154,17 @@ def test_a_following_sentence_comes_in_longer_chunks(studio: Studio) -> None:
         *(24, 64, 50, pause),  # 138: with the first 168
         *(128, 76),
     ]
+
+
+def test_a_mark_does_not_lift_what_is_loud_over_full_scale(
+    tmp_path: Path, tones: dict[str, Tone]
+) -> None:
+    write_pack(tmp_path / "models", "ann")
+    made = tone_studio(tmp_path / "models", tones, {}, watermark="on")
+    samples = drained(made.open(line("So it is.", seed=1, energy_db=12.0)))
+    made.close()
+    assert np.abs(samples).max() == pytest.approx(10 ** (CEILING_DB / 20), abs=0.01)
+    assert np.abs(samples).max() <= 10 ** (CEILING_DB / 20) + 1e-6
 
 
 def test_a_sentence_said_again_is_said_anew(studio: Studio) -> None:

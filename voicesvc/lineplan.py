@@ -57,7 +57,7 @@ class WordPlan(_Strict):
         None, description="the voice's own pause there; another one is as long as it is heard"
     )
     breath: bool = Field(False, description="an audible breath in that pause")
-    range: Annotated[float, _in(0.0, 4.0)] = Field(1.0, description="factor of the intonation")
+    range: Annotated[float, _in(0.0, 6.0)] = Field(1.0, description="factor of the intonation")
     tilt_db: Annotated[float, _in(-24.0, 24.0)] = Field(0.0, description="high shelf at 1.5 kHz")
     breathiness: Annotated[float, _in(0.0, 1.0)] = 0.0
     whisper: Annotated[float, _in(0.0, 1.0)] = 0.0

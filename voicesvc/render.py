@@ -1,6 +1,6 @@
 """A sheet into samples: the engine's stream, shaped, marked, with silence and breaths put in.
 
-Knows the order engine -> DSP -> mark -> silence, and nothing of plans' documents, takes or files.
+Knows the order engine -> DSP -> mark -> limiter -> silence, and nothing of plans' documents, takes or files.
 """
 
 from collections.abc import Callable, Generator, Iterator
@@ -204,13 +204,13 @@ def sentence(
     began(stream)
     for pcm in stream:
         made += len(pcm)
-        yield splicer.feed(mark.feed(limited(shaper.feed(pcm))))
+        yield splicer.feed(limited(mark.feed(shaper.feed(pcm))))
     n_samples = (line if line.said is None else line.said()).samples
     if made != n_samples:
         raise EngineFailed(f"the engine made {made} samples, the plan says {n_samples}")
-    yield splicer.feed(mark.feed(limited(shaper.flush())))
+    yield splicer.feed(limited(mark.feed(shaper.flush())))
+    yield splicer.feed(limited(mark.flush()))
     if limiter is not None:
-        yield splicer.feed(mark.feed(limiter.flush()))
-    yield splicer.feed(mark.flush())
+        yield splicer.feed(limiter.flush())
     yield splicer.flush()
     return splicer.made

@@ -51,7 +51,7 @@ EMOTIONS: dict[EmotionName, Row] = {
         (0.81, 0.51, 0.46),
     ),
     "excited": Row(
-        Shape(1.06, 0.8, 3.5, 2.0, 4.0, 3.0),
+        Shape(1.06, 0.8, 3.5, 2.3, 4.0, 3.0),
         (BANSE_SCHERER, SCHERER, SCHRODER),
         (0.62, 0.75, 0.38),
     ),
@@ -61,7 +61,7 @@ EMOTIONS: dict[EmotionName, Row] = {
         (-0.63, -0.27, -0.33),
     ),
     "angry": Row(
-        Shape(1.08, 0.8, 2.5, 2.0, 5.0, 4.0, jitter_st=0.1),
+        Shape(1.08, 0.8, 2.5, 1.9, 5.0, 4.0, jitter_st=0.1),
         (JUSLIN_LAUKKA, MURRAY_ARNOTT, BANSE_SCHERER),
         (-0.51, 0.59, 0.25),
     ),

@@ -29,7 +29,7 @@ LIMITS: dict[str, tuple[float, float]] = {
     "rate": (0.25, 4.0),
     "pause_scale": (0.0, 8.0),
     "pitch_st": (-4.0, 8.0),  # beyond, voice quality falls; `extreme` asks for it all the same
-    "range": (0.0, 4.0),
+    "range": (0.0, 6.0),
     "energy_db": (-30.0, 15.0),
     "tilt_db": (-15.0, 15.0),
 }
