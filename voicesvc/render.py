@@ -1,6 +1,7 @@
 """A sheet into samples: the engine's stream, shaped, marked, with silence and breaths put in.
 
-Knows the order engine -> DSP -> mark -> limiter -> silence, and nothing of plans' documents, takes or files.
+Knows the order engine -> DSP -> mark -> limiter -> silence, and nothing of plans' documents,
+takes or files.
 """
 
 from collections.abc import Callable, Generator, Iterator
