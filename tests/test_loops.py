@@ -1,5 +1,6 @@
 """Loops beside the compute threads: what one failure ends, and how heavy ones give way."""
 
+import threading
 import time
 from pathlib import Path
 
@@ -78,6 +79,41 @@ def test_it_does_not_wait_for_ever() -> None:
     loop.stop()
 
 
+def test_the_steps_of_a_piece_wait_together_as_long_as_one_alone() -> None:
+    polls = 0
+
+    def pressed() -> bool:
+        nonlocal polls
+        polls += 1
+        return True
+
+    between = Manners(pressed, patience_s=0.1).piece(threading.Event(), longer_s=0.225)
+    for _ in range(20):
+        between()
+    assert polls == 5  # every 50 ms
+
+
+def test_who_comes_while_a_take_is_measured_does_not_wait_for_its_end(tmp_path: Path) -> None:
+    write_pack(tmp_path / "models", "ann")
+    studio = tone_studio(tmp_path / "models", {}, {})
+    archive = studio.archive = archived(tmp_path / "data")
+    grants.give(studio)
+    rendering = studio.open(Line(actor="ann", text=LINE))
+    for _ in rendering.chunks():
+        pass
+    asked: list[bool] = []
+
+    def pressed() -> bool:
+        asked.append(archive.take(rendering.take.id).measured is None)
+        return len(asked) == 10  # somebody comes, and has the sound 50 ms later
+
+    assert Measurer(studio, None, Manners(pressed)).work()
+    assert len(asked) > rendering.take.audio_s / 0.2 > 10
+    assert all(asked)
+    studio.close()
+    archive.close()
+
+
 def test_it_ends_though_somebody_listens() -> None:
     loop = Heavy(Manners(lambda: True, patience_s=600.0))
     begin_s = time.monotonic()
@@ -100,7 +136,7 @@ def test_measuring_fingerprints_and_signing_give_way(tmp_path: Path) -> None:
         lambda manners: Signer(archive, studio.seal, None, manners),
     ):
         listens = [True, True, False]
-        loop(Manners(lambda left=listens: left.pop(0))).work()
+        loop(Manners(lambda left=listens: bool(left) and left.pop(0))).work()
         assert listens == []
     studio.close()
     archive.close()
@@ -121,13 +157,13 @@ def test_a_new_take_is_measured_later_than_an_old_one(tmp_path: Path) -> None:
         return True
 
     archive.now_ms = lambda: at_ms + round(1000 * (LISTENERS_S - 1.0))
-    Measurer(studio, None, Manners(pressed, patience_s=0.1)).work()
+    Measurer(studio, None, Manners(pressed, patience_s=0.125)).work()
     assert 10 < polls < 30  # a second of it, every 50 ms
     for _ in studio.open(Line(actor="ann", text=LINE)).chunks():
         pass
     archive.now_ms = lambda: at_ms + round(3000 * LISTENERS_S)
     polls = 0
-    Measurer(studio, None, Manners(pressed, patience_s=0.1)).work()
+    Measurer(studio, None, Manners(pressed, patience_s=0.125)).work()
     assert polls == 3  # its patience alone
     studio.close()
     archive.close()

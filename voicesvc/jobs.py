@@ -5,6 +5,7 @@ the middle goes on where it was. Knows nothing of HTTP.
 """
 
 import logging
+from collections.abc import Callable
 from functools import partial
 from typing import Any
 
@@ -184,9 +185,10 @@ class Measurer(Aside):
             return False
         take = self._archive.take(found[0])
         age_s = (self._archive.now_ms() - (take.closed_ms or 0)) / 1000
-        self.give_way(LISTENERS_S - age_s)
+        between = self.piece(LISTENERS_S - age_s)
+        between()
         try:
-            figures, flags = self._measured(take)
+            figures, flags = self._measured(take, between)
         except BlobsFailed as e:  # the place of all audio: the take is measured once it is back
             _log.error("measuring: %s", e)
             return False
@@ -199,9 +201,11 @@ class Measurer(Aside):
         self._archive.database.write(lambda c: rows.measured(c, take.id, figures, flags, by))
         return True
 
-    def _measured(self, take: StoredTake) -> tuple[dict[str, Any], tuple[str, ...]]:
+    def _measured(
+        self, take: StoredTake, between: Callable[[], None]
+    ) -> tuple[dict[str, Any], tuple[str, ...]]:
         pcm, rate_hz = self._archive.whole(take), take.sample_rate_hz or 0
-        levels, verdict = measure.measure(pcm, rate_hz), None
+        levels, verdict = measure.measure(pcm, rate_hz, between), None
         figures = levels.json()
         if self._inspector is not None:
             pack = self._studio.cast.packs.get(take.actor)
@@ -230,10 +234,10 @@ class Printer(Aside):
         id = database.read(fingerprints.awaited)
         if id is None:
             return False
-        self.give_way()
+        between = self.piece()
         words: bytes | None = None
         try:
-            words = self._words(self._archive.take(id))
+            words = self._words(self._archive.take(id), between)
         except BlobsFailed as e:  # the place of all audio: it is tried again once it is back
             _log.error("fingerprints: %s", e)
             return False
@@ -242,9 +246,10 @@ class Printer(Aside):
         database.write(lambda c: fingerprints.put(c, id, words))
         return True
 
-    def _words(self, take: StoredTake) -> bytes:
+    def _words(self, take: StoredTake, between: Callable[[], None]) -> bytes:
         made = Fingerprinter(take.sample_rate_hz or 0)
         for pcm in self._archive.pcm(take):
+            between()
             made.feed(pcm)
         return made.flush().astype("<u4").tobytes()
 

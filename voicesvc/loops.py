@@ -74,9 +74,23 @@ class Manners:
 
         Too long is `patience_s`, or `longer_s` if that is more.
         """
-        patience_s, waited_s = max(self.patience_s, longer_s), 0.0
-        while self.pressed() and waited_s < patience_s and not stopping.wait(_POLL_S):
-            waited_s += _POLL_S
+        self.piece(stopping, longer_s)()
+
+    def piece(self, stopping: threading.Event, longer_s: float = 0.0) -> Callable[[], None]:
+        """The same for the steps of one piece of work, to be called between them.
+
+        Together they wait no longer than one alone. A step of a few milliseconds is what a listener
+        may find in the way: beside one that takes long, the interpreter's lock is waited for again
+        and again, and first audio comes half as late again.
+        """
+        left_s = max(self.patience_s, longer_s)
+
+        def between() -> None:
+            nonlocal left_s
+            while left_s > 0 and self.pressed() and not stopping.wait(_POLL_S):
+                left_s -= _POLL_S
+
+        return between
 
 
 class Aside(Loop):
@@ -89,3 +103,7 @@ class Aside(Loop):
     def give_way(self, longer_s: float = 0.0) -> None:
         """See `Manners.give_way`; returns when the loop is to end, too."""
         self._manners.give_way(self.stopping, longer_s)
+
+    def piece(self, longer_s: float = 0.0) -> Callable[[], None]:
+        """See `Manners.piece`; it waits no more when the loop is to end, too."""
+        return self._manners.piece(self.stopping, longer_s)

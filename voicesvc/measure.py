@@ -65,8 +65,12 @@ class Measured:
         return asdict(self)
 
 
-def measure(pcm: Pcm, rate_hz: int) -> Measured:
-    """Measure a whole take, [n] at `rate_hz`.
+def _at_once() -> None:
+    """Nobody is given way to."""
+
+
+def measure(pcm: Pcm, rate_hz: int, between: Callable[[], None] = _at_once) -> Measured:
+    """Measure a whole take, [n] at `rate_hz`; `between` is called between steps of milliseconds.
 
     Mono counts once, as one front channel (BS.1770-4, table 3): a sine of 997 Hz whose peak is at
     -20 dBFS has -23.0 LUFS. Two equal channels would have 3 LU more.
@@ -80,8 +84,8 @@ def measure(pcm: Pcm, rate_hz: int) -> Measured:
     why: dict[str, str] = {}
     return Measured(
         duration_s=round(len(pcm) / rate_hz, 6),
-        **_loudness(pcm, rate_hz, why),
-        **_pitch(pcm, rate_hz, why),
+        **_loudness(pcm, rate_hz, why, between),
+        **_pitch(pcm, rate_hz, why, between),
         **_clipping(pcm),
         **_silence(pcm, rate_hz, why),
         floor_dbfs=_floor_dbfs(pcm, rate_hz, why),
@@ -89,13 +93,16 @@ def measure(pcm: Pcm, rate_hz: int) -> Measured:
     )
 
 
-def _loudness(pcm: Pcm, rate_hz: int, why: dict[str, str]) -> dict[str, Any]:
+def _loudness(
+    pcm: Pcm, rate_hz: int, why: dict[str, str], between: Callable[[], None]
+) -> dict[str, Any]:
     mode = pyebur128.MeasurementMode
     meter = pyebur128.R128State(1, rate_hz, mode.MODE_I | mode.MODE_LRA | mode.MODE_TRUE_PEAK)
     step = (rate_hz + 5) // 10  # libebur128's own 100 ms
     momentary, short_term = [-math.inf], [-math.inf]
     for n, begin in enumerate(range(0, len(pcm), step), 1):
         chunk = pcm[begin : begin + step]
+        between()
         meter.add_frames(chunk, len(chunk))  # it does not check the length
         if len(chunk) == step and n >= MOMENTARY_STEPS:
             momentary.append(pyebur128.get_loudness_momentary(meter))
@@ -120,9 +127,11 @@ def _loudness(pcm: Pcm, rate_hz: int, why: dict[str, str]) -> dict[str, Any]:
     return {name: None if name in why else round(level, 2) for name, level in levels.items()}
 
 
-def _pitch(pcm: Pcm, rate_hz: int, why: dict[str, str]) -> dict[str, Any]:
+def _pitch(
+    pcm: Pcm, rate_hz: int, why: dict[str, str], between: Callable[[], None]
+) -> dict[str, Any]:
     """Median and spread of f0, from the frames between `F0_WITHIN` times the first median."""
-    f0_hz = track(pcm, rate_hz)
+    f0_hz = track(pcm, rate_hz, between)
     voiced: Floats = f0_hz[f0_hz > 0]
     if len(voiced) >= VOICED_FRAMES:
         low, high = np.median(voiced) * np.array(F0_WITHIN)

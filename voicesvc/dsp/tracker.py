@@ -7,6 +7,7 @@ behind the newest, and silence is an absolute level, not one relative to the who
 """
 
 import math
+from collections.abc import Callable
 
 import numpy as np
 from scipy.signal import firwin
@@ -203,7 +204,14 @@ class Tracker:
         return np.array(found, np.float64)
 
 
-def track(pcm: Pcm, rate_hz: int) -> Floats:
-    """F0 in Hz every 5 ms of a whole recording, 0 where unvoiced: [ceil(n / 5 ms)]."""
-    tracker = Tracker(rate_hz, WHOLE_FRAMES)
-    return np.concatenate([tracker.feed(pcm), tracker.flush()])
+def track(pcm: Pcm, rate_hz: int, between: Callable[[], None] = lambda: None) -> Floats:
+    """F0 in Hz every 5 ms of a whole recording, 0 where unvoiced: [ceil(n / 5 ms)].
+
+    `between` is called between the steps that it is worked on in.
+    """
+    tracker, found = Tracker(rate_hz, WHOLE_FRAMES), list[Floats]()
+    step = round(WHOLE_FRAMES * FRAME_S * rate_hz)
+    for begin in range(0, len(pcm), step):
+        between()
+        found.append(tracker.feed(pcm[begin : begin + step]))
+    return np.concatenate([*found, tracker.flush()])
