@@ -19,6 +19,7 @@ from voicesvc.delivery import EMOTIONS, Shape
 INTENSITIES = (0.5, 1.0)
 LEAST = 0.95  # share of lines on the table's side
 MOST_WER, MOST_MOS = 0.02, 0.3  # by how much a line may be worse than the neutral one
+TIMES = 3  # that each line is spoken for words to be counted, each time with another seed
 APART = ("whispered", "shouted")  # reported, but without a promise
 # What is judged beside the emotions: the outermost settings of the other controls.
 JUDGED: dict[str, dict[str, Any]] = {
@@ -159,35 +160,41 @@ class Cost:
 class Judge:
     """Word errors and opinion scores of renderings against those of the neutral lines.
 
-    Words are counted in more lines than opinions: of 24 lines one word is 0.6 points, and half a
-    dozen come and go with any change, so that a limit of 2 points is not measured by them.
+    Words are counted in more lines than opinions, and in each more than once: of 24 lines one word
+    is 0.6 points, and half a dozen come and go with any seed, so that a limit of 2 points is not
+    measured by them.
     """
 
     def __init__(self, booth: Booth, more: Booth) -> None:
-        self._texts, self._more = (*booth.texts, *more.texts), more
+        self._booths = (booth, more)
         self._recogniser = measures.Recogniser()
-        self.neutral_wer, self.neutral_mos = self._scores(
-            [booth.neutral(i) for i in range(len(booth.texts))],
-            [more.neutral(i) for i in range(len(more.texts))],
-        )
+        neutral = [booth.neutral(i) for i in range(len(booth.texts))]
+        self.neutral_wer, self.neutral_mos = self._wer({}), self._mos(neutral)
 
     def cost(self, label: str, spoken: Sequence[Spoken], asked: Mapping[str, Any]) -> Cost:
         """What was lost by what was `asked`; `spoken` is that of every line in order."""
-        more = [self._more.say(i, **asked) for i in range(len(self._more.texts))]
-        wer, mos = self._scores(spoken, more)
+        wer, mos = self._wer(asked), self._mos(spoken)
         fall = {name: self.neutral_mos[name] - mos[name] for name in mos}
         return Cost(label, wer - self.neutral_wer, fall["distillmos"], fall["dnsmos"])
 
     def close(self) -> None:
         """Drop the voice of the other lines."""
-        self._more.close()
+        self._booths[1].close()
 
-    def _scores(
-        self, spoken: Sequence[Spoken], more: Sequence[Spoken]
-    ) -> tuple[float, dict[str, float]]:
-        heard = [self._recogniser.hear(s.pcm, s.rate_hz) for s in (*spoken, *more)]
+    def _wer(self, asked: Mapping[str, Any]) -> float:
+        texts, heard = list[str](), list[str]()
+        for number in range(TIMES):
+            for booth in self._booths:
+                for i, text in enumerate(booth.texts):
+                    spoken = booth.say(i, **{"seed": 1000 * number + i + 1, **asked})
+                    texts.append(text)
+                    heard.append(self._recogniser.hear(spoken.pcm, spoken.rate_hz))
+        return self._recogniser.word_error_rate(texts, heard)
+
+    @staticmethod
+    def _mos(spoken: Sequence[Spoken]) -> dict[str, float]:
         scores = {"distillmos": measures.distillmos, "dnsmos": measures.dnsmos}
-        return self._recogniser.word_error_rate(self._texts, heard), {
+        return {
             name: float(np.mean([score(s.pcm, s.rate_hz) for s in spoken]))
             for name, score in scores.items()
         }

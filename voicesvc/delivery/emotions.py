@@ -46,7 +46,7 @@ class Row:
 EMOTIONS: dict[EmotionName, Row] = {
     "neutral": Row(Shape(), (), (0.0, 0.0, 0.0)),
     "happy": Row(
-        Shape(1.08, 0.85, 2.5, 1.8, 2.0, 2.0),
+        Shape(1.05, 0.85, 2.5, 1.8, 2.0, 2.0),
         (JUSLIN_LAUKKA, SCHERER, SCHRODER),
         (0.81, 0.51, 0.46),
     ),
@@ -61,7 +61,7 @@ EMOTIONS: dict[EmotionName, Row] = {
         (-0.63, -0.27, -0.33),
     ),
     "angry": Row(
-        Shape(1.08, 0.8, 2.5, 1.9, 5.0, 4.0, jitter_st=0.1),
+        Shape(1.05, 0.8, 2.5, 1.9, 5.0, 4.0, jitter_st=0.05),
         (JUSLIN_LAUKKA, MURRAY_ARNOTT, BANSE_SCHERER),
         (-0.51, 0.59, 0.25),
     ),
@@ -80,7 +80,7 @@ EMOTIONS: dict[EmotionName, Row] = {
         (MURRAY_ARNOTT, SCHERER),  # no place: rated next to anger, it sounds unlike all around it
     ),
     "surprised": Row(
-        Shape(1.05, 1.0, 3.5, 1.9, 2.0, 1.0),
+        Shape(1.05, 1.0, 3.0, 1.9, 2.0, 1.0),
         (SCHRODER, SCHERER),
         (0.40, 0.67, -0.13),
     ),
