@@ -8,15 +8,19 @@ is done: that is how each one's front end works. (A server that sent each senten
 would give them their 15 s figure on the three sentences.)
 
 In-process against HTTP: the same service code in a process of its own, asked over a pipe, and timed
-by its own clock; the difference to what the HTTP client sees is what HTTP adds.
+by its own clock, once with the take kept as the service keeps it (its permit, its row in SQLite,
+its samples) and once without; the difference between what the HTTP client sees and the former is
+what HTTP adds, that between the two is what keeping adds.
 
 One compute thread each, in turns within one run, medians. Peers: see `peers.py`.
 Ends in one JSON line on stdout; the table goes to stderr.
 """
 
+import contextlib
+import tempfile
 import time
 from collections import defaultdict
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 from itertools import cycle, islice
 from typing import Any
@@ -86,43 +90,53 @@ def measure_scene(service: Service, rounds: int) -> dict[str, float]:
 
 
 def measure_http(service: Service, rounds: int) -> dict[str, Any]:
-    """What HTTP adds, by line: medians in ms of first audio and of the whole."""
-    inside = peers.in_process()
-    http: Times = defaultdict(lambda: defaultdict(list))
-    own: Times = defaultdict(lambda: defaultdict(list))
+    """What HTTP and what keeping a take adds, by line: medians in ms of first audio and of all."""
+    times: dict[str, Times] = {"first": defaultdict(lambda: defaultdict(list))}
+    times["total"] = defaultdict(lambda: defaultdict(list))
+
+    def noted(way: str, line: str, first_s: float | None, total_s: float) -> None:
+        times["first"][way][line].append(first_s or total_s)
+        times["total"][way][line].append(total_s)
 
     def over_http(line: str, r: int) -> None:
         heard = service.speak(LINES[line], r + 1)
-        http["first"][line].append(heard.first_audible_s)
-        http["total"][line].append(heard.total_s)
+        noted("http", line, heard.first_audible_s, heard.total_s)
 
-    def in_process(line: str, r: int) -> None:
-        inside.speak(LINES[line], r + 1)
-        own["first"][line].append(inside.inside["first_audible_s"])
-        own["total"][line].append(inside.inside["total_s"])
+    def inside(piped: peers.Piped, way: str, line: str, r: int) -> None:
+        piped.speak(LINES[line], r + 1)
+        noted(way, line, piped.inside["first_audible_s"], piped.inside["total_s"])
 
-    try:
+    with contextlib.ExitStack() as running:
+        data = running.enter_context(tempfile.TemporaryDirectory())
+        own = running.enter_context(contextlib.closing(peers.in_process()))
+        kept = running.enter_context(contextlib.closing(peers.in_process(data)))
         for line in LINES:
-            inside.speak(LINES[line], 0)
-            interleaved(
-                {"http": partial(over_http, line), "own": partial(in_process, line)}, rounds
-            )
-    finally:
-        inside.close()
+            jobs: dict[str, Callable[[int], None]] = {
+                "http": partial(over_http, line),
+                "kept": partial(inside, kept, "kept", line),
+                "own": partial(inside, own, "own", line),
+            }
+            for piped in (own, kept):
+                piped.speak(LINES[line], 0)
+            interleaved(jobs, rounds)
     return {
         what: {
             line: {
-                "http": median((s * 1e3 for s in http[what][line]), 1),
-                "in_process": median((s * 1e3 for s in own[what][line]), 1),
-                "added": median(
-                    (1e3 * (a - b) for a, b in zip(http[what][line], own[what][line], strict=True)),
-                    1,
-                ),
+                "http": median((s * 1e3 for s in taken["http"][line]), 1),
+                "kept": median((s * 1e3 for s in taken["kept"][line]), 1),
+                "in_process": median((s * 1e3 for s in taken["own"][line]), 1),
+                "added": _added(taken["http"][line], taken["kept"][line]),
+                "keeping_adds": _added(taken["kept"][line], taken["own"][line]),
             }
             for line in LINES
         }
-        for what in ("first", "total")
+        for what, taken in times.items()
     }
+
+
+def _added(longer_s: Sequence[float], shorter_s: Sequence[float]) -> float:
+    """Median difference by round, in ms."""
+    return median((1e3 * (a - b) for a, b in zip(longer_s, shorter_s, strict=True)), 1)
 
 
 def main() -> None:

@@ -182,9 +182,12 @@ def _own(kind: str) -> Speaker:
     return Piped(kind, sys.executable, [kind], {})
 
 
-def in_process() -> Piped:
-    """voicesvc without HTTP."""
-    return Piped("voicesvc", sys.executable, ["voicesvc"], SETTINGS)
+def in_process(data_dir: str | None = None) -> Piped:
+    """voicesvc without HTTP; its takes are kept in `data_dir`, if there is one."""
+    if data_dir is None:
+        return Piped("voicesvc", sys.executable, ["voicesvc"], SETTINGS)
+    env = {**SETTINGS, "VOICESVC_DATA_DIR": data_dir}
+    return Piped("voicesvc", sys.executable, ["voicesvc", "kept"], env)
 
 
 PEERS: dict[str, Callable[[], Speaker]] = {

@@ -130,12 +130,15 @@ def coqui() -> tuple[Say, int, str]:
     return say, pack.sample_rate_hz, metadata.version("coqui-tts")
 
 
-def voicesvc() -> tuple[Say, int, str]:
-    """The product's own order of a take, without HTTP."""
+def voicesvc(kept: str = "") -> tuple[Say, int, str]:
+    """The product's own order of a take, without HTTP; "kept": takes are kept, as the service's."""
+    from voicesvc import archive
     from voicesvc.line import Line
     from voicesvc.studio import Studio
 
-    studio = Studio(Settings.read())
+    settings = Settings.read()
+    place = archive.open_in(settings, "in_benchmark") if kept == "kept" else None
+    studio = Studio(settings, archive=place)
     studio.cast.warm()
 
     def say(text: str, seed: int) -> Iterator[Any]:

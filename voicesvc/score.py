@@ -300,7 +300,8 @@ def _whole(
             sentences, wanted, lambda line: samples(line) * 1000 / rate_hz
         )
         length_s = target_s or length_s if wanted.bounds else target_s
-    made_ms = samples(sentences) * 1000 / rate_hz
+    made = samples(sentences)
+    made_ms = made * 1000 / rate_hz
     if length_s is not None and abs(made_ms - float(length_s * 1000)) > OFF_MS:
         raise BadPlan(
             f"the plan lasts {made_ms / 1000:.3f} s, its length says {float(length_s):.3f} s",
@@ -312,4 +313,4 @@ def _whole(
         replace(p, sentence=s, before_ms=b)
         for p, s, b in zip(found, sentences, befores, strict=True)
     ]
-    return Score(head, iter(again), samples(sentences), length_s, fitted)
+    return Score(head, iter(again), made, length_s, fitted)
