@@ -199,11 +199,11 @@ def test_marks_made_while_the_service_is_away_are_taken_back(
 def open_failing(page: Page, seen: Seen, script: Script) -> None:
     """With a service that keeps no change of a take."""
     seen.allowed.append("503")
-    script.open_takes(page)
-    page.route(
+    page.route(  # before it is opened: a busy Chromium lets what is asked just afterwards pass
         "**/v1/takes/*",
         lambda r: r.fulfill(status=503) if r.request.method == "PATCH" else r.continue_(),
     )
+    script.open_takes(page)
 
 
 def test_marks_that_were_not_kept_are_sent_again(page: Page, seen: Seen, script: Script) -> None:
@@ -267,8 +267,8 @@ def test_a_mark_whose_answer_was_lost_is_no_mark_lost(
         else:
             route.continue_()
 
-    script.open_takes(page)
     page.route("**/v1/takes/*", lose)
+    script.open_takes(page)
     page.keyboard.press("Shift+Digit4")
     assert eventually(lambda: kept(script)["rating"] == 4)
     expect(row(page, 1).locator(".stars")).to_have_text("★★★★")
