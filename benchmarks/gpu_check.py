@@ -33,6 +33,7 @@ from servers import Service
 from voicesvc import packs, phonemes, script
 from voicesvc.config import Settings
 from voicesvc.engines import convert, vits
+from voicesvc.engines.device import pick_device
 from voicesvc.engines.together import NUMBERS, Measured
 from voicesvc.plan import Plan
 
@@ -113,7 +114,7 @@ def at_once(engine: vits.Vits) -> dict[str, Any]:
 
 def check_engine(pack: packs.Pack, device: str, rounds: int) -> dict[str, Any]:
     """Everything that needs no server."""
-    on_cuda = vits.pick_device(device).type == "cuda"
+    on_cuda = pick_device(device).type == "cuda"
     words = words_of(pack)
     engines = {p: vits.load(pack, device, p) for p in PRECISIONS if on_cuda or p != "fp16"}
     for engine in engines.values():
@@ -197,7 +198,7 @@ def main() -> int:
         say("no CUDA device here: nothing was checked")
         report("gpu_check", {"device": None, "reason": "no CUDA device"}, versions)
         return 0
-    device = vits.pick_device(options.device)
+    device = pick_device(options.device)
     name = torch.cuda.get_device_name(device) if device.type == "cuda" else "cpu"
     engine = check_engine(joe(), options.device, options.rounds)
     try:

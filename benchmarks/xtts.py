@@ -34,7 +34,7 @@ from torch import Tensor
 from torch.nn.utils import parametrize
 
 from voicesvc.engines import gpt, xtts, xtts_network
-from voicesvc.engines.vits import pin
+from voicesvc.engines.device import pin
 from voicesvc.manifest import Text, Weights
 from voicesvc.packs import Licence, Pack
 from voicesvc.packs import Xtts as Shape

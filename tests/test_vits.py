@@ -21,9 +21,10 @@ from voicesvc.api.server import settle
 from voicesvc.config import Settings
 from voicesvc.engines import convert
 from voicesvc.engines.convs import State
+from voicesvc.engines.device import pick_device, pick_dtype
 from voicesvc.engines.flow import Flow
 from voicesvc.engines.prior import word_noise
-from voicesvc.engines.vits import Vits, load, pick_device, pick_dtype
+from voicesvc.engines.vits import Vits, load
 from voicesvc.errors import BadPlan, EngineFailed, PackRefused
 from voicesvc.plan import PlannedWord, Unit, Variability
 

@@ -18,8 +18,9 @@ from TTS.tts.models.xtts import Xtts as CoquiXtts
 from xtts_files import checkpoint
 
 from voicesvc.audio import Pcm
-from voicesvc.engines import batch, gpt, vits, xtts
+from voicesvc.engines import batch, gpt, xtts
 from voicesvc.engines.convert import import_coqui
+from voicesvc.engines.device import pick_dtype
 from voicesvc.engines.vocoder import Interpolated
 from voicesvc.errors import BadPlan, InvalidRequest, PackRefused
 from voicesvc.packs import Pack
@@ -427,7 +428,7 @@ def test_weights_that_are_not_whole_are_refused(
 
 
 @pytest.mark.skipif(
-    vits.pick_dtype("auto", torch.device("cpu")) != torch.bfloat16,
+    pick_dtype("auto", torch.device("cpu")) != torch.bfloat16,
     reason="without bf16 in the processor a line takes minutes",
 )
 def test_the_gpt_is_rounded_only_where_that_is_asked_for(

@@ -69,19 +69,16 @@ class Manners:
     pressed: Callable[[], bool]  # whether somebody waits for sound now
     patience_s: float = 2.0  # that a piece of work waits for them, at most
 
-    def give_way(self, stopping: threading.Event, longer_s: float = 0.0) -> None:
-        """Return once nobody waits for sound, or has for too long, or `stopping` is set.
-
-        Too long is `patience_s`, or `longer_s` if that is more.
-        """
-        self.piece(stopping, longer_s)()
+    def give_way(self, stopping: threading.Event) -> None:
+        """Return once nobody waits for sound, or has for `patience_s`, or `stopping` is set."""
+        self.piece(stopping)()
 
     def piece(self, stopping: threading.Event, longer_s: float = 0.0) -> Callable[[], None]:
         """The same for the steps of one piece of work, to be called between them.
 
-        Together they wait no longer than one alone. A step of a few milliseconds is what a listener
-        may find in the way: beside one that takes long, the interpreter's lock is waited for again
-        and again, and first audio comes half as late again.
+        Together they wait no longer than `patience_s`, or `longer_s` if that is more. A step of a
+        few milliseconds is what a listener may find in the way: beside one that takes long, the
+        interpreter's lock is waited for again and again, and first audio comes half as late again.
         """
         left_s = max(self.patience_s, longer_s)
 
@@ -100,9 +97,9 @@ class Aside(Loop):
         super().__init__(every_s)
         self._manners = manners
 
-    def give_way(self, longer_s: float = 0.0) -> None:
+    def give_way(self) -> None:
         """See `Manners.give_way`; returns when the loop is to end, too."""
-        self._manners.give_way(self.stopping, longer_s)
+        self._manners.give_way(self.stopping)
 
     def piece(self, longer_s: float = 0.0) -> Callable[[], None]:
         """See `Manners.piece`; it waits no more when the loop is to end, too."""

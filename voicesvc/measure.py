@@ -65,11 +65,7 @@ class Measured:
         return asdict(self)
 
 
-def _at_once() -> None:
-    """Nobody is given way to."""
-
-
-def measure(pcm: Pcm, rate_hz: int, between: Callable[[], None] = _at_once) -> Measured:
+def measure(pcm: Pcm, rate_hz: int, between: Callable[[], None] = lambda: None) -> Measured:
     """Measure a whole take, [n] at `rate_hz`; `between` is called between steps of milliseconds.
 
     Mono counts once, as one front channel (BS.1770-4, table 3): a sine of 997 Hz whose peak is at

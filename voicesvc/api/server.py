@@ -74,10 +74,11 @@ def run(settings: Settings, say: Callable[[str], None], begin: float) -> None:
     gate.check_settings(settings)
     traces = to_collector(settings)
     listener = listen(settings)
-    from voicesvc.engines import memory, vits
+    from voicesvc.engines import memory
+    from voicesvc.engines.device import pick_dtype, pin
 
     several = len(settings.devices) > 1
-    device = vits.pin("cpu" if several else settings.device)
+    device = pin("cpu" if several else settings.device)
     on_gpu = device.type == "cuda" or settings.device.startswith("cuda:")
     workers = settings.workers or (len(settings.devices) if on_gpu else os.cpu_count() or 1)
     if not several:  # else the programs of the devices see what there is
@@ -95,7 +96,7 @@ def run(settings: Settings, say: Callable[[str], None], begin: float) -> None:
             timeout_graceful_shutdown=_LAST_S,
         )
     )
-    decoder = vits.pick_dtype(settings.precision, device)
+    decoder = pick_dtype(settings.precision, device)
     room = f"{settings.device_budget_mb} MiB" if settings.device_budget_mb else "no limit"
     said = settings.device if several else f"{device}, decoder {decoder}"
     say(f"device: {said}, {workers} workers, voices: {room}")

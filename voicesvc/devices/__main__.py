@@ -115,9 +115,10 @@ def _ready(begun: Begun) -> tuple[Begun, Ready]:
     """The settings with the budgets of this device in them, and the two in bytes."""
     given = begun.settings
     if given.device_budget_mb is None or given.host_budget_mb is None:
-        from voicesvc.engines import memory, vits
+        from voicesvc.engines import memory
+        from voicesvc.engines.device import pin
 
-        given = memory.with_budgets(given, vits.pin(given.device))
+        given = memory.with_budgets(given, pin(given.device))
     device_bytes = (given.device_budget_mb or 0) * 2**20 or None
     ready = Ready(device_bytes, (given.host_budget_mb or 0) * 2**20)
     return replace(begun, settings=given), ready

@@ -13,6 +13,7 @@ from torch import Tensor
 
 from voicesvc.config import Settings
 from voicesvc.engines import Engine, convert, vits, xtts
+from voicesvc.engines.device import pin
 from voicesvc.engines.shared import Parts, Weights
 from voicesvc.packs import Pack
 
@@ -62,7 +63,7 @@ def prepare(pack: Pack, settings: Settings, say: Callable[[str], None]) -> Prepa
         PackRefused: the weights are not what the pack says, or not what the engine needs.
     """
     imported = convert.ensure(pack, settings.cache_path / "packs", say)
-    where = vits.pin(settings.device)
+    where = pin(settings.device)
     of_tensors: OfTensors = vits.of_tensors
     if pack.engine == "xtts":
         found, of_tensors = xtts.read(imported), xtts.of_tensors

@@ -5,7 +5,6 @@ rebuilt as `front` (text side) and `cells` (sound side). Knows nothing of text n
 phonemizers, HTTP or files but the pack's.
 """
 
-import os
 import time
 from bisect import bisect_right
 from collections import Counter
@@ -23,9 +22,9 @@ from voicesvc import phonemes
 from voicesvc.engines import LONGEST_FIRST, Batching, Pace, going_on, tensors
 from voicesvc.engines.cells import CELL_FRAMES, TAIL_FRAMES, Decoder, Speech
 from voicesvc.engines.convs import pack as pack_weights
+from voicesvc.engines.device import device_class, pick_dtype, pin
 from voicesvc.engines.flow import Flow
 from voicesvc.engines.front import Durations, Encoded, Encoder, Front, StochasticDurations, Timed
-from voicesvc.engines.memory import keep_freed_memory
 from voicesvc.engines.prior import Hidden, Opening, Prior, lasting, word_noise
 from voicesvc.engines.read import weights
 from voicesvc.engines.shared import Weights
@@ -43,11 +42,10 @@ from voicesvc.plan import (
     check_model,
     kind_of,
 )
-from voicesvc.products import multiplies_bf16, rows_to_warm
+from voicesvc.products import rows_to_warm
 
 _WARM_UNITS = 1024  # more than a sentence of 400 characters has
 _MAX_FRAMES_PER_UNIT = 4096  # some 47 s at 22.05 kHz: beyond it the model has failed
-_ROUNDING = ("avx512_bf16", "amx_bf16")  # kernels that sum bf16 in another order
 
 
 class Vits:
@@ -303,64 +301,6 @@ class Vits:
         del self.encoder, self.durations, self.front, self.speech
         if self.where.type == "cuda":
             torch.cuda.empty_cache()
-
-
-def pick_device(name: str) -> torch.device:
-    """`auto`, `cpu`, `cuda` or `cuda:N` as a device that is there.
-
-    Raises:
-        EngineFailed: the device that was asked for is not there.
-    """
-    if name == "auto":
-        return torch.device("cuda:0" if torch.cuda.is_available() else "cpu")
-    device = torch.device("cuda:0" if name == "cuda" else name)
-    if device.type == "cuda" and (device.index or 0) >= torch.cuda.device_count():
-        raise EngineFailed(
-            f"device {name} is not there",
-            where="VOICESVC_DEVICE",
-            valid=["auto", "cpu", *(f"cuda:{i}" for i in range(torch.cuda.device_count()))],
-        )
-    return device
-
-
-def device_class(device: torch.device) -> str:
-    """What of a device decides how sums are rounded: two of one class make the same samples."""
-    if device.type == "cuda":
-        major, minor = torch.cuda.get_device_capability(device)
-        return f"cuda {torch.cuda.get_device_name(device)} sm_{major}{minor}"
-    capable = torch.cpu.get_capabilities()
-    wide = torch.backends.cpu.get_cpu_capability().lower()
-    return " ".join(["cpu", wide, *(n for n in _ROUNDING if capable.get(n))])
-
-
-def pin(name: str) -> torch.device:
-    """Pick the device, and give each compute thread of this process one OpenMP thread.
-
-    N workers of one thread beat one of N; two OpenMP threads collapse on a shared machine.
-    """
-    torch.set_num_threads(1)
-    keep_freed_memory()
-    # Room for all cell shapes of several kinds of network; oneDNN reads it at its first use.
-    os.environ.setdefault("ONEDNN_PRIMITIVE_CACHE_CAPACITY", "8192")
-    device = pick_device(name)
-    if device.type == "cuda":
-        torch.backends.cudnn.deterministic = True
-        # fp32 would mean TF32 otherwise, which rounds to 10 bits
-        torch.backends.cudnn.conv.fp32_precision = "ieee"  # type: ignore[attr-defined]
-        torch.backends.cuda.matmul.fp32_precision = "ieee"
-    return device
-
-
-def pick_dtype(precision: str, device: torch.device) -> torch.dtype:
-    """The decoder's precision; `auto` is bf16 wherever the device computes in it, else fp32.
-
-    Flow and text side are always fp32 (bf16 there costs 13 dB more and flips durations).
-    """
-    if precision != "auto":
-        return {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}[precision]
-    if device.type == "cuda":
-        return torch.bfloat16 if torch.cuda.is_bf16_supported() else torch.float16
-    return torch.bfloat16 if multiplies_bf16() else torch.float32
 
 
 def read(pack: Pack) -> Weights:

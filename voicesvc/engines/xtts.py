@@ -23,12 +23,12 @@ from voicesvc.engines import xtts_network as network
 from voicesvc.engines.batch import Batch
 from voicesvc.engines.cells import Decoder
 from voicesvc.engines.convs import pack as pack_weights
+from voicesvc.engines.device import device_class, pick_dtype, pin
 from voicesvc.engines.endguard import EndGuard
 from voicesvc.engines.gpt import Bounds, Gpt, Said, Sampling, Saying
 from voicesvc.engines.read import style_files, weights
 from voicesvc.engines.shared import Share, Weights, alone
 from voicesvc.engines.spelt import Tokens, positions, text_of
-from voicesvc.engines.vits import device_class, pick_dtype, pin
 from voicesvc.engines.vocoder import CELL_FRAMES, Vocoder
 from voicesvc.errors import BadPlan, EngineFailed, InvalidRequest, PackRefused
 from voicesvc.packs import Pack
