@@ -244,6 +244,7 @@ class _Clock:
     def __init__(self, sentences: Sequence[SentencePlan]) -> None:
         self._begins: dict[int, float] = {}  # of a word, by its first character
         self._ends: dict[int, float] = {}
+        self._spans: dict[tuple[int, int], tuple[float, float]] = {}
         now = 0.0
         for s in sentences:
             now += s.lead_ms
@@ -261,11 +262,17 @@ class _Clock:
 
     def position(self, at_ms: float, layer: Stretch) -> float:
         """0 at the beginning of a layer's first word, 1 at the end of its last."""
-        inside = [w for w in self._begins if layer.start <= w < layer.end]
-        if not inside:
-            return 0.0
-        begin, end = self._begins[inside[0]], self._ends[inside[-1]]
+        begin, end = self._within(layer.start, layer.end)
         return min(max((at_ms - begin) / (end - begin), 0.0), 1.0) if end > begin else 0.0
+
+    def _within(self, start: int, stop: int) -> tuple[float, float]:
+        """From when to when the words last that begin there: looked up once, asked by phoneme."""
+        found = self._spans.get((start, stop))
+        if found is None:
+            inside = [w for w in self._begins if start <= w < stop]
+            found = (self._begins[inside[0]], self._ends[inside[-1]]) if inside else (0.0, 0.0)
+            self._spans[start, stop] = found
+        return found
 
 
 def _lasting(
