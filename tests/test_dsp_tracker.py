@@ -8,6 +8,7 @@ from scipy.signal import butter, sosfilt
 from vowels import praat_f0, spoken, vowel
 
 from voicesvc.dsp import Tracker, track
+from voicesvc.dsp.tracker import FRAME_S, WHOLE_FRAMES
 
 
 def cents(a: np.ndarray, b: np.ndarray | float) -> np.ndarray:
@@ -55,6 +56,12 @@ def test_chunked_is_whole(cuts: list[int], block_frames: int) -> None:
     chunked = np.concatenate([*parts, tracker.flush()])
     np.testing.assert_array_equal(chunked, track(pcm, 22050))
     assert len(chunked) == 240
+
+
+def test_a_whole_recording_is_worked_on_in_steps_of_that_many_frames() -> None:
+    calls: list[None] = []
+    track(spoken(120, 22050), 22050, lambda: calls.append(None))
+    assert len(calls) == -(-26460 // round(WHOLE_FRAMES * FRAME_S * 22050)) > 1
 
 
 def test_the_real_voice_is_heard_as_praat_hears_it(joe_pcm: np.ndarray) -> None:

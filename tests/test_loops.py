@@ -5,6 +5,7 @@ import time
 from pathlib import Path
 
 import grants
+import kept
 import pytest
 from conftest import LINE, archived, eventually, tone_studio, tones_served, write_pack
 
@@ -111,6 +112,14 @@ def test_who_comes_while_a_take_is_measured_does_not_wait_for_its_end(tmp_path: 
     assert len(asked) > rendering.take.audio_s / 0.2 > 10
     assert all(asked)
     studio.close()
+    archive.close()
+
+
+def test_a_fingerprint_gives_way_between_the_parts_that_are_read(tmp_path: Path) -> None:
+    archive, asked = archived(tmp_path / "data"), list[None]()
+    kept.keep(archive, "tk_long", kept.chatter(1, 10.0))  # 882 kB of samples
+    Printer(archive, Manners(lambda: asked.append(None) or False)).work()
+    assert len(asked) == 4  # of 256 KiB
     archive.close()
 
 

@@ -252,6 +252,13 @@ def test_what_is_no_take_is_refused(pcm: Pcm) -> None:
             measure(still(1), rate_hz)
 
 
+def test_it_may_give_way_every_100_ms_of_loudness_and_every_200_ms_of_pitch() -> None:
+    calls: list[None] = []
+    pcm = sine(120, -20, 3.0, JOE_HZ)
+    assert measure(pcm, JOE_HZ, lambda: calls.append(None)) == measure(pcm, JOE_HZ)
+    assert len(calls) == 30 + 15
+
+
 def test_figures_go_through_json(joe_pcm: Pcm) -> None:
     found = measure(joe_pcm, JOE_HZ)
     assert json.loads(json.dumps(found.json())) == found.json()
