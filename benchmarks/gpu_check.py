@@ -34,7 +34,7 @@ from voicesvc import packs, phonemes, script
 from voicesvc.config import Settings
 from voicesvc.engines import convert, vits
 from voicesvc.engines.device import pick_device
-from voicesvc.engines.together import NUMBERS, Measured
+from voicesvc.engines.together import NUMBERS
 from voicesvc.plan import Plan
 
 PRECISIONS = ("fp32", "bf16", "fp16")
@@ -103,8 +103,7 @@ def together(engine: vits.Vits, line: Plan, alone: Pcm) -> dict[str, Any]:
 
 def at_once(engine: vits.Vits) -> dict[str, Any]:
     """Cells of several streams computed at once."""
-    speech, channels = engine.speech, engine.shape.hidden_channels
-    check = Measured(speech, channels, engine.where, None, time.perf_counter)
+    check = engine.check()
     return {
         "gain": {n: round(n / check.cost(n, math.inf), 2) for n in NUMBERS},
         "alike_in_rows": check.alike(max(NUMBERS)),

@@ -6,7 +6,8 @@ through HiFi-GAN for each frame that was heard. Against coqui's `inference_strea
 tokens, its default) and its `inference` (a sentence at once). Cost is to be linear:
 `cpu_30s_over_5s` is processor time of the line of 30 s by that of the one of 5 s, 6 where it is,
 and 6.6 at most. `--batch`: how many tokens a second 1, 2, 4 and 8 streams of one voice get in all
-that run at once, each of 5 s, and whether each is what it is alone. `--layers 2` tries it out.
+that run at once, each of 5 s, and whether each is what it is alone; and what 2, 4 and 8 of their
+vocoder's cells cost at once, in times of one. `--layers 2` tries it out.
 
 Why so: no trained weights are to be had here, so they are random, in the real size (467 million);
 what they say is noise, but it costs what speech costs. Both are told to say an exact number of
@@ -18,6 +19,7 @@ Ends in one JSON line on stdout; the table goes to stderr.
 """
 
 import json
+import math
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -35,6 +37,7 @@ from torch.nn.utils import parametrize
 
 from voicesvc.engines import gpt, xtts, xtts_network
 from voicesvc.engines.device import pin
+from voicesvc.engines.together import NUMBERS
 from voicesvc.manifest import Text, Weights
 from voicesvc.packs import Licence, Pack
 from voicesvc.packs import Xtts as Shape
@@ -219,7 +222,7 @@ def measure(
 ) -> dict[str, dict[str, Runs]]:
     """By way and length."""
     found: dict[str, dict[str, Runs]] = {}
-    generator, decoder = model.hifigan_decoder.waveform_decoder, engine.vocoder.decoder
+    generator, decoder = model.hifigan_decoder.waveform_decoder, engine.vocoder.network.decoder
     for length in lengths:
         n = TOKENS[length]
         ways: dict[str, tuple[torch.nn.Module, int, Callable[[int], Iterator[Any]]]] = {
@@ -326,9 +329,13 @@ def main() -> None:
             rounded = rounding(engine.batch.gpt, other.batch.gpt, engine)
             del other
         streams = together(engine, options.rounds) if options.batch else None
+        check = engine.check()
+        at_once = {n: round(check.cost(n, math.inf), 2) for n in NUMBERS if options.batch}
+        say(f"cells at once, in times of one: {at_once}")
         found = measure(model, engine, options.rounds, options.lengths, options.against)
     figures: dict[str, Any] = {"rounds": options.rounds, "threads": 1, "layers": options.layers}
     figures |= {"precision": engine.precision, "together": streams, "rounding": rounded}
+    figures["cells_at_once"] = at_once
     for name, value in (
         ("rtf", lambda r: median(w / r.audio_s for w in r.wall_s)),
         ("cpu_rtf", lambda r: median(c / r.audio_s for c in r.cpu_s)),

@@ -120,7 +120,7 @@ def test_forty_voices_fit_where_four_did(base: Pack, tmp_path: Path) -> None:
     one, two = (held.voices.lease(a).engine for a in actors[:2])
     assert isinstance(one, Xtts)
     assert isinstance(two, Xtts)
-    assert one.vocoder.decoder is two.vocoder.decoder
+    assert one.vocoder.network.decoder is two.vocoder.network.decoder
     for voice, pack in zip((one, two), fulls, strict=True):
         whole = prepare_engine(pack, held.settings, lambda _: None).place()
         assert (spoken(voice) == spoken(whole)).all()

@@ -2,13 +2,15 @@
 
 import math
 from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
 
 import pytest
 import torch
 from test_cells import CHANNELS, NETWORKS, TOLERANCE, chunks, prior_of
 
-from voicesvc.engines.cells import CELL_FRAMES, Speech
-from voicesvc.engines.together import Sound, choose, measure
+from voicesvc.engines import Batching
+from voicesvc.engines.cells import CELL_FRAMES, WHOLE_FRAMES, Speech
+from voicesvc.engines.together import Measured, Sound, choose
 
 LENGTHS = (60, 300, 700, 900)  # frames: of two to six cells
 KINDS = sorted(NETWORKS)
@@ -185,13 +187,18 @@ def test_what_loses_with_two_is_not_tried_with_more() -> None:
     assert told.asked == [2]
 
 
+def measured(speech: Speech, asked: str, **how: Any) -> Batching:
+    where = torch.device("cpu")
+    begun = speech.noise(CHANNELS, None, where)
+    return choose(asked, Measured(speech, begun, WHOLE_FRAMES, where, **how), exact=True)
+
+
 def test_a_device_is_measured_by_its_clock_and_its_samples() -> None:
     speech = NETWORKS["2", 0][2]
-    where = torch.device("cpu")
-    still = measure(speech, CHANNELS, where, "auto", clock=iter(range(10**6)).__next__)
+    still = measured(speech, "auto", clock=iter(range(10**6)).__next__)
     assert still.most in (1, 8)  # whatever is computed takes one tick: it is the samples that tell
     assert still.most == 8 or "other samples" in still.reason
-    forced = measure(speech, CHANNELS, where, "4")
+    forced = measured(speech, "4")
     assert forced.rows[-1] == 4
     assert all(math.isfinite(c) for c in forced.costs.values())
     assert speech.rows == (1,)

@@ -18,10 +18,10 @@ from TTS.tts.models.xtts import Xtts as CoquiXtts
 from xtts_files import checkpoint
 
 from voicesvc.audio import Pcm
-from voicesvc.engines import batch, gpt, xtts
+from voicesvc.engines import Batching, batch, gpt, xtts
 from voicesvc.engines.convert import import_coqui
 from voicesvc.engines.device import pick_dtype
-from voicesvc.engines.vocoder import Interpolated
+from voicesvc.engines.vocoder import CELL_FRAMES, Interpolated
 from voicesvc.errors import BadPlan, InvalidRequest, PackRefused
 from voicesvc.packs import Pack
 from voicesvc.phonemes import Graphemes, Word
@@ -181,7 +181,7 @@ def test_every_frame_is_vocoded_once_and_coqui_does_it_again(
     )
     assert work > 3 * sum(len(h) for h in heard) / 256
     plan = voice.plan(words(), 7)
-    ours = frames_through(voice.vocoder.decoder, 1, lambda: spoken(voice, plan))
+    ours = frames_through(voice.vocoder.network.decoder, 1, lambda: spoken(voice, plan))
     assert plan.frames <= ours < plan.frames + 16
 
 
@@ -358,6 +358,71 @@ def test_sound_comes_before_all_is_decoded(
     np.testing.assert_array_equal(np.concatenate(parts), spoken(voice, plan))
     assert 0 < first < len(steps) / 2
     assert len(steps) + 1 == len(plan.hidden.parts[0])  # each token once, over what is kept
+
+
+def side_by_side(streams: Sequence[Any]) -> tuple[list[Pcm], int]:
+    """The samples of streams in step, and how many cells were computed beside others."""
+    parts: list[list[Pcm]] = [[] for _ in streams]
+    left, shared = dict(enumerate(streams)), 0
+    while left:
+        cells = [cell for s in left.values() if (cell := s.cell()) is not None]
+        for of in {c.kind for c in cells}:
+            same = [c for c in cells if c.kind == of]
+            same[0].together(same)
+            shared += len(same) if len(same) > 1 else 0
+        for i, one in list(left.items()):
+            pcm = next(one, None)
+            if pcm is None:
+                del left[i]
+            else:
+                parts[i].append(pcm)
+    return [np.concatenate(p) for p in parts], shared
+
+
+def test_cells_of_streams_at_once_are_the_same_bits_whatever_is_beside(voice: xtts.Xtts) -> None:
+    plans = [voice.plan(words(text), 7) for text in (LINE, LINE[:32], LINE[9:])]
+    own = [spoken(voice, plan) for plan in plans]
+    try:
+        voice.batching = Batching(rows=(1, 2, 4), costs={1: 1.0, 2: 1.0, 4: 1.0})
+        got, shared = side_by_side([voice.stream(p) for p in plans])
+        assert shared > 1
+        for one, expected in zip(got, own, strict=True):
+            np.testing.assert_allclose(one, expected, atol=1e-4)  # sums in another order
+        voice.batching = Batching(rows=(4,), costs={4: 1.0})
+        own = [spoken(voice, plan) for plan in plans]
+        for order in ((0, 1, 2), (2, 0)):
+            got, shared = side_by_side([voice.stream(plans[i]) for i in order])
+            assert shared > 1
+            for i, one in zip(order, got, strict=True):
+                np.testing.assert_array_equal(one, own[i])
+    finally:
+        voice.batching = Batching()
+
+
+def test_a_cell_is_told_when_its_latents_are_there_and_as_it_is_computed(
+    voice: xtts.Xtts, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (latents,) = voice.plan(words(), 7).hidden.parts
+    there = 0
+    stream = voice.vocoder.stream(latents, there=lambda: there)
+    made: list[int] = []
+    shared = stream.network.together
+    monkeypatch.setattr(
+        stream.network, "together", lambda s: (made.append(s[0].input().shape[1]), shared(s))
+    )
+    told: list[int | None] = []
+    while True:
+        before, there = there, 0
+        assert stream.whole() is None
+        there = len(latents)
+        told.append(stream.whole())
+        there = before
+        if next(stream, None) is None:
+            break
+    first, *rest = told
+    assert first is None  # the first and the last are computed alone
+    assert [n for n in rest if n is not None] == made
+    assert made[:2] == list(CELL_FRAMES[1:])
 
 
 def test_frames_are_moved_where_a_plan_says_so(voice: xtts.Xtts) -> None:

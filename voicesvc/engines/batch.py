@@ -5,7 +5,6 @@ decode, so that no step waits for anybody's sound to be made. Knows nothing of s
 """
 
 import threading
-from collections import deque
 from collections.abc import Iterator, Sequence
 
 import torch
@@ -19,11 +18,10 @@ _FAULTS = (RuntimeError, ValueError, MemoryError, OSError, EngineFailed)
 
 
 class _Text:
-    """A text in the batch; `ready` and what follows are under the batch's lock."""
+    """A text in the batch, under the batch's lock; how much is `ready`, anybody may ask."""
 
     def __init__(self, saying: Saying) -> None:
-        self.saying = saying
-        self.ready = deque[Tensor]()
+        self.saying, self.ready = saying, saying.ready
         self.ended = False
         self.failure: Exception | None = None
 

@@ -6,7 +6,7 @@ of text, durations or noise.
 """
 
 import math
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any, Protocol, cast
 
 import torch
@@ -15,9 +15,11 @@ from torch import Tensor, nn
 
 from voicesvc.engines.convs import Conv, Reach, State, Sum, Up
 from voicesvc.engines.flow import Flow
+from voicesvc.engines.rows import Begun, Rows, Streamed
 
 # The last one repeats. With 26, 0.3 s, the mark lets go of the first 0.07 s: `marks.watermark`.
 CELL_FRAMES = (26, 24, 64, 128, 256)
+WHOLE_FRAMES = tuple(sorted(set(CELL_FRAMES[1:])))
 TAIL_FRAMES = 16  # final cells are padded to a multiple: a new shape costs oneDNN 1 ms a layer
 _LRELU_SLOPE = 0.1
 _LRELU_SLOPE_POST = 0.01  # HiFi-GAN's last activation uses torch's default slope
@@ -162,19 +164,16 @@ class Prior(Protocol):
         ...
 
 
-class Speech:
+class Speech(Rows):
     """Prior frames in, samples out, by the one fixed schedule of cells.
 
     Cells are counted in frames of AUDIO: the look-ahead of flow and decoder is added to the first.
     A cell that is as long as the schedule has it and neither the first nor the last of its stream
-    is a whole one. Those of several streams can be computed at once, as rows of one; `rows` are the
-    numbers of rows in which that is done, and of which every row has the same samples.
+    is a whole one.
     """
 
-    rows: tuple[int, ...] = (1,)
-
     def __init__(self, flow: Flow, decoder: Decoder) -> None:
-        self.flow, self.decoder = flow, decoder
+        self.flow, self.decoder, self.hop = flow, decoder, decoder.hop
         self.ahead_frames = flow.lag_frames + decoder.lag_frames
 
     def stream(
@@ -192,34 +191,29 @@ class Speech:
         """
         return Cells(self, prior, frames, g, cells, known)
 
-    def together(self, streams: Sequence["Cells"]) -> None:
-        """Compute the next cells of several streams at once: whole ones, of one length."""
-        n, g = len(streams), streams[0].g
-        rows = min(r for r in self.rows if r >= n)
-        with torch.inference_mode():
-            if rows == 1:
-                samples = self._compute(streams[0].input(), streams[0].state, g)
-            else:
-                inputs = [s.input() for s in streams]
-                x = inputs[0].new_zeros(rows, *inputs[0].shape[1:])
-                torch.cat(inputs, out=x[:n])
-                state = State.stacked([s.state for s in streams], rows)
-                samples = self._compute(x, state, g)
-                state.part([s.state for s in streams])
-            for stream, row in zip(streams, samples, strict=False):
-                stream.made = row if rows == 1 else row.clone()
+    def noise(self, channels: int, g: Tensor | None, where: torch.device) -> Begun:
+        """Streams that `together.Measured` measures, of a prior of so many channels."""
+        n_frames = 4 * (max(CELL_FRAMES) + self.ahead_frames)
 
-    def alone(self, stream: "Cells") -> Tensor:
-        """Compute the next cell of a stream that is no whole one: [n], its excess included."""
-        with torch.inference_mode():
-            return self._compute(stream.input(), stream.state, stream.g)[0]
+        def begun(number: int, frames: int) -> Cells:
+            drawn = torch.Generator().manual_seed(number)
+            noise = torch.randn(1, n_frames, channels, generator=drawn).to(where)
 
-    def _compute(self, x: Tensor, state: State, g: Tensor | None) -> Tensor:
+            def prior(begin: int, end: int) -> Tensor:
+                return noise[:, begin:end]
+
+            cells = (CELL_FRAMES[0], frames)
+            return self.stream(prior, lambda _: n_frames, g, cells, lambda: n_frames)
+
+        return begun
+
+    def compute(self, x: Tensor, state: State, g: Tensor | None) -> Tensor:
+        """See `Rows`."""
         return cast(Tensor, self.decoder(self.flow(x, state, g), state, g))
 
 
-class Cells(Iterator[Tensor]):
-    """One stream of samples, cell by cell; see `Speech.stream`. One thread at a time."""
+class Cells(Streamed):
+    """One stream of samples, cell by cell; see `Speech.stream`."""
 
     def __init__(
         self,
@@ -230,46 +224,25 @@ class Cells(Iterator[Tensor]):
         cells: tuple[int, ...],
         known: Callable[[], int],
     ) -> None:
-        self.speech, self.g, self.state = speech, g, State()
-        self.made: Tensor | None = None  # the next cell, if it is computed already
+        super().__init__(speech, g)
+        self._ahead = speech.ahead_frames
         self._prior, self._frames, self._cells, self._known = prior, frames, cells, known
         self._done = self._heard = self._i = 0
-        self._input: Tensor | None = None  # of the next cell, where that was worked out
-        self._whole = False  # whether that is a whole one
 
     def whole(self) -> int | None:
-        """Of how many frames the next cell is, if it is a whole one and that is known already."""
+        """See `Streamed`."""
         frames = self._frames_of_cell()
-        end = self._heard + frames + self.speech.ahead_frames
-        waits = self.made is None and self._input is None
-        return frames if waits and self._i and end + TAIL_FRAMES < self._known() else None
-
-    def input(self) -> Tensor:
-        """What the next cell is computed from: [1, t, C]."""
-        if self._input is None:
-            self._input = self._prepared()
-        return self._input
-
-    def __next__(self) -> Tensor:
-        if self.made is None:
-            if self._input is None and self._done >= self._frames(self._done):
-                raise StopIteration
-            self.input()
-            if self._whole:
-                self.speech.together([self])
-            else:
-                self.made = self.speech.alone(self)
-        assert self.made is not None
-        made, self.made, self._input = self.made, None, None
-        if self.state.excess_frames:
-            made = made[: -self.state.excess_frames * self.speech.decoder.hop]
-        return made
+        end = self._heard + frames + self._ahead
+        return frames if self._waits and self._i and end + TAIL_FRAMES < self._known() else None
 
     def _frames_of_cell(self) -> int:
         return self._cells[min(self._i, len(self._cells) - 1)]
 
+    def _more(self) -> bool:
+        return self._done < self._frames(self._done)
+
     def _prepared(self) -> Tensor:
-        ahead, state = self.speech.ahead_frames, self.state
+        ahead, state = self._ahead, self.state
         self._heard += self._frames_of_cell()
         n_frames = self._frames(self._heard + ahead + TAIL_FRAMES)
         end = min(n_frames, self._heard + ahead)

@@ -7,6 +7,7 @@ seeds other than a generator's.
 """
 
 import math
+from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -115,6 +116,7 @@ class Saying:
         self.guard: EndGuard | None = None
         self.watched: list[Tensor] = []  # of this step: what each watched head has on the text
         self.text_at = slice(0)  # where it lies in `said`
+        self.ready = deque[Tensor]()  # latents that nobody took yet, where others are said beside
         self.ended = False
 
     def begin(self, said: Said, heard: Tensor) -> None:

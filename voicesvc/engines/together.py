@@ -8,6 +8,7 @@ the samples of a stream do not depend on what runs beside it. Knows nothing of p
 import logging
 import math
 import time
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Hashable, Iterator, Sequence
 from typing import Protocol, cast
 
@@ -16,7 +17,7 @@ from torch import Tensor
 
 from voicesvc.audio import Pcm
 from voicesvc.engines import Batching, Cell
-from voicesvc.engines.cells import CELL_FRAMES, Cells, Speech
+from voicesvc.engines.rows import Begun, Rows, Streamed
 from voicesvc.errors import EngineFailed
 
 _log = logging.getLogger(__name__)
@@ -25,21 +26,23 @@ PAYS = 0.8  # of what so many cells cost alone: what they may cost at once
 LONE = 1.25  # times what a cell costs alone that it may cost where it always takes several rows
 _FAULTS = (RuntimeError, ValueError, MemoryError, OSError)
 _ROUNDS = 3
-_FRAMES = (CELL_FRAMES[2], CELL_FRAMES[-1])  # of the cells that are timed; all are compared
 
 
 class Sound(Iterator[Pcm]):
     """The samples of a stream of cells, on the host; of one `style` with those it is beside."""
 
-    def __init__(self, cells: Cells, style: Hashable = ()) -> None:
+    def __init__(self, cells: Streamed, style: Hashable = ()) -> None:
         self._cells, self._style, self._closed = cells, style, False
 
     def cell(self) -> Cell | None:
         """The next cell, if it can be computed beside others'."""
-        frames, speech = self._cells.whole(), self._cells.speech
-        if frames is None or self._closed or max(speech.rows) == 1:
+        network = self._cells.network
+        if self._closed or max(network.rows) == 1:
             return None
-        return Cell((speech, frames, self._style), max(speech.rows), self._together, self)
+        frames = self._cells.whole()
+        if frames is None:
+            return None
+        return Cell((network, frames, self._style), max(network.rows), self._together, self)
 
     def close(self) -> None:
         """End it, and let go of what it carries."""
@@ -57,7 +60,7 @@ class Sound(Iterator[Pcm]):
     def _together(self, cells: Sequence[Cell]) -> None:
         """Compute them; where that fails each is left to its stream, and one alone may fail."""
         try:
-            self._cells.speech.together([cast(Sound, c.stream)._cells for c in cells])
+            self._cells.network.together([cast(Sound, c.stream)._cells for c in cells])
         except _FAULTS as e:
             _log.warning("%d cells at once failed, each is computed alone: %s", len(cells), e)
 
@@ -113,23 +116,31 @@ def _costs(check: Check, rows: Sequence[int]) -> dict[int, float]:
 
 
 class Measured:
-    """See `Check`: of a voice as it is loaded, `g` [1, 1, G] where there are several speakers."""
+    """See `Check`: of a voice as it is loaded.
+
+    Args:
+        network: what computes its cells.
+        begun: a stream of noise by its number, whose next cell is a whole one of so many frames.
+        frames: how long whole cells are; the first and the last of them are timed.
+        where: its device.
+        clock: in s.
+    """
 
     def __init__(
         self,
-        speech: Speech,
-        channels: int,
+        network: Rows,
+        begun: Begun,
+        frames: Sequence[int],
         where: torch.device,
-        g: Tensor | None,
-        clock: Callable[[], float],
+        clock: Callable[[], float] = time.perf_counter,
     ) -> None:
-        self._speech, self._channels, self._g = speech, channels, g
-        self._where, self._clock = where, clock
+        self._network, self._begin, self._frames = network, begun, frames
+        self.where, self._clock = where, clock
 
     def cost(self, rows: int, most: float) -> float:
         """The dearer of the shortest and the longest whole cell; the lowest of a few rounds."""
         found = 0.0
-        for frames in _FRAMES:
+        for frames in (self._frames[0], self._frames[-1]):
             alone_s, at_once_s = math.inf, math.inf
             for _ in range(_ROUNDS):  # in turns, so that other programs slow down both
                 alone_s = min(alone_s, self._seconds(1, frames))
@@ -142,7 +153,7 @@ class Measured:
     def alike(self, rows: int) -> tuple[int, ...]:
         """See `Check`; of every length that a whole cell has."""
         found = [n for n in (1, *NUMBERS) if n <= rows]
-        for frames in sorted(set(CELL_FRAMES)):
+        for frames in self._frames:
             reference = self._samples(range(rows), rows, frames)
             turned = self._samples(reversed(range(rows)), rows, frames)
             if not torch.equal(reference, turned.flip(0)):
@@ -169,38 +180,50 @@ class Measured:
         self._compute(streams, rows)
         return torch.stack([next(s) for s in streams])
 
-    def _compute(self, streams: Sequence[Cells], rows: int) -> None:
-        before, self._speech.rows = self._speech.rows, (rows,)
-        self._speech.together(streams)
-        self._speech.rows = before
+    def _compute(self, streams: Sequence[Streamed], rows: int) -> None:
+        before, self._network.rows = self._network.rows, (rows,)
+        self._network.together(streams)
+        self._network.rows = before
 
-    def _begun(self, number: int, frames: int) -> Cells:
+    def _begun(self, number: int, frames: int) -> Streamed:
         """A stream of noise, with a whole cell of so many frames as its next."""
-        n_frames = 4 * (max(CELL_FRAMES) + self._speech.ahead_frames)
-        drawn = torch.Generator().manual_seed(number)
-        noise = torch.randn(1, n_frames, self._channels, generator=drawn).to(self._where)
-
-        def prior(begin: int, end: int) -> Tensor:
-            return noise[:, begin:end]
-
-        cells = self._speech.stream(
-            prior, lambda _: n_frames, self._g, (CELL_FRAMES[0], frames), lambda: n_frames
-        )
-        next(cells)
-        cells.input()
-        if self._where.type == "cuda":
-            torch.cuda.synchronize(self._where)
-        return cells
+        stream = self._begin(number, frames)
+        next(stream)
+        stream.input()
+        if self.where.type == "cuda":
+            torch.cuda.synchronize(self.where)
+        return stream
 
 
-def measure(
-    speech: Speech,
-    channels: int,
-    where: torch.device,
-    asked: str,
-    g: Tensor | None = None,
-    clock: Callable[[], float] = time.perf_counter,
-) -> Batching:
-    """How many whole cells of a voice are computed at once on its device; see `choose`."""
-    check = Measured(speech, channels, where, g, clock)
-    return choose(asked, check, exact=where.type == "cpu")
+class AtOnce(ABC):
+    """What an engine has that can compute the cells of several streams at once: see `Batches`.
+
+    Where a cell is never computed alone, sums are rounded in another order: that is another class
+    of device.
+    """
+
+    device: str
+
+    def __init__(self, network: Rows, device: str) -> None:
+        self._network, self._class = network, device
+        self.batching = Batching()
+
+    @property
+    def batching(self) -> Batching:
+        """In how many rows whole cells are computed."""
+        return self._batching
+
+    @batching.setter
+    def batching(self, batching: Batching) -> None:
+        self._batching, self._network.rows = batching, batching.rows
+        fewest = batching.rows[0]
+        self.device = self._class if fewest == 1 else f"{self._class} rows {fewest}"
+
+    @abstractmethod
+    def check(self) -> Measured:
+        """What is measured of this voice."""
+
+    def measure(self, asked: str) -> Batching:
+        """How many whole cells are computed at once: see `choose`."""
+        check = self.check()
+        return choose(asked, check, exact=check.where.type == "cpu")

@@ -19,8 +19,8 @@ from torch import Tensor
 from torch.nn.utils import parametrize
 
 from voicesvc import phonemes
-from voicesvc.engines import LONGEST_FIRST, Batching, Pace, going_on, tensors
-from voicesvc.engines.cells import CELL_FRAMES, TAIL_FRAMES, Decoder, Speech
+from voicesvc.engines import LONGEST_FIRST, Pace, going_on, tensors
+from voicesvc.engines.cells import CELL_FRAMES, TAIL_FRAMES, WHOLE_FRAMES, Decoder, Speech
 from voicesvc.engines.convs import pack as pack_weights
 from voicesvc.engines.device import device_class, pick_dtype, pin
 from voicesvc.engines.flow import Flow
@@ -29,7 +29,7 @@ from voicesvc.engines.prior import Hidden, Opening, Prior, lasting, word_noise
 from voicesvc.engines.read import weights
 from voicesvc.engines.shared import Weights
 from voicesvc.engines.speakers import Speaker, speaker
-from voicesvc.engines.together import Sound, measure
+from voicesvc.engines.together import AtOnce, Measured, Sound
 from voicesvc.errors import BadPlan, EngineFailed, PackRefused
 from voicesvc.packs import Pack
 from voicesvc.plan import (
@@ -48,7 +48,7 @@ _WARM_UNITS = 1024  # more than a sentence of 400 characters has
 _MAX_FRAMES_PER_UNIT = 4096  # some 47 s at 22.05 kHz: beyond it the model has failed
 
 
-class Vits:
+class Vits(AtOnce):
     """One loaded VITS voice. Stateless between calls; every call carries its own state."""
 
     native = frozenset({"duration"})
@@ -64,9 +64,9 @@ class Vits:
     ) -> None:
         self.pack, self.where, self.decoder_dtype = pack, device, decoder_dtype
         self.shape = pack.vits_network
-        self._class, self.precision = device_class(device), str(decoder_dtype).partition(".")[2]
+        where, self.precision = device_class(device), str(decoder_dtype).partition(".")[2]
         self.sample_rate_hz, self.hop = pack.sample_rate_hz, self.shape.hop
-        self.warm_key: str | None = f"{self._class} {self.precision} {self.shape.model_dump_json()}"
+        self.warm_key: str | None = f"{where} {self.precision} {self.shape.model_dump_json()}"
         self._ids = {s: i for i, s in enumerate(pack.text.symbols) if s}
         self._units: dict[tuple[str, Kind], Unit] = {}  # without durations, made once each
         text = pack.text
@@ -88,26 +88,12 @@ class Vits:
         self.resident_bytes += 0 if speaker is None else speaker.resident_bytes
         pack_weights(flow, decoder)
         self.speech = Speech(flow, decoder)
-        self.batching = Batching()
+        super().__init__(self.speech, where)
 
-    @property
-    def batching(self) -> Batching:
-        """In how many rows whole cells are computed.
-
-        Where that is never one, sums are rounded in another order: another class of device.
-        """
-        return self._batching
-
-    @batching.setter
-    def batching(self, batching: Batching) -> None:
-        self._batching, self.speech.rows = batching, batching.rows
-        fewest = batching.rows[0]
-        self.device = self._class if fewest == 1 else f"{self._class} rows {fewest}"
-
-    def measure(self, asked: str) -> Batching:
-        """How many whole cells are computed at once: see `together.choose`."""
-        channels = self.shape.hidden_channels
-        return measure(self.speech, channels, self.where, asked, self._g(AS_MADE))
+    def check(self) -> Measured:
+        """See `AtOnce`."""
+        begun = self.speech.noise(self.shape.hidden_channels, self._g(AS_MADE), self.where)
+        return Measured(self.speech, begun, WHOLE_FRAMES, self.where)
 
     def plan(
         self, words: Sequence[phonemes.Word], seed: int, variability: Variability = AS_MADE
@@ -298,7 +284,7 @@ class Vits:
 
     def close(self) -> None:
         """Drop the weights; the device's cache is given back where it has one."""
-        del self.encoder, self.durations, self.front, self.speech
+        del self.encoder, self.durations, self.front, self.speech, self._network
         if self.where.type == "cuda":
             torch.cuda.empty_cache()
 

@@ -5,7 +5,8 @@ Each latent becomes some four frames of HiFi-GAN by linear interpolation; frames
 """
 
 import math
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable
+from typing import cast
 
 import numpy as np
 import torch
@@ -15,9 +16,12 @@ from torch import Tensor
 
 from voicesvc.engines.cells import TAIL_FRAMES, Decoder
 from voicesvc.engines.convs import State
+from voicesvc.engines.rows import Rows, Streamed
 
 Positions = NDArray[np.float32]  # of rows, fractional
 CELL_FRAMES = (20, 40, 64)  # the last one repeats: 0.68 s, as much as the GPT says meanwhile
+
+WHOLE_FRAMES = CELL_FRAMES[1:]
 
 
 class Interpolated:
@@ -36,8 +40,12 @@ class Interpolated:
         """Whatever lies between rows that have come."""
         self._held = x if self._held is None else torch.cat([self._held, x])
         self._fed += len(x)
-        at = self._positions(self._given, math.ceil(self._fed * self.factor) + 1)
-        return self._rows(at[at.astype(np.int64) + 1 < self._fed])
+        return self._rows(self._positions(self._given, self.reach(self._fed)))
+
+    def reach(self, n_rows: int) -> int:
+        """How many it has given when so many rows have come, not fewer than did."""
+        at = self._positions(self._given, math.ceil(n_rows * self.factor) + 1)
+        return self._given + int(np.count_nonzero(at.astype(np.int64) + 1 < n_rows))
 
     def flush(self) -> Tensor:
         """The rest: the last row goes on to the end."""
@@ -78,9 +86,13 @@ class Stretched:
         """Whatever lies between frames that have come."""
         self._held = x if self._held is None else torch.cat([self._held, x])
         self._fed += len(x)
-        rest = self._positions[self._given :]
-        later = np.flatnonzero(rest.astype(np.int64) + 1 >= self._fed)
-        return self._rows(rest[: later[0]] if len(later) else rest)
+        return self._rows(self._positions[self._given : self.reach(self._fed)])
+
+    def reach(self, n_rows: int) -> int:
+        """How many it has given when so many frames have come, not fewer than did."""
+        rest = self._positions[self._given :].astype(np.int64)
+        later = np.flatnonzero(rest + 1 >= n_rows)
+        return self._given + int(later[0] if len(later) else len(rest))
 
     def flush(self) -> Tensor:
         """The rest."""
@@ -117,19 +129,30 @@ def flushed(stages: list[Stage]) -> Tensor:
     return rest
 
 
+class Hifigan(Rows):
+    """The network of one voice or of several: frames in, samples out."""
+
+    def __init__(self, decoder: Decoder) -> None:
+        self.decoder, self.hop = decoder, decoder.hop
+
+    def compute(self, x: Tensor, state: State, g: Tensor | None) -> Tensor:
+        """See `Rows`."""
+        return cast(Tensor, self.decoder(x, state, g))
+
+
 class Vocoder:
     """One voice's HiFi-GAN: latents [C] one by one, samples cell by cell.
 
     Args:
-        decoder: its network.
+        network: what makes the samples.
         speaker: whose voice, [D].
         factors: frames for each latent, one interpolation after another.
     """
 
-    def __init__(self, decoder: Decoder, speaker: Tensor, factors: tuple[float, ...]) -> None:
-        self.decoder, self.factors = decoder, factors
+    def __init__(self, network: Hifigan, speaker: Tensor, factors: tuple[float, ...]) -> None:
+        self.network, self.factors = network, factors
         self.speaker = speaker[None, None]  # [1, 1, D]
-        self.ahead_frames = decoder.lag_frames
+        self.ahead_frames = network.decoder.lag_frames
 
     def frames(self, n_latents: int) -> int:
         """How many frames so many latents become."""
@@ -143,39 +166,74 @@ class Vocoder:
         latents: Iterable[Tensor],
         positions: Positions | None = None,
         cells: tuple[int, ...] = CELL_FRAMES,
-    ) -> Iterator[Tensor]:
-        """Samples [n] of each cell, on the device; `positions` of frames where they are moved."""
+        there: Callable[[], int] = lambda: 0,
+    ) -> "Vocoded":
+        """Samples [n] of each cell, on the device; `positions` of frames where they are moved.
+
+        `there()` is how many of the latents can be had without waiting, from the first one on.
+        """
         stages: list[Stage] = [Interpolated(f) for f in self.factors]
         if positions is not None:
             stages.append(Stretched(positions))
-        state, number = State(), 0
-        held = self.speaker.new_empty(0, 0)
-        for latent in latents:
+        return Vocoded(self, latents, stages, cells, there)
+
+
+class Vocoded(Streamed):
+    """One stream of samples; see `Vocoder.stream`.
+
+    A cell is a whole one if it is neither the first of its stream nor the last: more frames are
+    known than it has.
+    """
+
+    def __init__(
+        self,
+        vocoder: Vocoder,
+        latents: Iterable[Tensor],
+        stages: list[Stage],
+        cells: tuple[int, ...],
+        there: Callable[[], int],
+    ) -> None:
+        super().__init__(vocoder.network, vocoder.speaker)
+        self._ahead, self._cells = vocoder.ahead_frames, cells
+        self._latents, self._there, self._stages = iter(latents), there, stages
+        self._held = vocoder.speaker.new_empty(0, 0)  # frames that no cell has yet
+        self._taken = self._number = 0  # frames and cells that are made
+        self._over = False  # whether all latents have come
+
+    def whole(self) -> int | None:
+        """See `Streamed`."""
+        if not self._waits or not self._number:
+            return None
+        frames = self._frames_of_cell()
+        known = self._taken + len(self._held)
+        if not self._over and known - self._taken <= frames:
+            known = self._there()
+            for stage in self._stages:
+                known = stage.reach(known)
+        return frames if known - self._taken > frames else None
+
+    def _frames_of_cell(self) -> int:
+        frames = self._cells[min(self._number, len(self._cells) - 1)]
+        return frames + (0 if self._number else self._ahead)
+
+    def _more(self) -> bool:
+        while not self._over and len(self._held) <= self._frames_of_cell():
+            latent = next(self._latents, None)
+            self._over = latent is None
             with torch.inference_mode():
-                x = fed(stages, latent[None])
-                held = torch.cat([held, x]) if len(held) else x
-            while len(held) > (cell := self._cell(number, cells)):
-                yield self._samples(held[:cell], state)
-                held, number = held[cell:], number + 1
-        with torch.inference_mode():
-            rest = flushed(stages)
-            held = torch.cat([held, rest]) if len(held) else rest
-        while len(held) > (cell := self._cell(number, cells)):
-            yield self._samples(held[:cell], state)
-            held, number = held[cell:], number + 1
-        state.last = True
-        if len(held):
-            yield self._samples(held, state)
+                x = flushed(self._stages) if latent is None else fed(self._stages, latent[None])
+                self._held = torch.cat([self._held, x]) if len(self._held) else x
+        return len(self._held) > 0
 
-    def _cell(self, number: int, cells: tuple[int, ...]) -> int:
-        return cells[min(number, len(cells) - 1)] + (0 if number else self.ahead_frames)
-
-    def _samples(self, x: Tensor, state: State) -> Tensor:
-        with torch.inference_mode():
-            if state.last:
+    def _prepared(self) -> Tensor:
+        self._more()
+        cell, state = self._frames_of_cell(), self.state
+        state.last = len(self._held) <= cell
+        self._whole = self._number > 0 and not state.last
+        x, self._held = self._held[:cell], self._held[cell:]
+        self._taken, self._number = self._taken + len(x), self._number + 1
+        if state.last:
+            with torch.inference_mode():
                 state.excess_frames = -len(x) % TAIL_FRAMES
                 x = F.pad(x, (0, 0, 0, state.excess_frames))
-            samples: Tensor = self.decoder(x[None], state, self.speaker)[0]
-            if state.excess_frames:
-                samples = samples[: -state.excess_frames * self.decoder.hop]
-        return samples
+        return x[None]

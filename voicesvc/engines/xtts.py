@@ -9,9 +9,8 @@ letters. Knows nothing of text normalisation, HTTP or files but the pack's.
 import math
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import cache, lru_cache, partial
-from typing import cast
 
 import torch
 from torch import Tensor
@@ -26,11 +25,13 @@ from voicesvc.engines.convs import pack as pack_weights
 from voicesvc.engines.device import device_class, pick_dtype, pin
 from voicesvc.engines.endguard import EndGuard
 from voicesvc.engines.gpt import Bounds, Gpt, Said, Sampling, Saying
+from voicesvc.engines.latents import Hidden, Kept, Latents, Sounds, there
 from voicesvc.engines.read import style_files, weights
 from voicesvc.engines.shared import Share, Weights, alone
 from voicesvc.engines.spelt import Tokens, positions, text_of
-from voicesvc.engines.vocoder import CELL_FRAMES, Vocoder
-from voicesvc.errors import BadPlan, EngineFailed, InvalidRequest, PackRefused
+from voicesvc.engines.together import AtOnce, Measured, Sound
+from voicesvc.engines.vocoder import CELL_FRAMES, WHOLE_FRAMES, Hifigan, Vocoded, Vocoder
+from voicesvc.errors import BadPlan, InvalidRequest, PackRefused
 from voicesvc.packs import Pack
 from voicesvc.plan import (
     AS_MADE,
@@ -54,35 +55,7 @@ _RESERVED = 3  # places that coqui keeps free behind the audio tokens
 Styled = tuple[tuple[str, float], ...]  # how much of which style
 
 
-@dataclass(frozen=True, slots=True)
-class Latents:
-    """A style: conditioning [32, C] and speaker [D]."""
-
-    conditioning: Tensor
-    speaker: Tensor
-
-
-@dataclass(frozen=True, slots=True)
-class Hidden:
-    """What the GPT says: for each part of the sentence its latents [C], one by one."""
-
-    parts: tuple[Iterable[Tensor], ...]
-
-
-class _Kept:
-    """Latents of a stream, kept so that they can be had again. One thread at a time."""
-
-    def __init__(self, source: Iterator[Tensor]) -> None:
-        self._source, self._known = source, list[Tensor]()
-
-    def __iter__(self) -> Iterator[Tensor]:
-        yield from self._known
-        for latent in self._source:
-            self._known.append(latent)
-            yield latent
-
-
-class Xtts:
+class Xtts(AtOnce):
     """One loaded XTTS voice. Stateless between calls; every call carries its own state."""
 
     native: frozenset[str] = frozenset()
@@ -91,11 +64,12 @@ class Xtts:
         self.pack, self.shape = pack, pack.xtts_network
         self.batch, self.vocoder, self.conditioning = Batch(gpt), vocoder, conditioning
         self.where = conditioning.device
-        self.device = device_class(self.where)
-        dtypes = dict.fromkeys((conditioning.dtype, vocoder.decoder.dtype))
+        where = device_class(self.where)
+        super().__init__(vocoder.network, where)
+        dtypes = dict.fromkeys((conditioning.dtype, vocoder.network.decoder.dtype))
         self.precision = " ".join(str(d).partition(".")[2] for d in dtypes)  # GPT, then decoder
         kind = self.shape.model_dump_json(exclude={"vocabulary", "references_sha256", "f0_hz"})
-        self.warm_key: str | None = f"{self.device} {self.precision} {kind}"
+        self.warm_key: str | None = f"{where} {self.precision} {kind}"
         self.sample_rate_hz, self.hop = pack.sample_rate_hz, self.shape.hop
         self.f0_hz = self.shape.f0_hz
         self.resident_bytes = pack.resident_bytes  # as declared, until all parts are there
@@ -193,7 +167,7 @@ class Xtts:
 
     def _decoding(
         self, parts: Sequence[Sequence[PlannedWord]], seed: int, variability: Variability
-    ) -> tuple["_Kept", ...]:
+    ) -> tuple["Kept", ...]:
         """The latents [C] of each part, to be decoded one part after another.
 
         A part goes on from the one before it: the model hears the text of both, and that it has
@@ -208,7 +182,7 @@ class Xtts:
                     valid=f"less than {most}",
                 )
         sayings: list[Saying] = []
-        found: list[_Kept] = []
+        found: list[Kept] = []
 
         def decoded(number: int) -> Iterator[Tensor]:
             for before in found[:number]:
@@ -219,7 +193,10 @@ class Xtts:
             sayings.append(self._saying(two, sayings[-1:], generator, variability))
             yield from self.batch.latents(sayings[-1])
 
-        found += (_Kept(decoded(number)) for number in range(len(parts)))
+        def ready(number: int) -> int:
+            return len(sayings[number].ready) if number < len(sayings) else 0
+
+        found += (Kept(decoded(n), partial(ready, n)) for n in range(len(parts)))
         return tuple(found)
 
     def _saying(
@@ -267,15 +244,14 @@ class Xtts:
         for name, weight in style:
             conditioning = conditioning + weight * self.styles[name].conditioning
             speaker = speaker + weight * self.styles[name].speaker
-        sounding = Vocoder(self.vocoder.decoder, speaker, self.vocoder.factors)
+        sounding = Vocoder(self.vocoder.network, speaker, self.vocoder.factors)
         return self.batch.gpt.heard(conditioning), sounding
 
     def stream(self, line: Plan, cells: tuple[int, ...] = CELL_FRAMES) -> Iterator[Pcm]:
-        """The plan's samples, cell by cell.
+        """The plan's samples, cell by cell; raises EngineFailed where one is no sound.
 
         Raises:
             BadPlan: the plan is for other weights.
-            EngineFailed: the model produced something that is no sound.
         """
         check_model(line, self.pack.model_sha256)
         parts = self._parts(line.words, line.variability.language)
@@ -283,13 +259,22 @@ class Xtts:
             known = line.hidden.parts
         else:
             known = self._decoding(parts, line.seed, line.variability)
-        _, vocoder = self._styled(line.variability.style)
-        for part, latents in zip(parts, known, strict=True):
-            for samples in vocoder.stream(latents, positions(part), cells):
-                pcm = cast(Pcm, samples.cpu().numpy())
-                if not math.isfinite(float(pcm.sum(dtype="float64"))):
-                    raise EngineFailed("the decoder produced samples that are not numbers")
-                yield pcm
+        style = line.variability.style
+        _, vocoder = self._styled(style)
+        return Sounds(
+            Sound(vocoder.stream(latents, positions(part), cells, there(latents)), style)
+            for part, latents in zip(parts, known, strict=True)
+        )
+
+    def check(self) -> Measured:
+        """See `AtOnce`."""
+        return Measured(self.vocoder.network, self._noise, WHOLE_FRAMES, self.where)
+
+    def _noise(self, number: int, frames: int) -> Vocoded:
+        drawn = torch.Generator().manual_seed(number)
+        n = self.vocoder.ahead_frames + 2 * sum(CELL_FRAMES)
+        latents = torch.randn(n, self.shape.gpt_n_model_channels, generator=drawn).to(self.where)
+        return self.vocoder.stream(latents, cells=(CELL_FRAMES[0], frames), there=lambda: n)
 
     def warm(self) -> Pace:
         """Run once through every shape of cell, so that no caller pays for a new one."""
@@ -304,7 +289,7 @@ class Xtts:
 
     def close(self) -> None:
         """Drop the weights; the device's cache is given back where it has one."""
-        del self.batch, self.vocoder, self.conditioning, self.styles, self._styled
+        del self.batch, self.vocoder, self.conditioning, self.styles, self._styled, self._network
         if self.where.type == "cuda":
             torch.cuda.empty_cache()
 
@@ -350,7 +335,7 @@ def of_tensors(
     factors: tuple[float, ...] = (shape.gpt_code_stride_len / shape.output_hop_length,)
     if shape.output_sample_rate != shape.input_sample_rate:
         factors += (shape.output_sample_rate / shape.input_sample_rate,)
-    vocoder = Vocoder(decoder, values[network.SPEAKER].to(where), factors)
+    vocoder = Vocoder(Hifigan(decoder), values[network.SPEAKER].to(where), factors)
     conditioning = values[network.CONDITIONING].to(where, exact)
     voice = Xtts(pack, Gpt(shape, spoken, conditioning, share), vocoder, conditioning)
     voice.styles = {
