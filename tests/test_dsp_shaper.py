@@ -93,9 +93,9 @@ def test_threads_do_not_disturb_one_another() -> None:
         np.testing.assert_array_equal(a, b)
 
 
-def test_lookahead_is_a_quarter_of_a_second_at_most() -> None:
+def test_lookahead_is_a_third_of_a_second_at_most() -> None:
     for rate_hz in (16000, 22050, 24000, 48000):
-        assert 0 < Shaper(EVERYTHING, rate_hz, seed=0).lookahead_s <= 0.25
+        assert 0 < Shaper(EVERYTHING, rate_hz, seed=0).lookahead_s <= 0.32
     assert Shaper(LEVELS, RATE_HZ, seed=0).lookahead_s == 0
 
 

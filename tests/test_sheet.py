@@ -11,7 +11,7 @@ from test_plan import SO_IT, plan, unit, word
 
 from voicesvc.errors import BadPlan
 from voicesvc.lineplan import LineHead, SentencePlan, WordPlan, describe
-from voicesvc.sheet import Cut, Sheet, length, sheet
+from voicesvc.sheet import Cut, Sheet, lay_out, sheet
 
 FRAME_MS = 256 / 22.05
 HEAD = LineHead(actor="ann", model_sha256="ab" * 32, sample_rate_hz=22050, seed=7)
@@ -153,7 +153,12 @@ def test_silence_around_the_sentence() -> None:
     assert laid.cuts == (Cut(0, 0, 4410, False),)
     assert frames(laid)[-1] == [1]
     assert laid.words[0]["start_s"] == pytest.approx((2 * 256 + 4410) / 22050, abs=1e-6)
-    assert length(document, LAID) == laid.samples
+    layout = lay_out(document, LAID)
+    assert layout.samples == laid.samples
+    assert sheet(HEAD, document, LAID, laid=layout).words == laid.words
+    cut = Cut(0, 0, 4000, False)
+    assert sheet(HEAD, document, LAID, [cut], layout).samples == laid.samples - 410
+    assert layout.samples == laid.samples  # as it was
 
 
 def test_marks_have_the_times_of_their_words() -> None:

@@ -133,6 +133,34 @@ def test_an_engine_that_ends_short_fails_the_take(tmp_path: Path) -> None:
     studio.close()
 
 
+class Streamed(Tone):
+    """A tone that keeps the plans it is given."""
+
+    def __init__(self, *given: Any) -> None:
+        super().__init__(*given)
+        self.plans: list[Plan] = []
+
+    def stream(self, plan: Plan, *_: Any) -> Iterator[Pcm]:
+        self.plans.append(plan)
+        return super().stream(plan)
+
+
+def test_an_engine_is_told_when_its_sound_waits_for_what_follows(tmp_path: Path) -> None:
+    write_pack(tmp_path / "models", "ann")
+    tones: list[Streamed] = []
+
+    def load(pack: Pack, *_: object) -> Tone:
+        tones.append(Streamed(frozenset(pack.text.symbols) - {""}, pack.model_sha256))
+        return tones[0]
+
+    studio = Studio(Settings.read({}, watermark="off", models_dir=tmp_path / "models"), load=load)
+    for asked in ({}, {"energy_db": -3.0}, {"pitch_st": 2.0}, {"breathiness": 0.3}):
+        drained(studio.open(line("So.", **asked)))
+    shaped = [p.shaped for p in tones[0].plans]
+    assert shaped[-4:] == [False, False, True, True]  # those before measured the voice
+    studio.close()
+
+
 def test_sentences_are_joined_by_their_pauses(studio: Studio) -> None:
     one, two = (
         drained(studio.open(line("So.", seed=1))),

@@ -20,6 +20,7 @@ from voicesvc import packs, phonemes
 from voicesvc.api.server import settle
 from voicesvc.config import Settings
 from voicesvc.engines import convert
+from voicesvc.engines.cells import CELL_FRAMES
 from voicesvc.engines.convs import State
 from voicesvc.engines.device import pick_device, pick_dtype
 from voicesvc.engines.flow import Flow
@@ -120,6 +121,19 @@ def test_what_comes_later_has_longer_cells_and_sounds_the_same(
     assert len(later[0]) > 4 * len(begins[0])
     assert len(later) + 2 <= len(begins)
     assert np.abs(np.concatenate(begins) - np.concatenate(later)).max() <= 1e-5
+
+
+@pytest.mark.parametrize("precision", ["fp32", "auto"])
+def test_what_is_shaped_begins_with_a_longer_cell_and_sounds_the_same(
+    joe: packs.Pack, words: tuple[phonemes.Word, ...], precision: str
+) -> None:
+    engine = load(joe, "cpu", precision)
+    plan = engine.plan(words * 2, 5)
+    plain, shaped = (list(engine.stream(replace(plan, shaped=s))) for s in (False, True))
+    frames = [len(pcm) // plan.hop for pcm in shaped[:2]]
+    assert frames == [CELL_FRAMES[0] + 14, CELL_FRAMES[1]]  # 0.16 s more
+    assert np.abs(np.concatenate(plain) - np.concatenate(shaped)).max() <= 1e-6
+    engine.close()
 
 
 @pytest.mark.parametrize("precision", ["fp32", "auto"])

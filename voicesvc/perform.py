@@ -9,7 +9,18 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
-from voicesvc.delivery import EMOTIONS, EMPHASIS, Layer, Prosody, Shape, Span, shape_at, within
+from voicesvc.delivery import (
+    EMOTIONS,
+    EMPHASIS,
+    Layer,
+    Prosody,
+    Shape,
+    Span,
+    felt,
+    shape_at,
+    shape_upon,
+    within,
+)
 from voicesvc.delivery.emotions import Rows
 from voicesvc.directions import Bookmark, Breath, Directed, Event, Pause, Strength, Style
 from voicesvc.lineplan import PhonemePlan, SentencePlan, WordPlan, rounded_ms
@@ -196,14 +207,19 @@ class Performer:
         """What is asked of each phoneme."""
         if not any(has_contour(s.asks) for s in around):
             return [self._shape([Layer(s.asks) for s in around])] * len(word.phonemes)
-        middles = [clock.middle(word, i) for i in range(len(word.phonemes))]
-        return [
-            self._shape([Layer(s.asks, clock.position(at_ms, s)) for s in around])
-            for at_ms in middles
-        ]
+        everywhere = felt([Layer(s.asks) for s in around], self._asked.rows)
+        shapes: list[Shape] = []
+        for i in range(len(word.phonemes)):
+            at_ms = clock.middle(word, i)
+            layers = [Layer(s.asks, clock.position(at_ms, s)) for s in around]
+            shapes.append(self._kept(shape_upon(everywhere, layers, self._asked.pivot_hz)))
+        return shapes
 
     def _shape(self, layers: Sequence[Layer]) -> Shape:
-        asked = shape_at(layers, self._asked.pivot_hz, self._asked.rows)
+        return self._kept(shape_at(layers, self._asked.pivot_hz, self._asked.rows))
+
+    def _kept(self, asked: Shape) -> Shape:
+        """Within the limits; what was not, is remembered."""
         shape, limited = within(asked, extreme=self._asked.extreme)
         self.limited |= limited
         return shape

@@ -109,6 +109,7 @@ class Plan:
     variability: Variability = AS_MADE
     # How much of the same line is said before it, pauses aside, so that it need not begin so soon.
     frames_before: int = 0
+    shaped: bool = False  # what shapes it hears a while of it before it gives a sample
     # What the engine worked out while planning; it is worked out again where absent.
     hidden: Any = field(default=None, compare=False, repr=False)
     # Set where the frames are a guess: the plan as it came out, once it was streamed; before that

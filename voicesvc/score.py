@@ -41,6 +41,7 @@ class Planned:
     before_ms: float  # silence between the sentence before and this one
     last: bool
     settle: "Callable[[], Planned] | None" = None
+    laid: sheet.Layout | None = None  # the two laid out, where that was done already
 
     def settled(self) -> "Planned":
         """The same with lengths that are none of them a guess."""
@@ -287,9 +288,12 @@ def _whole(
     found = list(planned)
     rate_hz = found[0].natural.sample_rate_hz
 
-    def samples(line: Sequence[SentencePlan]) -> int:
-        made = sum(sheet.length(s, p.natural) for s, p in zip(line, found, strict=True))
-        return made + sum(sheet.samples_of(s.pause_ms, rate_hz) for s in line)
+    def laid_out(line: Sequence[SentencePlan]) -> list[sheet.Layout]:
+        return [sheet.lay_out(s, p.natural) for s, p in zip(line, found, strict=True)]
+
+    def samples(line: Sequence[SentencePlan], laid: Sequence[sheet.Layout]) -> int:
+        pauses = sum(sheet.samples_of(s.pause_ms, rate_hz) for s in line)
+        return sum(layout.samples for layout in laid) + pauses
 
     pairs = [(p.sentence, p.before_ms) for p in found]
     sentences: Sequence[SentencePlan] = list(_with_pauses(pairs))
@@ -297,10 +301,11 @@ def _whole(
     fitted = None
     if wanted is not None:
         sentences, target_s, fitted = fit(
-            sentences, wanted, lambda line: samples(line) * 1000 / rate_hz
+            sentences, wanted, lambda line: samples(line, laid_out(line)) * 1000 / rate_hz
         )
         length_s = target_s or length_s if wanted.bounds else target_s
-    made = samples(sentences)
+    laid = laid_out(sentences)
+    made = samples(sentences, laid)
     made_ms = made * 1000 / rate_hz
     if length_s is not None and abs(made_ms - float(length_s * 1000)) > OFF_MS:
         raise BadPlan(
@@ -310,7 +315,7 @@ def _whole(
         )
     befores = [0.0, *(s.pause_ms for s in sentences[:-1])]
     again = [
-        replace(p, sentence=s, before_ms=b)
-        for p, s, b in zip(found, sentences, befores, strict=True)
+        replace(p, sentence=s, before_ms=b, laid=layout if i < _HIDDEN_KEPT else None)
+        for i, (p, s, b, layout) in enumerate(zip(found, sentences, befores, laid, strict=True))
     ]
     return Score(head, iter(again), made, length_s, fitted)

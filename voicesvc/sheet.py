@@ -4,6 +4,7 @@ Whole frames for every unit, where silence is put in, and what DSP is to do at w
 Knows nothing of engines.
 """
 
+import copy
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from itertools import accumulate
@@ -64,17 +65,22 @@ class Sheet:
 
 
 def sheet(
-    line: LineHead, sentence: SentencePlan, natural: Plan, cuts: Sequence[Cut] | None = None
+    line: LineHead,
+    sentence: SentencePlan,
+    natural: Plan,
+    cuts: Sequence[Cut] | None = None,
+    laid: "Layout | None" = None,
 ) -> Sheet:
     """`natural` is what the model plans for `lineplan.words_of(sentence)` with the sentence's seed.
 
-    `cuts` are its cuts as they came out, once that is known.
+    `cuts` are its cuts as they came out, once that is known; `laid` is `lay_out` of the two, where
+    that was done already.
 
     Raises:
         BadPlan: the document's words and phonemes are not those of `natural`, or there is no
             room for a breath.
     """
-    laid = _lay_out(sentence, natural)
+    laid = lay_out(sentence, natural) if laid is None else copy.copy(laid)
     laid.cuts = laid.cuts if cuts is None else list(cuts)
     done = replace(natural, words=tuple(laid.words))
     return Sheet(
@@ -86,20 +92,15 @@ def sheet(
     )
 
 
-def length(sentence: SentencePlan, natural: Plan) -> int:
-    """How many samples the sentence will have, without the pause after it. Raises BadPlan."""
-    laid = _lay_out(sentence, natural)
-    return laid.at + sum(c.insert for c in laid.cuts)
-
-
 def samples_of(duration_ms: float, rate_hz: int) -> int:
     """Milliseconds of silence as samples."""
     return round(duration_ms * rate_hz / 1000)
 
 
-def _lay_out(sentence: SentencePlan, natural: Plan) -> "_Laid":
+def lay_out(sentence: SentencePlan, natural: Plan) -> "Layout":
+    """The sentence in whole frames. Raises as `sheet`."""
     lead, words, tail = inner(natural)
-    laid = _Laid(natural)
+    laid = Layout(natural)
     if len(words) != len(sentence.words):
         raise BadPlan("a word has no symbol that this voice knows", where="plan.words")
     laid.silence(lead, sentence.lead_ms, sentence.breath, first=True)
@@ -109,7 +110,7 @@ def _lay_out(sentence: SentencePlan, natural: Plan) -> "_Laid":
     return laid
 
 
-class _Laid:
+class Layout:
     """Words with their whole frames, as far as they are laid out."""
 
     def __init__(self, natural: Plan) -> None:
@@ -120,6 +121,11 @@ class _Laid:
         self.at = 0  # samples laid out
         self.centres: list[list[float]] = []  # of each word's phonemes, in samples
         self.spans: list[tuple[int, int]] = []  # of each word without the pause after it
+
+    @property
+    def samples(self) -> int:
+        """How many the sentence will have, without the pause after it."""
+        return self.at + sum(c.insert for c in self.cuts)
 
     def silence(self, word: PlannedWord | None, asked_ms: float, breath: bool, first: bool) -> None:
         """What lies before the first word or after the last."""
@@ -200,18 +206,21 @@ class _Laid:
 
     def heard_at(self, sample: int, begins: bool) -> int:
         """When a sample of the plan is heard, with all that was put in and left out before it."""
-        put_in = sum(c.insert for c in self.cuts if sample > c.end or (begins and sample == c.end))
-        out = sum(
-            max(min(sample, end) - begin, 0) for begin, end in (c.left_out for c in self.cuts)
-        )
-        return sample + put_in - out
+        heard = sample
+        for cut in self.cuts:
+            if sample > cut.end or (begins and sample == cut.end):
+                heard += cut.insert
+            begin, end = cut.left_out
+            if begin < end and sample > begin:
+                heard -= min(sample, end) - begin
+        return heard
 
 
 def _lasting(units: Sequence[Unit], frames: Sequence[int]) -> list[Unit]:
     return [u.lasting(n) for u, n in zip(units, frames, strict=True)]
 
 
-def _marks(sentence: SentencePlan, laid: _Laid, rate_hz: int) -> tuple[tuple[str, float], ...]:
+def _marks(sentence: SentencePlan, laid: Layout, rate_hz: int) -> tuple[tuple[str, float], ...]:
     found: list[tuple[str, float]] = []
     for word, (begin, _) in zip(sentence.words, laid.spans, strict=True):
         heard = laid.heard_at(begin, True)
@@ -220,7 +229,7 @@ def _marks(sentence: SentencePlan, laid: _Laid, rate_hz: int) -> tuple[tuple[str
     return (*found, *((name, round(end / rate_hz, 6)) for name in sentence.marks))
 
 
-def _controls(line: LineHead, sentence: SentencePlan, laid: _Laid, rate_hz: int) -> Controls:
+def _controls(line: LineHead, sentence: SentencePlan, laid: Layout, rate_hz: int) -> Controls:
     at = [c for word in laid.centres for c in word]
     phonemes = [p for w in sentence.words for p in w.phonemes]
     ramp = RAMP_S * rate_hz / 2

@@ -63,7 +63,8 @@ class Sounding:
         """
         if self.planned.before_samples:
             yield self._silence.take(self.planned.before_samples)
-        line = replace(self.sheet.plan, frames_before=self._frames_before)
+        shaped = self.sheet.controls.wait
+        line = replace(self.sheet.plan, frames_before=self._frames_before, shaped=shaped)
         mark = marks.mark(self._mark, line.sample_rate_hz, line.hop)
         laid = replace(self.sheet, plan=line)
         cuts = yield from sentence(self._engine, laid, self._silence, mark, self._began)
@@ -96,7 +97,7 @@ def sentences(
     for planned in score.planned:
         if score.samples is None:
             silence.owed = 0  # of a scene's sentences each begins when the one before has ended
-        laid = sheet(score.head, planned.sentence, planned.natural)
+        laid = sheet(score.head, planned.sentence, planned.natural, laid=planned.laid)
         if planned.settle is not None and not _timeless(laid, planned):
             planned = planned.settled()
             laid = sheet(score.head, planned.sentence, planned.natural)

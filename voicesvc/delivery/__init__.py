@@ -14,7 +14,7 @@ from voicesvc.delivery.emotions import (
 )
 from voicesvc.delivery.emphasis import EMPHASIS, Accent
 from voicesvc.delivery.fields import Delivery, Emotion, Prosody, Span, Variability, check, place_of
-from voicesvc.delivery.layers import Layer, emotion_of, shape_at
+from voicesvc.delivery.layers import Layer, emotion_of, felt, shape_at, shape_upon
 from voicesvc.delivery.shape import LIMITS, Shape, compose, within
 
 __all__ = [
@@ -34,10 +34,12 @@ __all__ = [
     "compose",
     "emotion_of",
     "emotions_of",
+    "felt",
     "place_of",
     "rows_of",
     "shape_at",
     "shape_of",
+    "shape_upon",
     "source_of",
     "styled",
     "within",

@@ -32,18 +32,30 @@ def shape_at(layers: Sequence[Layer], f0_median_hz: float, rows: Rows = EMOTIONS
     Raises:
         InvalidRequest: a shift in Hz leaves no pitch.
     """
+    return shape_upon(felt(layers, rows), layers, f0_median_hz)
+
+
+def felt(layers: Sequence[Layer], rows: Rows = EMOTIONS) -> tuple[Shape, Shape | None]:
+    """Of `shape_at` what does not depend on the moment: emotion and emphasis."""
     emotion: Emotion | None = None
     emphasis = None
     for layer in layers:
         emotion = emotion_of(layer.asks) or emotion
         if isinstance(layer.asks, Style | Span):
             emphasis = layer.asks.emphasis or emphasis
-    shape = shape_of(emotion, rows)
+    return shape_of(emotion, rows), EMPHASIS[emphasis].shape if emphasis else None
+
+
+def shape_upon(
+    felt: tuple[Shape, Shape | None], layers: Sequence[Layer], f0_median_hz: float
+) -> Shape:
+    """Of `shape_at` the rest. Raises as that."""
+    shape, emphasis = felt
     for layer in layers:
         shape = compose(shape, _own(layer))
         if isinstance(layer.asks, Style):
             shape = _in_hz(shape, layer.asks, layer.position, f0_median_hz)
-    return compose(shape, EMPHASIS[emphasis].shape) if emphasis else shape
+    return shape if emphasis is None else compose(shape, emphasis)
 
 
 def emotion_of(asks: Prosody | Style) -> Emotion | None:

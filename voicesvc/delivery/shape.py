@@ -34,6 +34,7 @@ LIMITS: dict[str, tuple[float, float]] = {
     "tilt_db": (-15.0, 15.0),
 }
 EXTREME_PITCH_ST = (-12.0, 12.0)
+_EXTREME = LIMITS | {"pitch_st": EXTREME_PITCH_ST}
 
 
 def compose(outer: Shape, inner: Shape) -> Shape:
@@ -42,14 +43,17 @@ def compose(outer: Shape, inner: Shape) -> Shape:
     Shares of breath add up to 1 at most; standard deviations of jitter, which are independent,
     add in squares.
     """
-    values = {}
-    for name in NAMES:
-        a, b = getattr(outer, name), getattr(inner, name)
-        values[name] = a * b if name in FACTORS else a + b
-    for name in _SHARES:
-        values[name] = min(1.0, values[name])
-    values["jitter_st"] = math.hypot(outer.jitter_st, inner.jitter_st)
-    return Shape(**values)
+    return Shape(
+        rate=outer.rate * inner.rate,
+        pause_scale=outer.pause_scale * inner.pause_scale,
+        pitch_st=outer.pitch_st + inner.pitch_st,
+        range=outer.range * inner.range,
+        energy_db=outer.energy_db + inner.energy_db,
+        tilt_db=outer.tilt_db + inner.tilt_db,
+        breathiness=min(1.0, outer.breathiness + inner.breathiness),
+        whisper=min(1.0, outer.whisper + inner.whisper),
+        jitter_st=math.hypot(outer.jitter_st, inner.jitter_st),
+    )
 
 
 def blend(weighted: Iterable[tuple[float, Shape]]) -> Shape:
@@ -69,7 +73,9 @@ def blend(weighted: Iterable[tuple[float, Shape]]) -> Shape:
 
 def within(shape: Shape, *, extreme: bool = False) -> tuple[Shape, frozenset[str]]:
     """The shape brought within its limits, however it came together, and what was too much."""
-    limits = LIMITS | {"pitch_st": EXTREME_PITCH_ST} if extreme else LIMITS
-    kept = {name: min(max(getattr(shape, name), low), high) for name, (low, high) in limits.items()}
-    changed = {name: value for name, value in kept.items() if value != getattr(shape, name)}
+    changed: dict[str, float] = {}
+    for name, (low, high) in (_EXTREME if extreme else LIMITS).items():
+        value = getattr(shape, name)
+        if not low <= value <= high:
+            changed[name] = min(max(value, low), high)
     return (replace(shape, **changed) if changed else shape), frozenset(changed)

@@ -9,7 +9,7 @@ voiced sustained vowels", Acustica 84, 739-743).
 """
 
 import numpy as np
-from scipy.linalg import solve_toeplitz
+from scipy.fft import next_fast_len
 from scipy.signal import butter, lfilter, sosfilt
 
 from voicesvc.dsp.curves import Controls, Floats
@@ -36,9 +36,11 @@ class Aspiration:
         self._order = 2 + round(rate_hz / 1000)
         self._half = round(WINDOW_S * rate_hz / 2)
         self._window: Floats = np.hanning(2 * self._half + 1)
-        self._size = 1 << (4 * self._half).bit_length()
+        self._size = next_fast_len(2 * self._half + 1 + self._order, real=True)
         scale = EMPHASIS_RATE_HZ / rate_hz
         self._emphasis, self._slope = EMPHASIS**scale, WHISPER_SLOPE**scale
+        row = np.arange(self._order)
+        self._toeplitz = np.abs(row[:, None] - row)
         self._widen: Floats = np.exp(-np.pi * WHISPER_WIDENING_HZ / rate_hz) ** np.arange(
             self._order + 1
         )
@@ -67,17 +69,26 @@ class Aspiration:
         at = np.arange(self._next, self._next + n) * self._frame
         amounts = self._controls.breathiness(at).tolist()
         shares = self._controls.whisper(at).tolist()
+        heard: list[tuple[int, Floats]] = []  # frames that get noise, and the noise
         for k in range(n):
             voiced = f0_hz[self._next + k] > 0
             if voiced:
                 noise = self._excite()
-                here = slice(k * self._frame, (k + 2) * self._frame)
                 if amounts[k] or shares[k]:
-                    centre = (self._next + k) * self._frame
-                    frame = x.between(centre - self._half, centre + self._half + 1)
-                    self._add(frame, noise, amounts[k], shares[k], breath[here], whisper[here])
+                    heard.append((k, noise))
+                here = slice(k * self._frame, (k + 2) * self._frame)
                 share[here] += shares[k] * self._fade
             self._was_voiced = voiced
+        if heard:
+            centres = [(self._next + k) * self._frame for k, _ in heard]
+            frames = np.array([x.between(c - self._half, c + self._half + 1) for c in centres])
+            filters, gains = self._shapes(frames)
+            for i, (k, noise) in enumerate(heard):
+                here = slice(k * self._frame, (k + 2) * self._frame)
+                if amounts[k]:
+                    breath[here] += amounts[k] * self._breath(filters[i], float(gains[i]), noise)
+                if shares[k]:
+                    whisper[here] += shares[k] * self._whisper(filters[i], frames[i], noise)
         first = self._frame if self._next == 0 and n else 0
         self._next += n
         cut = n * self._frame
@@ -100,29 +111,32 @@ class Aspiration:
             self._noise = np.concatenate([self._noise[self._frame :], fresh])
         return self._noise
 
-    def _add(
-        self,
-        x: Floats,
-        noise: Floats,
-        amount: float,
-        share: float,
-        breath: Floats,
-        whisper: Floats,
-    ) -> None:
-        """One frame's noise onto `breath` and `whisper`, [2 * frame] each."""
-        flat = np.append(x[0], x[1:] - self._emphasis * x[:-1]) * self._window
+    def _shapes(self, frames: Floats) -> tuple[Floats, Floats]:
+        """Linear prediction of frames [n, window]: filters [n, order + 1] and gains [n].
+
+        By the autocorrelation method (Makhoul 1975, Proceedings of the IEEE 63, 561-580).
+        """
+        flat = frames.copy()
+        flat[:, 1:] -= self._emphasis * frames[:, :-1]
+        flat *= self._window
         power = np.abs(np.fft.rfft(flat, self._size)) ** 2
-        r = np.fft.irfft(power)[: self._order + 1]
-        r[0] = r[0] * 1.0001 + 1e-9
-        a = np.append(1.0, -solve_toeplitz(r[:-1], r[1:]))
-        gain = np.sqrt(max(float(a @ r), 0.0) / float(self._window @ self._window))
-        if amount:
-            y = lfilter([gain], np.convolve(a, [1.0, -self._emphasis]), noise)[self._frame :]
-            breath += BREATH_GAIN * amount * y * self._fade
-        if share:
-            open_glottis = np.convolve(a * self._widen, [1.0, -self._slope])
-            y = lfilter([1.0], open_glottis, noise)[self._frame :]
-            level = float(np.sqrt(np.mean((x * self._window) ** 2) / np.mean(self._window**2)))
-            own = float(np.sqrt(np.mean(y * y)))
-            level *= 10 ** (WHISPER_DB / 20) / max(own, 1e-9)
-            whisper += level * y * self._fade
+        r = np.fft.irfft(power, self._size)[:, : self._order + 1]
+        r[:, 0] = r[:, 0] * 1.0001 + 1e-9
+        a = np.ones_like(r)
+        a[:, 1:] = -np.linalg.solve(r[:, self._toeplitz], r[:, 1:, None])[..., 0]
+        left = np.maximum((a * r).sum(1), 0.0)
+        return a, np.sqrt(left / float(self._window @ self._window))
+
+    def _breath(self, a: Floats, gain: float, noise: Floats) -> Floats:
+        """A frame's noise at breathiness 1, [2 * frame]."""
+        y = lfilter([gain], np.convolve(a, [1.0, -self._emphasis]), noise)[self._frame :]
+        return np.asarray(BREATH_GAIN * y * self._fade)
+
+    def _whisper(self, a: Floats, frame: Floats, noise: Floats) -> Floats:
+        """A frame's noise where it is whispered, [2 * frame]."""
+        open_glottis = np.convolve(a * self._widen, [1.0, -self._slope])
+        y = lfilter([1.0], open_glottis, noise)[self._frame :]
+        level = float(np.sqrt(np.mean((frame * self._window) ** 2) / np.mean(self._window**2)))
+        own = float(np.sqrt(np.mean(y * y)))
+        level *= 10 ** (WHISPER_DB / 20) / max(own, 1e-9)
+        return np.asarray(level * y * self._fade)

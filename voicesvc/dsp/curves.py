@@ -79,6 +79,11 @@ class Controls:
         return not (self.breathiness.is_constant(0.0) and self.whisper.is_constant(0.0))
 
     @property
+    def wait(self) -> bool:
+        """Whether what comes later is to be heard first."""
+        return self.moves_pitch or self.adds_noise
+
+    @property
     def constant(self) -> bool:
         """Whether the same is asked for everywhere."""
         curves = (self.pitch_st, self.range, self.energy_db, self.tilt_db)
@@ -89,4 +94,4 @@ class Controls:
     def identity(self) -> bool:
         """Whether nothing is asked for anywhere."""
         flat = self.energy_db.is_constant(0.0) and self.tilt_db.is_constant(0.0)
-        return flat and not self.moves_pitch and not self.adds_noise
+        return flat and not self.wait

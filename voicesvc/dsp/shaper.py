@@ -13,7 +13,7 @@ from voicesvc.dsp.levels import Shelf, on_grid
 from voicesvc.dsp.psola import Psola
 from voicesvc.dsp.tracker import FRAME_S
 
-BLOCK_FRAMES = 4
+BLOCK_FRAMES = 16
 ZONE_MS = 120.0
 """A change of the controls or of the input at one place changes samples up to the end of the voiced
 stretch it falls in, and this much around it. Where the controls ask for nothing again within a
@@ -47,7 +47,7 @@ class Shaper:
         self._breath: Aspiration | None = None
         self._shelf = None if controls.tilt_db.is_constant(0.0) else Shelf(rate_hz)
         self.lookahead_samples = 0
-        if controls.moves_pitch or controls.adds_noise:
+        if controls.wait:
             self._psola = Psola(controls, rate_hz, frame, seed)
             self._blocks = Blocks(BLOCK_FRAMES * frame)
             self.lookahead_samples = self._psola.lookahead + self._blocks.size

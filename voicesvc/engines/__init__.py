@@ -9,6 +9,7 @@ from voicesvc.phonemes import Word
 from voicesvc.plan import AS_MADE, Plan, Variability
 
 LONGEST_FIRST = 128  # frames of a sentence's first cell: longer ones would have to be warmed too
+SHAPED_S = 0.16  # what shaping mostly hears before it gives a sample; 0.31 at most
 Pace = Sequence[tuple[float, float]]  # what a line's chunks cost and give, both in seconds
 
 

@@ -5,10 +5,11 @@ rebuilt as `front` (text side) and `cells` (sound side). Knows nothing of text n
 phonemizers, HTTP or files but the pack's.
 """
 
+import math
 import time
 from bisect import bisect_right
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import cache
 from itertools import accumulate
@@ -19,7 +20,7 @@ from torch import Tensor
 from torch.nn.utils import parametrize
 
 from voicesvc import phonemes
-from voicesvc.engines import LONGEST_FIRST, Pace, going_on, tensors
+from voicesvc.engines import LONGEST_FIRST, SHAPED_S, Pace, going_on, tensors
 from voicesvc.engines.cells import CELL_FRAMES, TAIL_FRAMES, WHOLE_FRAMES, Decoder, Speech
 from voicesvc.engines.convs import pack as pack_weights
 from voicesvc.engines.device import device_class, pick_dtype, pin
@@ -66,6 +67,9 @@ class Vits(AtOnce):
         self.shape = pack.vits_network
         where, self.precision = device_class(device), str(decoder_dtype).partition(".")[2]
         self.sample_rate_hz, self.hop = pack.sample_rate_hz, self.shape.hop
+        # One longer cell costs less than two, of which the second is needed for the first sample.
+        heard = CELL_FRAMES[0] + math.ceil(SHAPED_S * self.sample_rate_hz / self.hop)
+        self._shaped_cells = (heard, *CELL_FRAMES[1:])
         self.warm_key: str | None = f"{where} {self.precision} {self.shape.model_dump_json()}"
         self._ids = {s: i for i, s in enumerate(pack.text.symbols) if s}
         self._units: dict[tuple[str, Kind], Unit] = {}  # without durations, made once each
@@ -104,8 +108,10 @@ class Vits(AtOnce):
             BadPlan: none of the words has a symbol this voice knows.
             EngineFailed: the model predicts a duration that is no duration.
         """
-        begun = self.begin(words, seed, variability)
-        return begun if begun.said is None else begun.said()
+        whole, parts = self._parts(words, seed, variability)
+        with torch.inference_mode():
+            *_, found = parts
+        return self._timed(whole, self._frames(found), found)
 
     def begin(
         self, words: Sequence[phonemes.Word], seed: int, variability: Variability = AS_MADE
@@ -114,6 +120,29 @@ class Vits(AtOnce):
 
         Raises as `plan`, and so does `said` of what it returns.
         """
+        whole, parts = self._parts(words, seed, variability)
+        with torch.inference_mode():
+            first = next(parts)
+        frames, sizes = self._frames(first), [len(w.units) for w in whole.words]
+        missing = sum(sizes) - len(frames)
+        guessed = [sum(frames) / len(frames)] * missing
+        plan = self._timed(whole, [*frames, *guessed], first)
+        if not missing:
+            return plan
+
+        @cache
+        def said() -> Plan:
+            with torch.inference_mode():
+                (found,) = parts  # to its end, or it would keep all that it worked with
+            return self._timed(whole, self._frames(found), found)
+
+        n_known = bisect_right(list(accumulate(sizes)), len(frames))
+        return replace(plan, hidden=Opening(plan.words[:n_known], plan.hidden), said=said)
+
+    def _parts(
+        self, words: Sequence[phonemes.Word], seed: int, variability: Variability
+    ) -> tuple[Plan, Iterator[Timed]]:
+        """A plan without durations, and what the model finds of it: see `Front.parts`."""
         laid, dropped = self._lay_out(words)
         units = [u for w in laid for u in w.units]
         if not any(u.kind == "phone" for u in units):
@@ -122,32 +151,20 @@ class Vits(AtOnce):
             ids = torch.tensor([u.id for u in units], device=self.where)
             noise = torch.cat([word_noise(w, seed, "durations", (len(w.units), 2)) for w in laid])
             noise = noise.to(self.where) * (self.shape.noise_scale_dp * variability.timing)
-            parts = self.front.parts(ids, noise, self._g(variability))
-            first = next(parts)
-        frames, hidden = self._frames(first), self._read(first, variability)
-        n_known = bisect_right(list(accumulate(len(w.units) for w in laid)), len(frames))
-        guessed = [sum(frames) / len(frames)] * (len(units) - len(frames))
         plan = Plan(
             model_sha256=self.pack.model_sha256,
             sample_rate_hz=self.sample_rate_hz,
             hop=self.hop,
             seed=seed,
-            words=lasting(laid, [*frames, *guessed]),
+            words=tuple(laid),
             dropped=dropped,
             variability=variability,
-            hidden=hidden,
         )
-        if len(frames) == len(units):
-            return plan
+        return plan, self.front.parts(ids, noise, self._g(variability))
 
-        @cache
-        def said() -> Plan:
-            with torch.inference_mode():
-                (found,) = parts  # to its end, or it would keep all that it worked with
-            words = lasting(laid, self._frames(found))
-            return replace(plan, words=words, hidden=self._read(found, variability))
-
-        return replace(plan, hidden=Opening(plan.words[:n_known], hidden), said=said)
+    def _timed(self, plan: Plan, frames: Sequence[float], found: Timed) -> Plan:
+        hidden = self._read(found, plan.variability)
+        return replace(plan, words=lasting(plan.words, frames), hidden=hidden)
 
     def _g(self, variability: Variability) -> Tensor | None:
         """What a model of several speakers hears of whose voice it is, and in which style."""
@@ -220,7 +237,8 @@ class Vits(AtOnce):
             return prior.frames
 
         g, style = self._g(line.variability), line.variability.style
-        cells = cells or going_on(CELL_FRAMES, line.frames_before)
+        schedule = self._shaped_cells if line.shaped else CELL_FRAMES
+        cells = cells or going_on(schedule, line.frames_before)
         return Sound(self.speech.stream(prior, frames, g, cells, lambda: prior.frames), style)
 
     def _hidden(self, line: Plan) -> Hidden:
@@ -263,7 +281,9 @@ class Vits(AtOnce):
         lines: list[tuple[int, tuple[int, ...]]] = [(whole, CELL_FRAMES)]
         longest = LONGEST_FIRST + ahead + TAIL_FRAMES
         lines += [(n, (n,)) for n in range(TAIL_FRAMES, longest + 1, TAIL_FRAMES)]
-        firsts = {going_on(CELL_FRAMES, n)[0] for n in range(LONGEST_FIRST + 1)} - {CELL_FRAMES[0]}
+        schedules = (CELL_FRAMES, self._shaped_cells)
+        firsts = {going_on(s, n)[0] for s in schedules for n in range(LONGEST_FIRST + 1)}
+        firsts -= {CELL_FRAMES[0]}
         lines += [(n + ahead + 2 * TAIL_FRAMES, (n, TAIL_FRAMES)) for n in sorted(firsts)]
         for tail in range(TAIL_FRAMES, max(CELL_FRAMES) + TAIL_FRAMES + 1, TAIL_FRAMES):
             lines.append((first + tail, (CELL_FRAMES[0], tail)))
