@@ -42,6 +42,7 @@ from voicesvc.manifest import Text, Weights
 from voicesvc.packs import Licence, Pack
 from voicesvc.packs import Xtts as Shape
 
+ROUNDED = ("bf16", "int8")
 LAYERS = 30  # of XTTS v2's GPT
 TOKENS = {"5 s": (108,), "10 s": (215,), "30 s": (215, 215, 216)}  # of sentences; 46.4 ms each
 STREAMS = (1, 2, 4, 8)
@@ -305,13 +306,13 @@ def rounding(exact: gpt.Gpt, rounded: gpt.Gpt, engine: xtts.Xtts) -> dict[str, f
 def main() -> None:
     """Measure and print."""
     parser = arguments(__doc__, rounds=1)
-    choices = ("auto", "fp32", "bf16")
+    choices = ("auto", "fp32", "bf16", "int8")
     parser.add_argument("--precision", default="auto", choices=choices, help="voicesvc's")
     parser.add_argument("--device", default="cpu", help="cpu, cuda or cuda:N")
     parser.add_argument("--lengths", nargs="+", default=list(TOKENS), choices=list(TOKENS))
     parser.add_argument("--against", nargs="*", default=list(PEERS), choices=list(PEERS))
     parser.add_argument("--batch", action="store_true", help="streams that run at once")
-    parser.add_argument("--rounding", action="store_true", help="of the GPT in bf16")
+    parser.add_argument("--rounding", action="store_true", help="of the GPT in bf16 and int8")
     parser.add_argument("--layers", type=int, default=LAYERS, help="of the GPT; fewer for a trial")
     options = parser.parse_args()
     torch.set_num_threads(1)
@@ -323,10 +324,11 @@ def main() -> None:
         model.gpt.init_gpt_for_inference()
         model.gpt.eval()
         engine.warm()
-        rounded = None
-        if options.rounding:
-            other = our_engine(model, Path(scratch), options.device, "bf16")
-            rounded = rounding(engine.batch.gpt, other.batch.gpt, engine)
+        rounded = {}
+        for precision in ROUNDED if options.rounding else ():
+            other = our_engine(model, Path(scratch), options.device, precision)
+            rounded[precision] = rounding(engine.batch.gpt, other.batch.gpt, engine)
+            say(f"GPT in {precision}: {rounded[precision]}")
             del other
         streams = together(engine, options.rounds) if options.batch else None
         check = engine.check()

@@ -42,7 +42,7 @@ def test_an_unknown_setting_is_refused_with_the_known_ones() -> None:
         ("PORT", ""),
         ("DEVICE", "gpu"),
         ("DEVICE", "cuda:x"),
-        ("PRECISION", "int8"),
+        ("PRECISION", "int4"),
         ("WORKERS", "-1"),
         ("WORKERS", "nan"),
         ("DEVICE_BUDGET_MB", "1.5"),

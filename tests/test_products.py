@@ -7,6 +7,7 @@ from torch.nn.functional import conv1d
 
 from voicesvc import products
 from voicesvc.products import (
+    Int8Product,
     LongProduct,
     Product,
     TappedConv,
@@ -39,6 +40,19 @@ def test_product(rows: int) -> None:
     assert torch.allclose(with_bias(x).double(), expected + bias, atol=1e-5)
     assert torch.allclose(with_bias.plus(x, other).double(), expected + bias + other, atol=1e-5)
     assert with_bias(x.view(1, rows, 24)).shape == (1, rows, 40)
+
+
+@pytest.mark.parametrize("rows", [1, 7, 64])
+def test_a_product_in_int8_is_near_and_a_row_of_it_depends_on_nothing_else(rows: int) -> None:
+    x, weight, bias, other = drawn(rows, 96), drawn(40, 96), drawn(40), drawn(rows, 40)
+    x[0] *= 100.0  # a loud row leaves the others as they are
+    rounded, exact = Int8Product(weight, bias), Product(weight, bias)
+    off = (rounded(x) - exact(x)).norm(dim=1) / exact(x).norm(dim=1)
+    assert 1e-3 < off.max() < 2e-2
+    assert torch.equal(rounded.plus(x, other), rounded(x) + other)
+    assert all(torch.equal(rounded(x[i : i + 1])[0], rounded(x)[i]) for i in range(rows))
+    assert rounded.weight.nbytes == weight.nbytes // 4
+    assert torch.equal(rounded(torch.zeros(1, 96))[0], bias)
 
 
 @pytest.mark.parametrize("rows", [3, 300])

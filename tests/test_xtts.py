@@ -17,12 +17,13 @@ from transformers.generation import logits_process
 from TTS.tts.models.xtts import Xtts as CoquiXtts
 from xtts_files import checkpoint
 
+from voicesvc import products
 from voicesvc.audio import Pcm
-from voicesvc.engines import Batching, batch, gpt, xtts
+from voicesvc.engines import Batching, batch, device, gpt, xtts
 from voicesvc.engines.convert import import_coqui
 from voicesvc.engines.device import pick_dtype
 from voicesvc.engines.vocoder import CELL_FRAMES, Interpolated
-from voicesvc.errors import BadPlan, InvalidRequest, PackRefused
+from voicesvc.errors import BadPlan, EngineFailed, InvalidRequest, PackRefused
 from voicesvc.packs import Pack
 from voicesvc.phonemes import Graphemes, Word
 from voicesvc.plan import Plan, Variability
@@ -512,6 +513,33 @@ def test_the_gpt_is_rounded_only_where_that_is_asked_for(
     assert len(spoken(rounded, plan)) == plan.samples
     usual = xtts.load(made[1], "cpu", "auto")
     assert torch.equal(usual.plan(words(), 7).hidden.parts[0], own)
+
+
+def test_a_gpt_in_int8_is_asked_for_by_name_and_says_what_it_says_alone(
+    made: tuple[CoquiXtts, Pack], voice: xtts.Xtts
+) -> None:
+    rounded = xtts.load(made[1], "cpu", "int8")
+    assert rounded.precision.split()[0] == "int8"
+    assert rounded.warm_key != voice.warm_key
+    own, first = (e.plan(words(), 7).hidden.parts[0] for e in (voice, rounded))
+    assert first.dtype == torch.float32
+    assert 1e-4 < float((first[0] - own[0]).abs().max()) < 0.3
+    assert 0 < rounded.batch.gpt.rounded_bytes < voice.resident_bytes
+    plans = [lambda seed=seed: rounded.plan(words("Hold."), seed) for seed in (1, 2, 3)]
+    alone = [plan() for plan in plans]
+    with ThreadPoolExecutor(3) as pool:
+        assert [p.words for p in pool.map(lambda plan: plan(), plans)] == [p.words for p in alone]
+    rounded.close()
+
+
+def test_int8_is_refused_where_it_is_not_fast(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert device.gpt_in_int8("int8", torch.device("cpu")) == products.multiplies_int8()
+    assert not device.gpt_in_int8("auto", torch.device("cuda:0"))
+    with pytest.raises(EngineFailed, match="CPU"):
+        device.gpt_in_int8("int8", torch.device("cuda:0"))
+    monkeypatch.setattr(device, "multiplies_int8", lambda: False)
+    with pytest.raises(EngineFailed, match="AVX2"):
+        device.gpt_in_int8("int8", torch.device("cpu"))
 
 
 def test_it_is_warmed(voice: xtts.Xtts) -> None:

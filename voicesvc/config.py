@@ -147,12 +147,14 @@ class Settings(BaseModel):
         description="auto, cpu, cuda or cuda:N; auto takes the first GPU, else the CPU; several, "
         "as cuda:0,cuda:1 or cpu:0,cpu:1, get a program each",
     )
-    precision: Literal["auto", "fp32", "bf16", "fp16"] = Field(
-        "auto", description="of the decoder; auto is bf16 where the device computes in it"
+    precision: Literal["auto", "fp32", "bf16", "fp16", "int8"] = Field(
+        "auto",
+        description="of the decoder; auto is bf16 where the device computes in it; int8 is the "
+        "GPT's of XTTS on a CPU",
     )
     batch: Literal["auto", "off", "2", "4", "8"] = Field(
         "auto",
-        description="cells of a VITS voice's streams that are computed at once: auto, as many as "
+        description="cells of a voice's streams that are computed at once: auto, as many as "
         "are measured to pay on the device when a voice is loaded; off; or 2, 4 or 8",
     )
     watermark: Literal["on", "off"] = Field(

@@ -21,6 +21,7 @@ _ALIGNED_ROWS = 16  # a row of scores fills whole cache lines; `TiledConv._TILE`
 _CODED_ROWS = 32  # lines of up to 1000 ids come in as many numbers of rows
 _PACK_ROWS = 64  # the number of rows that oneDNN's order is chosen for; it takes any
 _MANY_ROWS = 256
+_INT8_MOST, _INT8_LEAST = 127, 1e-12
 
 
 @cache
@@ -82,6 +83,43 @@ class Product:
             return F.linear(x, self.weight, self.bias).add_(other)
         y = torch.ops.mkldnn._linear_pointwise.binary(x, other, self.weight, self.bias, "add")
         return cast(Tensor, y)
+
+
+@cache
+def multiplies_int8() -> bool:
+    """Whether products of int8 are oneDNN's on this CPU; elsewhere they take longer than fp32's."""
+    return torch._C._has_mkldnn and bool(torch.cpu.get_capabilities().get("avx2"))
+
+
+class Int8Product(Product):
+    """A product on a CPU with both sides rounded to int8: a quarter of the weights to read.
+
+    Weights have a scale for each output, x one for each row, found when it comes (dynamic
+    quantization; Wu et al. 2020, arXiv:2004.09602, section 3). Sums are whole numbers, so a row's
+    do not depend on how they are taken, nor on other rows.
+    """
+
+    def __init__(self, weight: Tensor, bias: Tensor | None = None) -> None:
+        self.bias, self.packed = bias, False
+        scale = _scale(weight.float())
+        self.scale = scale[:, 0]
+        self.weight = (weight.float() / scale).round_().to(torch.int8).contiguous()
+
+    def __call__(self, x: Tensor) -> Tensor:
+        """The product of [rows, in]."""
+        scale = _scale(x)
+        y = torch._int_mm((x / scale).round_().to(torch.int8), self.weight.t())
+        y = y.to(x.dtype).mul_(scale).mul_(self.scale)
+        return y if self.bias is None else y.add_(self.bias)
+
+    def plus(self, x: Tensor, other: Tensor) -> Tensor:
+        """The product of [rows, in] + other [rows, out]."""
+        return self(x).add_(other)
+
+
+def _scale(x: Tensor) -> Tensor:
+    """Of each row [rows, in], [rows, 1]: its largest number becomes 127."""
+    return x.abs().amax(1, keepdim=True).clamp_(min=_INT8_LEAST) / _INT8_MOST
 
 
 _MADV_HUGEPAGE, _MADV_COLLAPSE = 14, 25  # Linux, madvise(2)

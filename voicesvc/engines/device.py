@@ -9,7 +9,7 @@ import torch
 
 from voicesvc.engines.memory import keep_freed_memory
 from voicesvc.errors import EngineFailed
-from voicesvc.products import multiplies_bf16
+from voicesvc.products import multiplies_bf16, multiplies_int8
 
 _ROUNDING = ("avx512_bf16", "amx_bf16")  # kernels that sum bf16 in another order
 
@@ -63,10 +63,28 @@ def pin(name: str) -> torch.device:
 def pick_dtype(precision: str, device: torch.device) -> torch.dtype:
     """The decoder's precision; `auto` is bf16 wherever the device computes in it, else fp32.
 
-    Flow and text side are always fp32 (bf16 there costs 13 dB more and flips durations).
+    `int8` is for a GPT's matrices alone (`gpt_in_int8`), and `auto` for all else. Flow and text
+    side are always fp32 (bf16 there costs 13 dB more and flips durations).
     """
-    if precision != "auto":
+    if precision not in ("auto", "int8"):
         return {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}[precision]
     if device.type == "cuda":
         return torch.bfloat16 if torch.cuda.is_bf16_supported() else torch.float16
     return torch.bfloat16 if multiplies_bf16() else torch.float32
+
+
+def gpt_in_int8(precision: str, device: torch.device) -> bool:
+    """Whether a GPT's matrices are rounded to int8: where that was asked for by name.
+
+    Raises:
+        EngineFailed: it was, and the device has no such products.
+    """
+    if precision != "int8":
+        return False
+    if device.type != "cpu" or not multiplies_int8():
+        raise EngineFailed(
+            "int8 is for a CPU with AVX2",
+            where="VOICESVC_PRECISION",
+            valid=["auto", "fp32", "bf16", "fp16"],
+        )
+    return True

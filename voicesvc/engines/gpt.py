@@ -19,7 +19,7 @@ from voicesvc.engines.endguard import EndGuard
 from voicesvc.engines.shared import Share, alone
 from voicesvc.errors import EngineFailed
 from voicesvc.packs import Xtts
-from voicesvc.products import Product, in_huge_pages
+from voicesvc.products import Int8Product, Product, in_huge_pages
 
 _EPS = 1e-5  # of GPT-2's and torch's layer norms
 # coqui's loop fills the places of prompt and text with this token, and so has always held it
@@ -56,12 +56,14 @@ class _Norm:
 
 
 class _Block:
-    def __init__(self, values: Mapping[str, Tensor], name: str, share: Share) -> None:
+    def __init__(
+        self, values: Mapping[str, Tensor], name: str, share: Share, kind: type[Product]
+    ) -> None:
         def product(part: str) -> Product:  # GPT-2 keeps its matrices the other way round
             weight, bias = (f"{name}.{part}.{half}" for half in ("weight", "bias"))
 
             def made() -> Product:
-                laid = Product(values[weight].t(), values[bias])
+                laid = kind(values[weight].t(), values[bias])
                 in_huge_pages(laid)
                 return laid
 
@@ -158,16 +160,18 @@ class Gpt:
         values: Mapping[str, Tensor],
         conditioning: Tensor,
         share: Share = alone,
+        product: type[Product] = Product,
     ) -> None:
         """`values` are coqui's tensors, those of the GPT and its tables, on their device.
 
-        `conditioning` [32, C] is the voice.
+        `conditioning` [32, C] is the voice; `product` is how the blocks' matrices multiply.
         """
         self.shape = shape
         self.watch: dict[int, list[int]] = {}  # heads that look where it reads, by their layer
         for layer, head in shape.end_guard_heads:
             self.watch.setdefault(layer, []).append(head)
-        self.blocks = [_Block(values, f"gpt.gpt.h.{i}", share) for i in range(shape.gpt_layers)]
+        names = [f"gpt.gpt.h.{i}" for i in range(shape.gpt_layers)]
+        self.blocks = [_Block(values, name, share, product) for name in names]
         self.norm, self.last_norm = _Norm(values, "gpt.gpt.ln_f"), _Norm(values, "gpt.final_norm")
         weight, bias = "gpt.mel_head.weight", "gpt.mel_head.bias"
         self.head = share(
@@ -186,6 +190,13 @@ class Gpt:
         with torch.inference_mode():
             self.widths = self._widths()
         self.voice = self.heard(conditioning)
+
+    @property
+    def rounded_bytes(self) -> int:
+        """By how much less its blocks' matrices take since they are of int8."""
+        matrices = (p for b in self.blocks for p in (b.attend, b.attended, b.wide, b.narrow))
+        rounded = (p for p in matrices if isinstance(p, Int8Product))
+        return sum(3 * p.weight.nbytes - p.scale.nbytes for p in rounded)
 
     def heard(self, conditioning: Tensor) -> Said:
         """A voice's own part [32, C], as what is said before any text."""

@@ -22,7 +22,7 @@ from voicesvc.engines import xtts_network as network
 from voicesvc.engines.batch import Batch
 from voicesvc.engines.cells import Decoder
 from voicesvc.engines.convs import pack as pack_weights
-from voicesvc.engines.device import device_class, pick_dtype, pin
+from voicesvc.engines.device import device_class, gpt_in_int8, pick_dtype, pin
 from voicesvc.engines.endguard import EndGuard
 from voicesvc.engines.gpt import Bounds, Gpt, Said, Sampling, Saying
 from voicesvc.engines.latents import Hidden, Kept, Latents, Sounds, there
@@ -44,6 +44,7 @@ from voicesvc.plan import (
     derive_seed,
     kind_of,
 )
+from voicesvc.products import Int8Product, Product
 
 # Audio tokens are 21.5 a second. Nobody speaks 60 letters a second, or 4 for a whole sentence.
 _LEAST_TOKENS, _MOST_TOKENS = 0.35, 5.0  # for each letter
@@ -66,7 +67,8 @@ class Xtts(AtOnce):
         self.where = conditioning.device
         where = device_class(self.where)
         super().__init__(vocoder.network, where)
-        dtypes = dict.fromkeys((conditioning.dtype, vocoder.network.decoder.dtype))
+        gpt_in = gpt.blocks[0].attend.weight.dtype
+        dtypes = dict.fromkeys((gpt_in, vocoder.network.decoder.dtype))
         self.precision = " ".join(str(d).partition(".")[2] for d in dtypes)  # GPT, then decoder
         kind = self.shape.model_dump_json(exclude={"vocabulary", "references_sha256", "f0_hz"})
         self.warm_key: str | None = f"{where} {self.precision} {kind}"
@@ -321,7 +323,8 @@ def of_tensors(
 ) -> Xtts:
     """The voice of tensors that have been read, those that speaking needs. Raises as `load`."""
     shape = pack.xtts_network
-    exact = torch.float32 if precision == "auto" else pick_dtype(precision, where)
+    int8 = gpt_in_int8(precision, where)
+    exact = torch.float32 if precision in ("auto", "int8") else pick_dtype(precision, where)
     spoken = {
         n: share(n, (n,), partial(v.to, where, exact))
         for n, v in values.items()
@@ -337,7 +340,8 @@ def of_tensors(
         factors += (shape.output_sample_rate / shape.input_sample_rate,)
     vocoder = Vocoder(Hifigan(decoder), values[network.SPEAKER].to(where), factors)
     conditioning = values[network.CONDITIONING].to(where, exact)
-    voice = Xtts(pack, Gpt(shape, spoken, conditioning, share), vocoder, conditioning)
+    gpt = Gpt(shape, spoken, conditioning, share, Int8Product if int8 else Product)
+    voice = Xtts(pack, gpt, vocoder, conditioning)
     voice.styles = {
         name: Latents(of[network.CONDITIONING].to(where, exact), of[network.SPEAKER].to(where))
         for name, of in style_files(pack).items()
@@ -345,7 +349,8 @@ def of_tensors(
     if pack.base is None:  # what is shared with others is not this voice's own
         latents = [t for s in voice.styles.values() for t in (s.conditioning, s.speaker)]
         held = (*spoken.values(), conditioning, vocoder.speaker, *latents)
-        voice.resident_bytes = sum(t.nbytes for t in held) + decoder.resident_bytes
+        rounded = gpt.rounded_bytes if int8 else 0
+        voice.resident_bytes = sum(t.nbytes for t in held) - rounded + decoder.resident_bytes
     return voice
 
 
