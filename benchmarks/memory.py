@@ -14,6 +14,7 @@ import itertools
 import random
 import subprocess
 from collections.abc import Iterator
+from pathlib import Path
 
 import numpy as np
 from common import arguments, first_audible_s, report, say
@@ -36,18 +37,34 @@ def lines() -> Iterator[str]:
     return itertools.cycle(texts)
 
 
-def resident_mb(pid: int) -> float:
-    """Resident memory of a process and all its children, in MiB."""
+def resident_by(pid: int) -> dict[str, float]:
+    """Resident memory of a process and all its children by what each runs, in MiB."""
     listed = subprocess.run(
-        ["ps", "-A", "-o", "pid=,ppid=,rss="], check=True, capture_output=True, text=True
+        ["ps", "-A", "-o", "pid=,ppid=,rss=,args="], check=True, capture_output=True, text=True
     )
-    rows = [[int(field) for field in row.split()] for row in listed.stdout.splitlines()]
-    family, held_kb = {pid}, 0
-    for child, parent, rss_kb in sorted(rows):  # a parent's id is below its child's
+    rows = [row.split(None, 3) for row in listed.stdout.splitlines()]
+    family, held_mb = {pid}, dict[str, float]()
+    for row in sorted(rows, key=lambda r: int(r[0])):  # a parent's id is below its child's
+        child, parent, rss_kb = map(int, row[:3])
         if child in family or parent in family:
             family.add(child)
-            held_kb += rss_kb
-    return held_kb / 1024
+            name = "service" if child == pid else run_by(row[3] if len(row) > 3 else "")
+            held_mb[name] = held_mb.get(name, 0.0) + rss_kb / 1024
+    return held_mb
+
+
+def run_by(command: str) -> str:
+    """The module or file that a command line runs."""
+    words = command.split()
+    if "-m" in words[:-1]:
+        return words[words.index("-m") + 1]
+    files = [w for w in words if w.endswith(".py")] or words[:1]
+    return Path(files[0]).name if files else "ended"
+
+
+def resident_mb(pid: int) -> float:
+    """Resident memory of a process and all its children, in MiB."""
+    return sum(resident_by(pid).values())
 
 
 def main() -> None:

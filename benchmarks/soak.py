@@ -5,7 +5,8 @@ What is measured: `--streams` clients ask for lines of mixed length, one after a
 the server and its children, and the median first audio since the last time. After the first
 quarter, in which caches fill, straight lines are laid through both, with the interval of a block
 bootstrap (see `regress.slope`). Level means: the slope's interval has 0 in it, or what it adds in
-an hour is under 2 % of what is held.
+an hour is under 2 % of what is held. The same for each process: the one that listens to words (see
+`VOICESVC_CHECK_WORDS`) holds more or less from line to line, the service is not to.
 
 Ends in one JSON line on stdout.
 """
@@ -15,13 +16,13 @@ import itertools
 import random
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 from common import LINES, BenchmarkFailed, arguments, first_audible_s, median, report, say
-from memory import lines, resident_mb
+from memory import lines, resident_by
 from regress import Interval, slope
 from servers import Service
 
@@ -68,6 +69,22 @@ def listen(service: Service, seed: int, end_s: float, heard: Heard) -> None:
         heard.lines.append(text)
 
 
+def by_process(held_mb: Sequence[Mapping[str, float]], every_s: float) -> dict[str, Any]:
+    """A straight line through each process's memory, after warming; 0 where it was not running."""
+    late, rng = held_mb[len(held_mb) // 4 :], np.random.default_rng(1)
+    found: dict[str, Any] = {}
+    for name in sorted({name for held in late for name in held}):
+        one = [held.get(name, 0.0) for held in late]
+        line = slope(one, every_s / 3600, rng)
+        found[name] = {
+            "after_warming_mb": round(one[0], 1),
+            "end_mb": round(one[-1], 1),
+            "mb_per_hour": [round(x, 2) for x in (line.low, line.middle, line.high)],
+            "level": level(line, one[0]),
+        }
+    return found
+
+
 def laid(held_mb: Sequence[float], first_ms: Sequence[float], every_s: float) -> dict[str, Any]:
     """Straight lines through memory and first audio, one value each `every_s`, after warming."""
     late = len(held_mb) // 4
@@ -92,7 +109,7 @@ def main() -> None:
     options = parser.parse_args()
     service = Service({"VOICESVC_TAKES_KEPT": "100", "VOICESVC_WORKERS": str(options.streams)})
     end_s, heard = time.monotonic() + 60 * options.minutes, Heard()
-    held_mb: list[float] = []
+    held: list[dict[str, float]] = []
     first_ms: list[float] = []
     clients = [
         threading.Thread(target=listen, args=(service, n, end_s, heard))
@@ -105,11 +122,11 @@ def main() -> None:
             time.sleep(options.every_s)
             since = heard.since()
             if since:
-                held_mb.append(resident_mb(service.child.process.pid))
+                held.append(resident_by(service.child.process.pid))
                 first_ms.append(1e3 * median(since))
-            if len(held_mb) % 6 == 0:
-                n_lines = len(heard.lines)
-                say(f"{n_lines:5} lines {held_mb[-1]:8.1f} MiB, first audio {first_ms[-1]:.0f}")
+            if len(held) % 6 == 0:
+                now_mb = {name: round(mb, 1) for name, mb in held[-1].items()}
+                say(f"{len(heard.lines):5} lines, first audio {first_ms[-1]:.0f} ms, MiB: {now_mb}")
         for one in clients:
             one.join()
     finally:
@@ -119,7 +136,8 @@ def main() -> None:
         "streams": options.streams,
         "lines": len(heard.lines),
         "failed": heard.failed,
-        **laid(held_mb, first_ms, options.every_s),
+        **laid([sum(one.values()) for one in held], first_ms, options.every_s),
+        "processes": by_process(held, options.every_s),
         **service.computes,
     }
     say(figures)

@@ -77,6 +77,47 @@ def test_a_soak_says_why_a_client_ended(raised):
     assert "so far" in heard.failed[0] or "6 bytes" in heard.failed[0]
 
 
+@pytest.mark.parametrize(
+    ("command", "named"),
+    [
+        ("/env/bin/python3.11 -m voicesvc.qc --nice 19", "voicesvc.qc"),
+        ("/env/bin/python -I /lib/espeak_words/serve.py", "serve.py"),
+        ("/usr/bin/sleep 5", "sleep"),
+        ("", "ended"),
+    ],
+)
+def test_a_process_is_named_by_what_it_runs(command, named):
+    import memory
+
+    assert memory.run_by(command) == named
+
+
+def test_a_process_and_its_children_hold_memory():
+    import memory
+
+    child = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(60)"])
+    try:
+        held = memory.resident_by(os.getpid())
+    finally:
+        child.kill()
+        child.wait()
+    assert held.keys() >= {"service", Path(sys.executable).name}
+    assert held["service"] > 20
+    assert memory.resident_mb(os.getpid()) >= held["service"]
+
+
+def test_a_soak_tells_which_process_grows():
+    import soak
+
+    held = [{"service": 100.0 + i, "voicesvc.qc": 500.0 + (-1) ** i} for i in range(40)]
+    held[10].pop("voicesvc.qc")
+    found = soak.by_process(held, every_s=36.0)
+    assert found["service"]["mb_per_hour"][1] == pytest.approx(100.0)
+    assert found["service"]["after_warming_mb"] == 110.0
+    assert not found["service"]["level"]
+    assert abs(found["voicesvc.qc"]["end_mb"] - 500.0) == 1.0
+
+
 class _Halting(http.server.BaseHTTPRequestHandler):
     """Says 0.1 s of silence and 0.4 s of sound, waits longer than that, and says the rest."""
 
