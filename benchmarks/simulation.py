@@ -9,21 +9,24 @@ service's own code; the device is a model, and this is all that is assumed of it
   the engine speaks a line on the CPU in fp32: multiplications in convolutions and products, and
   the bytes of every tensor read and written.
 - NVIDIA's data sheet of the H100 SXM: 67 TFLOP/s in fp32, 3.35 TB/s. `SHARE` of either is reached,
-  since the layers are small. Nothing is computed in bf16, nothing batched, no CUDA graph.
+  since the layers are small. Nothing is computed in bf16, and there is no CUDA graph.
 - Python and torch take `LAUNCH_S` to launch an operator, and the launches of one chunk run beside
   no others: one worker, one stream of kernels.
+- Cells of several streams at once: what 2, 4 and 8 rows compute, move and launch is counted in the
+  same way, what is stacked for them and taken apart included; the dearest of the cells' lengths
+  counts for all.
 - Phonemes, pitch, the watermark and encoding are on the host and never late.
 
 What is simulated: n listeners of lines of about 2 to 17 s, each asking for the next line a short
 while after the last, for `--minutes`. By n: time to first audio (p50, p95, p99, without the
 network), how many ran dry, how many were refused, and how busy the device was. The same once more
-with a device that is `--slower` times as slow, for who does not believe the model. With `--plot` a
-picture of it. Ends in one JSON line on stdout.
+with a device that is `--slower` times as slow, for who does not believe the model, and both with
+cells at once and without. With `--plot` a picture of it. Ends in one JSON line on stdout.
 """
 
 import random
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -33,11 +36,17 @@ import numpy as np
 import torch
 from common import arguments, report, say
 from simulated import Device, Stream
+from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 from torch.utils.flop_counter import FlopCounterMode
 
+from voicesvc.audio import Pcm
 from voicesvc.engines import vits
+from voicesvc.engines.cells import WHOLE_FRAMES
+from voicesvc.engines.together import NUMBERS as NUMBERS_AT_ONCE
+from voicesvc.packs import Pack
+from voicesvc.phonemes import Word
 from voicesvc.schedule import Limits
 
 FLOPS = 67e12  # fp32, without tensor cores
@@ -82,26 +91,50 @@ class _Counter(TorchDispatchMode):  # type: ignore[no-untyped-call]
         return result
 
 
-def chunks() -> dict[str, list[Work]]:
+def counted(work: Callable[[], Tensor | Pcm | None], rate_hz: int) -> Work | None:
+    """What it asks of a device to make samples; None if it makes none."""
+    with FlopCounterMode(display=False) as flops, _Counter() as counter:
+        made = work()
+    if made is None:
+        return None
+    audio_s = len(made) / rate_hz
+    return Work(flops.get_total_flops(), counter.moved_bytes, counter.kernels, audio_s)
+
+
+def at_once(engine: vits.Vits) -> dict[int, float]:
+    """What so many cells at once cost on the modelled device, in times of one."""
+    check = engine.check()
+
+    def seconds(rows: int, frames: int) -> float:
+        streams = [check.begun(i, frames) for i in range(rows)]
+
+        def made() -> Tensor:
+            check.compute(streams, rows)
+            return torch.cat([next(stream) for stream in streams])
+
+        work = counted(made, engine.sample_rate_hz)
+        assert work is not None
+        return work.seconds()
+
+    alone = {frames: seconds(1, frames) for frames in WHOLE_FRAMES}
+    costs = {n: max(seconds(n, f) / s for f, s in alone.items()) for n in NUMBERS_AT_ONCE}
+    return {1: 1.0} | costs
+
+
+def chunks(engine: vits.Vits, pack: Pack) -> dict[str, list[Work]]:
     """The chunks of each line of the demonstration voice; the first one plans the sentence, too."""
-    pack = gpu_check.joe()
-    engine = vits.load(pack, "cpu", "fp32")
-    engine.encoder.parts_lines = False  # as on a GPU
-    engine.warm()
     found: dict[str, list[Work]] = {}
     for name, words in gpu_check.words_of(pack).items():
         found[name] = []
-        stream = None
-        while True:
-            with FlopCounterMode(display=False) as flops, _Counter() as counter:
-                stream = stream or engine.stream(engine.plan(words, seed=1))
-                pcm = next(stream, None)
-            if pcm is None:
-                break
-            audio_s = len(pcm) / engine.sample_rate_hz
-            total = flops.get_total_flops()
-            found[name].append(Work(total, counter.moved_bytes, counter.kernels, audio_s))
-    engine.close()
+        streams: list[Iterator[Pcm]] = []
+
+        def chunk(words: Sequence[Word] = words, streams: list[Iterator[Pcm]] = streams) -> Any:
+            if not streams:
+                streams.append(engine.stream(engine.plan(words, seed=1)))
+            return next(streams[0], None)
+
+        while (work := counted(chunk, engine.sample_rate_hz)) is not None:
+            found[name].append(work)
     return found
 
 
@@ -132,10 +165,13 @@ def listeners(
 
 
 def crowd(
-    lines: Sequence[tuple[tuple[float, float], ...]], n: int, lasts_s: float
+    lines: Sequence[tuple[tuple[float, float], ...]],
+    n: int,
+    lasts_s: float,
+    costs: Mapping[int, float] | None,
 ) -> dict[str, Any]:
-    """What becomes of `n` listeners."""
-    device = Device(1, Limits())
+    """What becomes of `n` listeners, where cells at once have such costs."""
+    device = Device(1, Limits(), costs)
     device.schedule.costs.begin("joe", lines[1])  # as warming tells the service
     asked = listeners(lines, n, lasts_s, device)
     device.run(())
@@ -149,6 +185,7 @@ def crowd(
         "ttfa_p95_ms": round(float(p95), 2),
         "ttfa_p99_ms": round(float(p99), 2),
         "busy": round(device.busy_s / device.now_s, 3),
+        "cells_at_once": round(float(np.mean(device.shared)), 2),
     }
 
 
@@ -184,13 +221,20 @@ def main() -> None:
     parser.add_argument("--numbers", type=int, nargs="+", default=NUMBERS)
     parser.add_argument("--plot", type=Path, help="an SVG file to write")
     options = parser.parse_args()
-    work = chunks()
+    pack = gpu_check.joe()
+    engine = vits.load(pack, "cpu", "fp32")
+    engine.encoder.parts_lines = False  # as on a GPU
+    engine.warm()
+    work, costs = chunks(engine, pack), at_once(engine)
+    engine.close()
+    say(f"cells at once, in times of one: {costs}")
     found: dict[str, dict[int, dict[str, Any]]] = defaultdict(dict)
     for name, slower in (("as modelled", 1.0), (f"{options.slower:g} x slower", options.slower)):
         lines = [tuple((slower * w.seconds(), w.audio_s) for w in of) for of in work.values()]
         for n in options.numbers:
-            found[name][n] = crowd(lines, n, 60 * options.minutes)
-            say(f"{name:14} {n:4} listeners {found[name][n]}")
+            for kind, shared in ((name, None), (f"{name}, at once", costs)):
+                found[kind][n] = crowd(lines, n, 60 * options.minutes, shared)
+                say(f"{kind:22} {n:4} listeners {found[kind][n]}")
     if options.plot:
         plot(found, options.plot)
     figures = {
@@ -205,6 +249,7 @@ def main() -> None:
             name: [asdict(w) | {"ms": round(1e3 * w.seconds(), 3)} for w in of]
             for name, of in work.items()
         },
+        "at_once": {n: round(cost, 3) for n, cost in costs.items()},
         "listeners": found,
     }
     report("simulation", figures, {"torch": torch.__version__})

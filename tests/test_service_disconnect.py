@@ -1,5 +1,6 @@
 """Who leaves stops the work; who fails breaks the stream; who is told to end lets it end."""
 
+import http.client
 import json
 import os
 import random
@@ -12,7 +13,7 @@ import sys
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +21,7 @@ import httpx
 import pytest
 from conftest import LINE, Service, eventually, metric, served, tones_served, write_pack
 
-from voicesvc.api.server import SEND_BUFFER_BYTES, listen
+from voicesvc.api.server import IDLE_S, SEND_BUFFER_BYTES, listen
 from voicesvc.config import Settings
 from voicesvc.engines.tone import Tone
 from voicesvc.plan import Plan
@@ -155,6 +156,20 @@ def test_a_crowd_half_of_which_leaves_leaves_nothing_behind(tmp_path: Path) -> N
         chunks = service.tone.chunks
         time.sleep(0.1)
         assert service.tone.chunks == chunks
+
+
+def test_an_idle_connection_outlives_the_pools_of_clients(tmp_path: Path) -> None:
+    """Closed at the moment of the next request, that would be lost, and a POST is not repeated."""
+    assert IDLE_S > 60  # for what the proxies of clouds keep theirs
+    with tones_served(tmp_path) as service:
+        kept = http.client.HTTPConnection(service.http.base_url.host, service.http.base_url.port)
+        with closing(kept):
+            kept.auto_open = 0  # or it would connect again
+            kept.connect()
+            for pause_s in (0.0, 5.5):  # uvicorn's own is 5 s
+                time.sleep(pause_s)
+                kept.request("GET", "/livez")
+                assert kept.getresponse().read()
 
 
 def test_a_slow_reader_holds_the_work_back(tmp_path: Path) -> None:

@@ -23,6 +23,9 @@ from voicesvc.traces import to_collector
 
 _POLL_S = 0.05
 SEND_BUFFER_BYTES = 256 * 1024  # 6 s of speech at 22050 Hz and 16 bits
+# How long an idle connection stays open: longer than clients (5 to 60 s) and proxies (60 s) keep
+# theirs. Whoever closes first cannot run into a request that is on its way, which is not repeated.
+IDLE_S = 75
 _LAST_S = 1  # that connections get to end once all streams have, or their time is over
 
 
@@ -30,6 +33,7 @@ class Server(uvicorn.Server):
     """Told to end, it lets nobody in, lets those who are in end, and only then stops listening."""
 
     def __init__(self, config: uvicorn.Config) -> None:
+        config.timeout_keep_alive = IDLE_S
         super().__init__(config)
         assert isinstance(config.app, FastAPI), "made by create_app"
         self._state = config.app.state

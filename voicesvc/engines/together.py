@@ -168,24 +168,25 @@ class Measured:
         return torch.equal(torch.cat(parts), reference)
 
     def _seconds(self, rows: int, frames: int) -> float:
-        streams = [self._begun(i, frames) for i in range(rows)]
+        streams = [self.begun(i, frames) for i in range(rows)]
         began_s = self._clock()
-        self._compute(streams, rows)
+        self.compute(streams, rows)
         for stream in streams:
             next(stream).cpu()
         return self._clock() - began_s
 
     def _samples(self, numbers: Sequence[int] | Iterator[int], rows: int, frames: int) -> Tensor:
-        streams = [self._begun(i, frames) for i in numbers]
-        self._compute(streams, rows)
+        streams = [self.begun(i, frames) for i in numbers]
+        self.compute(streams, rows)
         return torch.stack([next(s) for s in streams])
 
-    def _compute(self, streams: Sequence[Streamed], rows: int) -> None:
+    def compute(self, streams: Sequence[Streamed], rows: int) -> None:
+        """Compute their next cells at once, in so many rows."""
         before, self._network.rows = self._network.rows, (rows,)
         self._network.together(streams)
         self._network.rows = before
 
-    def _begun(self, number: int, frames: int) -> Streamed:
+    def begun(self, number: int, frames: int) -> Streamed:
         """A stream of noise, with a whole cell of so many frames as its next."""
         stream = self._begin(number, frames)
         next(stream)
