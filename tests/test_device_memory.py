@@ -22,3 +22,25 @@ def test_of_a_gpu_its_parts() -> None:
     held = torch.zeros(2**24, device="cuda:0")
     assert metric(NAME, part="reserved") >= before + held.nbytes
     assert metric(NAME, part="total") > metric(NAME, part="free") > 0
+
+
+def test_what_is_free_is_given_back_once_it_is_much() -> None:
+    held_mb, given_back = 1000, 0
+
+    def give_back() -> None:
+        nonlocal held_mb, given_back
+        held_mb, given_back = held_mb - 100, given_back + 1
+
+    slack = memory.Slack(lambda: held_mb * 2**20, give_back)
+    for grown_mb, given in ((0, 0), (128, 0), (1, 1), (100, 1), (-200, 1), (128, 1), (1, 2)):
+        held_mb += grown_mb
+        slack.look()
+        assert given_back == given, grown_mb
+
+
+@pytest.mark.skipif(not memory._STATM.exists(), reason="no proc(5)")
+def test_a_process_knows_what_it_has() -> None:
+    before = memory.resident_bytes()
+    kept = bytearray(64 * 2**20)
+    kept[:: 2**12] = b"x" * len(kept[:: 2**12])
+    assert memory.resident_bytes() - before > 60 * 2**20

@@ -62,6 +62,19 @@ def test_as_many_threads_as_there_are_make_the_same_bits(threads: Callable[[int]
         assert np.array_equal(found[0], found[2]), frames
 
 
+def test_what_it_keeps_between_cells_is_no_view_of_more() -> None:
+    mark = Watermark(22050, 256)
+    mark.feed(np.zeros(22050 * 4, np.float32))
+    kept = [*vars(mark).values(), *(layer._held for layer in mark._layers)]
+    arrays = [x for x in kept if isinstance(x, np.ndarray)]
+    tensors = [x for x in kept if isinstance(x, torch.Tensor)]
+    assert len(arrays) >= 3
+    assert len(tensors) >= 8
+    assert all(x.base is None for x in arrays)
+    assert all(x.untyped_storage().nbytes() <= x.nbytes + 64 for x in tensors)
+    assert sum(x.nbytes for x in (*arrays, *tensors)) < 200_000
+
+
 @pytest.mark.parametrize("n", [0, 1, 7, 319, 320, 1024, 5000, 22_049])
 def test_as_many_samples_come_out_as_went_in(n: int) -> None:
     assert len(marked(murmur(n))) == n

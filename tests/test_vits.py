@@ -24,7 +24,7 @@ from voicesvc.engines.cells import CELL_FRAMES
 from voicesvc.engines.convs import State
 from voicesvc.engines.device import pick_device, pick_dtype
 from voicesvc.engines.flow import Flow
-from voicesvc.engines.prior import word_noise
+from voicesvc.engines.prior import Prior, word_noise
 from voicesvc.engines.vits import Vits, load
 from voicesvc.errors import BadPlan, EngineFailed, PackRefused
 from voicesvc.plan import PlannedWord, Unit, Variability
@@ -121,6 +121,19 @@ def test_what_comes_later_has_longer_cells_and_sounds_the_same(
     assert len(later[0]) > 4 * len(begins[0])
     assert len(later) + 2 <= len(begins)
     assert np.abs(np.concatenate(begins) - np.concatenate(later)).max() <= 1e-5
+
+
+def test_a_stream_that_waits_holds_no_more_noise_than_is_to_come(
+    exact: Vits, words: tuple[phonemes.Word, ...]
+) -> None:
+    plan = exact.plan(words * 2, 5)
+    prior = Prior(plan, plan.words, exact._hidden(plan))
+    prior(0, 20)
+    held = prior._held
+    assert 0 < len(held) < plan.frames / 2
+    assert held.untyped_storage().nbytes() == held.nbytes
+    prior(20, prior.frames)
+    assert prior._held.untyped_storage().nbytes() == 0
 
 
 @pytest.mark.parametrize("precision", ["fp32", "auto"])

@@ -154,7 +154,7 @@ class Splicer:
         return cut.begin + int(np.argmin(power[n:] - power[:-n])) + n // 2
 
     def _give(self, n: int) -> Pcm:
-        given, self._held = self._held[:n], self._held[n:]
+        given, self._held = self._held[:n], self._held[n:] if n < len(self._held) else _EMPTY
         self._at += len(given)
         rising = min(self._rising, len(given))
         if rising:
@@ -205,7 +205,9 @@ def sentence(
     began(stream)
     for pcm in stream:
         made += len(pcm)
-        yield splicer.feed(limited(mark.feed(shaper.feed(pcm))))
+        ready = [splicer.feed(limited(mark.feed(shaper.feed(pcm))))]
+        del pcm  # nothing of it is held here while a slow listener takes what is given
+        yield ready.pop()
     n_samples = (line if line.said is None else line.said()).samples
     if made != n_samples:
         raise EngineFailed(f"the engine made {made} samples, the plan says {n_samples}")

@@ -309,7 +309,9 @@ class Studio:
                     take.heard(pcm)
                 self.demand(take)
                 if len(pcm):  # or a file's head would be taken for its first audio
-                    yield encoder.feed(exactly.feed(resampler.feed(pcm)))
+                    ready = [encoder.feed(exactly.feed(resampler.feed(pcm)))]
+                    del pcm  # not held while a slow listener takes what is given
+                    yield ready.pop()
             if guessed:
                 take.planned(one, from_s)
             written.add(one.planned)

@@ -104,6 +104,7 @@ def run(settings: Settings, say: Callable[[str], None], begin: float) -> None:
     room = f"{settings.device_budget_mb} MiB" if settings.device_budget_mb else "no limit"
     said = settings.device if several else f"{device}, decoder {decoder}"
     say(f"device: {said}, {workers} workers, voices: {room}")
+    memory.give_back_slack()
     told = threading.Thread(target=_announce, args=(server, studio, say, begin), daemon=True)
     told.start()
     for number in (signal.SIGINT, signal.SIGTERM):  # uvicorn raises them again when it has ended

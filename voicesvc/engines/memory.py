@@ -2,6 +2,9 @@
 
 import ctypes
 import os
+import threading
+import time
+from collections.abc import Callable
 from pathlib import Path
 
 import torch
@@ -15,6 +18,9 @@ _MEMINFO = Path("/proc/meminfo")
 _CGROUP = Path("/sys/fs/cgroup")
 _M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD = -1, -3  # of glibc's malloc.h
 _KEEP_BYTES = 2**30
+_STATM = Path("/proc/self/statm")
+_SLACK_BYTES = 2**27
+_LOOK_S = 5.0
 
 
 def with_budgets(settings: Settings, device: torch.device) -> Settings:
@@ -61,6 +67,47 @@ def keep_freed_memory() -> None:
     if mallopt is not None:
         mallopt(_M_MMAP_THRESHOLD, _KEEP_BYTES)
         mallopt(_M_TRIM_THRESHOLD, _KEEP_BYTES)
+
+
+class Slack:
+    """Gives back what was freed and kept, once there is much more of it than cells need.
+
+    What a stream keeps lies between what cells have freed, so that each of hundreds of streams
+    makes it harder to use that again. `held_bytes` is what the process has, `give_back` glibc's
+    malloc_trim(3).
+    """
+
+    def __init__(self, held_bytes: Callable[[], int], give_back: Callable[[], object]) -> None:
+        self._held_bytes, self._give_back = held_bytes, give_back
+        self._least_bytes = held_bytes()
+
+    def look(self) -> None:
+        """Give back what is free if the process has grown since it had least."""
+        held_bytes = self._held_bytes()
+        if held_bytes > self._least_bytes + _SLACK_BYTES:
+            self._give_back()
+            self._least_bytes = self._held_bytes()
+        self._least_bytes = min(self._least_bytes, held_bytes)
+
+
+def give_back_slack() -> None:
+    """Have a thread look after that until the process ends; nothing where glibc is not."""
+    malloc_trim = getattr(ctypes.CDLL(None), "malloc_trim", None)
+    if malloc_trim is None or not _STATM.exists():
+        return
+
+    def look_on() -> None:
+        slack = Slack(resident_bytes, lambda: malloc_trim(0))
+        while True:
+            time.sleep(_LOOK_S)
+            slack.look()
+
+    threading.Thread(target=look_on, name="slack", daemon=True).start()
+
+
+def resident_bytes() -> int:
+    """Of this process, as proc(5) has it."""
+    return int(_STATM.read_text("ascii").split()[1]) * os.sysconf("SC_PAGE_SIZE")
 
 
 def watch(device: torch.device) -> None:

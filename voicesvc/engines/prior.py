@@ -73,7 +73,7 @@ class Prior:
         n = end - begin
         while self._held.shape[0] < n:
             self._held = torch.cat([self._held, self._draw()])
-        noise, self._held = self._held[:n], self._held[n:]
+        noise, self._held = self._held[:n], self._held[n:].clone()  # a view would keep all of it
         i = self._unit_of[begin:end]
         noise = noise.to(self._hidden.mean.device)
         return torch.addcmul(self._hidden.mean[i], noise, self._hidden.deviation[i])[None]

@@ -92,7 +92,7 @@ class _Convolution:
         kernel = self._layer.kernel
         behind = self._held.new_zeros(kernel // 2 if last else 0, x.shape[1])
         x = torch.cat([self._held, x.to(behind.dtype), behind])
-        self._held = x[max(len(x) - kernel + 1, 0) :]
+        self._held = x[max(len(x) - kernel + 1, 0) :].clone()  # a view would keep all of it
         return x.new_zeros(0, self._layer.n_out) if len(x) < kernel else self._layer(x)
 
 
@@ -152,7 +152,7 @@ class Watermark:
     def _run(self, n: int, last: bool) -> Pcm:
         """Look at `n` more frames."""
         pcm = torch.from_numpy(self._pcm[: (n - 1) * self._hop + self._window].copy())
-        self._pcm, self._frames = self._pcm[n * self._hop :], self._frames + n
+        self._pcm, self._frames = self._pcm[n * self._hop :].copy(), self._frames + n
         spectrum = rows(pcm.unfold(0, self._window, self._hop), self._there)  # [n, 2 BINS]
         x = levels(torch.complex(spectrum[:, :BINS], spectrum[:, BINS:]))
         self._spectra = torch.cat([self._spectra, spectrum])
@@ -166,15 +166,15 @@ class Watermark:
         t = len(answer)
         if t == 0:
             return np.zeros(0, np.float32)
-        spectrum, self._spectra = self._spectra[:t], self._spectra[t:]
-        loud, self._loud = self._loud[:t], self._loud[t:]
+        spectrum, self._spectra = self._spectra[:t], self._spectra[t:].clone()
+        loud, self._loud = self._loud[:t], self._loud[t:].clone()
         gain = torch.expm1(answer * loud * (self._strength * SPAN_DB * math.log(10) / 20))
         added = rows(spectrum * gain.repeat(1, 2), self._back).numpy()
         room = np.zeros(t * self._hop, np.float32)
         self._sum = np.concatenate([self._sum, room])
         for i, frame in enumerate(added):
             self._sum[i * self._hop : i * self._hop + self._window] += frame
-        done, self._sum = self._sum[: len(room)], self._sum[len(room) :]
+        done, self._sum = self._sum[: len(room)], self._sum[len(room) :].copy()
         before = max(min(-self._begin, len(room)), 0)  # what lies before the stream's first sample
         self._begin += len(room)
         out: Pcm = (done[before:] / self._weight)[: self._fed - self._out]
@@ -183,5 +183,5 @@ class Watermark:
 
     def _marked(self, added: Pcm) -> Pcm:
         out: Pcm = self._held[: len(added)] + added
-        self._held = self._held[len(added) :]
+        self._held = self._held[len(added) :].copy()
         return out
