@@ -10,6 +10,8 @@ takes each:
   line by click, searching it letter by letter, choosing takes, A and B, circling, rating, the
   spectrogram, dialogs. Longest and median, in ms;
 - **long tasks**: how long, beyond 50 ms, nothing else could have been done at a time;
+- **changes**: from the key that moves a control to the first sound of the line said anew, as the
+  page itself shows it, in a short, a medium and a long line; 1 s is what is allowed;
 - **scrolling**: the longest time between two frames while 10,000 takes are scrolled through by the
   wheel, and how many rows are in the document then.
 
@@ -48,6 +50,7 @@ BY = By("Ann", 1_764_072_000_000)
 PRODUCTION = "pr_" + "0" * 20
 AT_ONCE = 500  # rows
 SCROLLED = 40  # turns of the wheel
+CONTROLS = ("Rate", "Pitch", "Range", "Energy", "Tilt", "Breathiness", "Pauses")
 OBSERVE = """
 window.seen = { events: [], tasks: [], paint: null };
 new PerformanceObserver((list) => {
@@ -233,6 +236,34 @@ def interact(at: Measured) -> None:
     page.keyboard.press("Escape")
 
 
+def changes(browser: Browser, url: str, rounds: int) -> dict[str, list[float]]:
+    """From a change of a control to the sound of the line with it, in ms, by line."""
+    found: dict[str, list[float]] = {}
+    with closing(opened(browser)) as page:
+        page.goto(url)
+        page.wait_for_function("() => !document.querySelector('#speak').disabled")
+        heard = page.locator("#first-audio")
+
+        def hear(act: Callable[[], object]) -> float:
+            heard.evaluate("(shown) => { shown.textContent = ''; }")
+            act()
+            page.wait_for_function(
+                "() => / ms$/.test(document.querySelector('#first-audio').textContent)"
+            )
+            return float(heard.inner_text().removesuffix(" ms"))
+
+        for line, text in LINES.items():
+            page.get_by_role("textbox", name="Line").fill(text)
+            hear(page.get_by_role("button", name="Speak").click)
+            for _ in range(rounds):
+                for control in CONTROLS:
+                    page.wait_for_timeout(1000)
+                    slider = page.get_by_role("slider", name=control, exact=True)
+                    ms = hear(lambda slider=slider: slider.press("ArrowRight"))  # type: ignore[misc]
+                    found.setdefault(line, []).append(ms)
+    return found
+
+
 def scroll(page: Page, n_takes: int) -> dict[str, float]:
     """All takes in one list, scrolled through as far as they have come."""
     page.locator("#take-scope").select_option("all")
@@ -278,11 +309,14 @@ def measure(url: str, options: argparse.Namespace) -> dict[str, Any]:
         for _ in range(options.rounds):
             interact(at)
         scrolled = scroll(page, options.lines * TAKES_EACH)
+        page.close()
+        changed = changes(browser, url, options.rounds)
     return {
         "opening_cold_ms": {k: median([o[k] for o in empty], 1) for k in empty[0]},
         "opening_again_ms": {k: median([o[k] for o in again], 1) for k in again[0]},
         "interaction_ms": {k: {"median": median(v), "longest": max(v)} for k, v in at.ms.items()},
         "long_tasks_ms": {k: [round(x) for x in v] for k, v in at.tasks.items() if v},
+        "changes_ms": {k: {"median": median(v), "longest": max(v)} for k, v in changed.items()},
         "scrolling_ms": scrolled,
         "slow": [k for k, v in at.ms.items() if max(v) > LIMIT_MS],
     }
@@ -301,6 +335,8 @@ def main() -> None:
             service.close()
     for what, ms in figures["interaction_ms"].items():
         say(f"  {what:24} {ms['median']:5.0f} ms, longest {ms['longest']:5.0f} ms")
+    for line, ms in figures["changes_ms"].items():
+        say(f"  a change, {line:14} {ms['median']:5.0f} ms, longest {ms['longest']:5.0f} ms")
     report("page", {"lines": options.lines} | figures, {"voicesvc": metadata.version("voicesvc")})
 
 
